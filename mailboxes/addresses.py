@@ -1,0 +1,113 @@
+"""The addresses of all populations of a stack."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from mailboxes.errors import MailboxError, Problem, ProblemsError, quoted
+from mailboxes.naming import Claim, LocalPartError, assign_local_parts, bumped, legacy_local_part
+from mailboxes.population import Population, canonical_agent_id, same_agent
+
+ADDRESS_OCTETS = 254
+"""RFC 5321, section 4.5.3.1.3, less the angle brackets (RFC 3696, erratum 1690)."""
+
+DOMAIN_OCTETS = 253
+
+LEGACY_PREFIX = "agent_"
+"""The platform's default for `AZT3KNET_AGENT_MAIL_PREFIX`."""
+
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+class AddressError(ProblemsError):
+    """Agents of a stack who cannot have addresses beside each other."""
+
+
+class DomainError(MailboxError):
+    """Not a domain that can stand in an address."""
+
+    def __init__(self, domain: str) -> None:
+        super().__init__(
+            f"domain {quoted(domain)} cannot stand in an address; expected a name like agents.example: "
+            "two or more labels of a-z, 0-9 and hyphens, without a dot at the end (other scripts as xn--…)"
+        )
+
+
+def addresses(
+    populations: Sequence[Population],
+    domain: str,
+    *,
+    single_mailboxes: Iterable[str] = (),
+    legacy_prefix: str = LEGACY_PREFIX,
+) -> dict[str, str]:
+    """{agent id: address} of all populations together, sorted by agent id.
+
+    `single_mailboxes` are ids of agents outside any population; theirs is the legacy form
+    `<legacy_prefix><agent id>@domain`. Raises `DomainError`, `AddressError` (one agent twice, a bad legacy form, an
+    address too long) or `NamingError` (no address left, one pin for two).
+    """
+    domain = domain.lower()
+    labels = domain.split(".")
+    if len(domain) > DOMAIN_OCTETS or len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels):
+        raise DomainError(domain)
+    problems = list(_repeated(populations))
+    claims = _claims(populations)
+    known = {same_agent(claim.agent_id) for claim in claims}
+    for text in single_mailboxes:
+        try:
+            agent_id = canonical_agent_id(text)
+            pin = legacy_local_part(legacy_prefix, agent_id)
+        except (ValueError, LocalPartError) as error:
+            problems.append(Problem(f"{error}", agent=quoted(text)[1:-1]))
+            continue
+        if same_agent(agent_id) in known:
+            sentence = (
+                "is named as a single mailbox but has one already; an agent has one mailbox: remove her here or there"
+            )
+            problems.append(Problem(sentence, agent=agent_id))
+            continue
+        known.add(same_agent(agent_id))
+        claims.append(Claim(agent_id=agent_id, local_part=pin))
+    if problems:
+        raise AddressError(problems)
+    local_parts = assign_local_parts(claims)
+    found = {agent_id: f"{local_parts[agent_id]}@{domain}" for agent_id in sorted(local_parts)}
+    if len(domain) > ADDRESS_OCTETS - len("@") - 1 - 64:
+        problems += (
+            Problem(
+                f"address {address} has {len(address)} octets; at most {ADDRESS_OCTETS} are allowed", agent=agent_id
+            )
+            for agent_id, address in found.items()
+            if len(address) > ADDRESS_OCTETS
+        )
+        if problems:
+            raise AddressError(problems)
+    return found
+
+
+def bumped_agents(populations: Sequence[Population]) -> dict[str, str]:
+    """The agents whom only a pin would keep in place, with that pin: {agent id: local part}.
+
+    They share name and second with others, did not get their first choice, and have no `local_part`. Raises
+    `AddressError`, `NamingError`.
+    """
+    if problems := list(_repeated(populations)):
+        raise AddressError(problems)
+    claims = _claims(populations)
+    return bumped(claims, assign_local_parts(claims))
+
+
+def _claims(populations: Sequence[Population]) -> list[Claim]:
+    return [claim for population in populations for claim in population.claims()]
+
+
+def _repeated(populations: Sequence[Population]) -> Iterable[Problem]:
+    """An agent in more than one population."""
+    homes: dict[str, Population] = {}
+    for population in populations:
+        for agent in population.agents:
+            home = homes.setdefault(same_agent(agent.id), population)
+            if home is not population:
+                sentence = f"is also in {home.path or 'another population'}; an agent belongs to one population"
+                yield Problem(sentence, population.path, agent=agent.id)

@@ -1,0 +1,53 @@
+"""What can be wrong with a population, said in one report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+SHOWN_PROBLEMS = 20
+"""A report spells out this many problems and counts the rest."""
+
+SHOWN_CHARACTERS = 60
+
+
+def quoted(text: str) -> str:
+    """`text` as a message shows it: quoted, control characters escaped, cut after 60 characters."""
+    return repr(text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…")
+
+
+class MailboxError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, and where: `file:line: agent id: sentence`, as compilers write it."""
+
+    sentence: str
+    path: str | None = None
+    line: int | None = None
+    agent: str | None = None
+
+    def __str__(self) -> str:
+        place = self.path or ""
+        if self.line is not None:
+            place = f"{place}:{self.line}" if place else f"line {self.line}"
+        agent = None if self.agent is None else f"agent {self.agent}"
+        return ": ".join(part for part in (place, agent, self.sentence) if part)
+
+
+class ProblemsError(MailboxError):
+    """Every problem that was found, in one message; `problems` holds those beyond the first 20 too."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        if len(self.problems) == 1:
+            super().__init__(str(self.problems[0]))
+            return
+        lines = [f"{len(self.problems):,} problems:"]
+        lines += [f"  {problem}" for problem in self.problems[:SHOWN_PROBLEMS]]
+        hidden = len(self.problems) - SHOWN_PROBLEMS
+        if hidden > 0:
+            lines.append(f"  and {hidden:,} more")
+        super().__init__("\n".join(lines))
