@@ -1,0 +1,115 @@
+"""`python -m engine setup | about`: make the Pulumi CLI and its plugins ready, and say which ones are used.
+
+`run ARGS` is what `engine/pulumi` calls, `plugin NAME ARGS` what the plugins in PULUMI_HOME call.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+if not __package__:
+    # Started as a file: the clone's root, not this directory, is what modules are imported from.
+    _here = Path(__file__).resolve().parent
+    sys.path[:] = [str(_here.parent), *(entry for entry in sys.path if entry != str(_here))]
+
+from engine.errors import EngineError
+from engine.progress import say
+
+
+def main(arguments: list[str]) -> int:
+    command, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    if command == "plugin" and rest:
+        return _plugin(rest[0], rest[1:])
+    # A signal that ends this process must also end the compilers it started.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+    try:
+        if command == "run":
+            _run(rest)
+        if command in ("setup", "about") and not rest:
+            return _describe(look_again=command == "setup")
+    except EngineError as error:
+        say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
+    print("usage: python -m engine setup | about", file=sys.stderr)
+    return 2
+
+
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
+
+
+def _run(arguments: list[str]) -> NoReturn:
+    from engine.environment import cli_environment, names_directory
+    from engine.layout import layout
+    from engine.setup import ensure_engine
+    from engine.versions import PROBE
+
+    if PROBE in os.environ:
+        sys.exit("this is the launcher of a clone, no Pulumi CLI")
+    here = layout(os.environ)
+    engine = ensure_engine(here, os.environ)
+    environment = cli_environment(here, os.environ, arguments)
+    if environment.embedded:
+        here.backend.mkdir(parents=True, exist_ok=True)
+    if not names_directory(arguments):
+        os.chdir(here.root)
+    # Python ignores these two, and an ignored signal stays ignored in the program that is executed.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    os.execve(engine.cli.path, ["pulumi", *arguments], environment.variables)  # noqa: S606
+
+
+def _describe(*, look_again: bool) -> int:
+    from engine.layout import layout
+    from engine.setup import OWN, ensure_engine
+
+    here = layout(os.environ)
+    engine = ensure_engine(here, os.environ, look_again=look_again)
+    cloudflare = engine.cloudflare
+    hosts = {"language host": engine.language_host, "dynamic providers": engine.dynamic_host}
+    say(f"Pulumi {engine.cli.version}, {engine.cli.origin}: {engine.cli.path}")
+    for role, host in hosts.items():
+        say(f"{role}: {'engine/ (this CLI comes without one)' if host == OWN else host}")
+    say(f"Cloudflare plugin v{cloudflare.version}: {cloudflare.source}, because {cloudflare.because}")
+    say(f"PULUMI_HOME: {here.home}")
+    return 0
+
+
+def _plugin(name: str, arguments: list[str]) -> int:
+    if name == "python":
+        from engine.language.host import serve
+
+        serve(arguments)
+    elif name == "pulumi-python":
+        _exec_dynamic_host(arguments)
+    elif name == "cloudflare":
+        from engine.cloudflare.__main__ import main as serve_cloudflare
+
+        serve_cloudflare(arguments)
+    else:
+        say(f"there is no plugin '{name}' in engine/")
+        return 2
+    return 0
+
+
+def _exec_dynamic_host(arguments: list[str]) -> NoReturn:
+    from engine.language.virtualenv import interpreter
+
+    # The engine passes runtime options of Pulumi.yaml to plugins this way; paths are relative to the project.
+    chosen = interpreter(str(Path.cwd()), os.environ.get("PULUMI_RUNTIME_VIRTUALENV", ""))
+    host = str(Path(__file__).resolve().parent / "dynamic_host.py")
+    command = [str(chosen.python), "-u", host, *arguments]
+    os.execve(chosen.python, command, chosen.environment(os.environ))  # noqa: S606
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

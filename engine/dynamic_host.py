@@ -1,0 +1,19 @@
+"""The host of dynamic providers: Pulumi's own `pulumi.dynamic`, ended together with the engine.
+
+Started as a file, by the Python of the project's virtualenv; nothing of this package stays importable in it.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    lifetime = runpy.run_path(str(Path(__file__).with_name("lifetime.py")))
+    lifetime["when_engine_ends"](lambda: os._exit(0))
+    # As `python -m` does: the project's directory comes first, the directory of this file is nowhere.
+    here = str(Path(__file__).resolve().parent)
+    sys.path[:] = [str(Path.cwd()), *(entry for entry in sys.path if entry != here)]
+    runpy.run_module("pulumi.dynamic", run_name="__main__", alter_sys=True)

@@ -1,0 +1,1 @@
+"""A Python language host for machines whose Pulumi CLI comes without one."""

@@ -1,0 +1,146 @@
+"""Makes CLI and plugins ready, and remembers in PULUMI_HOME that they are."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from engine import cloudflare_plugin, memory
+from engine.cli import Cli, find_cli
+from engine.cloudflare_plugin import CloudflarePlugin, Source
+from engine.errors import PackageMissingError
+from engine.layout import Layout
+from engine.plugins import DYNAMIC_HOST, LANGUAGE_HOST, Installer, Plugin, official_host, scripts_fingerprint
+
+OWN = "engine"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """Everything `pulumi up` needs. The hosts are paths of official ones, or `engine` for those of this package."""
+
+    cli: Cli
+    language_host: str
+    dynamic_host: str
+    cloudflare: CloudflarePlugin
+
+
+def ensure_engine(layout: Layout, environment: Mapping[str, str], *, look_again: bool = False) -> Engine:
+    """The engine, made ready where it is not; quick when nothing has changed since the last time.
+
+    `look_again` asks anew which plugins this machine has. Raises EngineError.
+    """
+    if find_spec("pulumi") is None:
+        raise PackageMissingError("pulumi", layout.venv)
+    cli = find_cli(layout, environment)
+    version = cloudflare_plugin.wanted_version(layout)
+    fingerprint = _fingerprint(layout, cli, environment, version)
+    file = layout.home / "agentmail-engine.json"
+    if not look_again:
+        known = _known(layout, file, fingerprint, cli)
+        if known is not None:
+            return known
+    layout.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _locked(layout.home / ".agentmail-engine.lock"):
+        # Another command may have made it ready in the meantime.
+        known = None if look_again else _known(layout, file, fingerprint, cli)
+        return known or _make_ready(layout, environment, file, fingerprint, cli, version)
+
+
+def _known(layout: Layout, file: Path, fingerprint: str, cli: Cli) -> Engine | None:
+    known = _Record(file).read(fingerprint, cli)
+    return known if known is not None and _complete(layout, known) else None
+
+
+def _make_ready(
+    layout: Layout, environment: Mapping[str, str], file: Path, fingerprint: str, cli: Cli, version: str
+) -> Engine:
+    record = _Record(file)
+    installer = Installer(layout, cli, environment)
+    engine = Engine(
+        cli=cli,
+        language_host=_ensure_host(LANGUAGE_HOST, cli, environment, installer),
+        dynamic_host=_ensure_host(DYNAMIC_HOST, cli, environment, installer),
+        cloudflare=cloudflare_plugin.ensure(
+            layout, installer, environment, version=version, not_downloadable=record.not_downloadable == version
+        ),
+    )
+    record.write(fingerprint, engine)
+    return engine
+
+
+def _ensure_host(plugin: Plugin, cli: Cli, environment: Mapping[str, str], installer: Installer) -> str:
+    official = official_host(plugin, cli, environment)
+    if official is not None:
+        return str(official)
+    installer.install_script(plugin)
+    return OWN
+
+
+def _complete(layout: Layout, engine: Engine) -> bool:
+    """Whether everything that was found or installed is still there."""
+    expected = [cloudflare_plugin.plugin(engine.cloudflare.version).executable_in(layout.home)]
+    for plugin, host in ((LANGUAGE_HOST, engine.language_host), (DYNAMIC_HOST, engine.dynamic_host)):
+        expected.append(plugin.executable_in(layout.home) if host == OWN else Path(host))
+    return all(path.exists() for path in expected)
+
+
+def _fingerprint(layout: Layout, cli: Cli, environment: Mapping[str, str], version: str) -> str:
+    """Changes whenever the plugins must be looked at again."""
+    plugins = [LANGUAGE_HOST, DYNAMIC_HOST, cloudflare_plugin.plugin(version)]
+    parts = [
+        str(cli.path),
+        cli.version,
+        environment.get("PATH", ""),
+        str(cloudflare_plugin.forced_source(environment)),
+        scripts_fingerprint(layout, plugins),
+    ]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+class _Record:
+    """What was found the last time."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._remembered = memory.read(file)
+
+    @property
+    def not_downloadable(self) -> str | None:
+        """The version of the official Cloudflare plugin that could not be downloaded."""
+        cloudflare = self._remembered.get("cloudflare", {})
+        return cloudflare.get("version") if cloudflare.get("not_downloadable") else None
+
+    def read(self, fingerprint: str, cli: Cli) -> Engine | None:
+        if self._remembered.get("fingerprint") != fingerprint:
+            return None
+        cloudflare = self._remembered["cloudflare"]
+        return Engine(
+            cli=cli,
+            language_host=self._remembered["language_host"],
+            dynamic_host=self._remembered["dynamic_host"],
+            cloudflare=CloudflarePlugin(**{**cloudflare, "source": Source(cloudflare["source"])}),
+        )
+
+    def write(self, fingerprint: str, engine: Engine) -> None:
+        memory.write(
+            self._file,
+            {
+                "fingerprint": fingerprint,
+                "language_host": engine.language_host,
+                "dynamic_host": engine.dynamic_host,
+                "cloudflare": asdict(engine.cloudflare),
+            },
+        )

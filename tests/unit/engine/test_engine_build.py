@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from engine.build import Limits, built_cli, ensure_built, pin
+from engine.errors import BuildError, CliBrokenError, GoTooOldError
+from tests.unit.engine.machines import ROOT, Machine, alive, eventually
+
+# A Go whose `build` gives a "CLI" that knows its version; it writes down its calls.
+GO = """#!/bin/sh
+here=$(dirname "$0")
+echo "$1 CGO_ENABLED=$CGO_ENABLED GOFLAGS=$GOFLAGS GOWORK=$GOWORK" >> "$here/calls"
+case $1 in
+  version) echo "go version go1.99.1 linux/amd64" ;;
+  list) echo "go: downloading example.com/m v1.0.0" >&2; echo example.com/a; echo example.com/b ;;
+  build)
+    echo example.com/a >&2
+    while [ "$1" != -o ]; do shift; done
+    printf '#!/bin/sh\\necho v3.259.0\\n' > "$2" ;;
+esac
+"""
+
+
+def failing(step: str, what: str) -> str:
+    """The same Go with one step that goes wrong."""
+    return GO.replace("case $1 in", f"[ $1 = {step} ] && {{ {what}; }}\ncase $1 in")
+
+
+def leftovers(machine: Machine) -> list[str]:
+    folder = built_cli(machine.layout).parent
+    return sorted(file.name for file in folder.iterdir() if file.name != ".lock")
+
+
+def test_the_pin_is_the_modules() -> None:
+    pinned = pin(ROOT / "engine")
+    assert pinned.pulumi == "3.259.0"
+    assert pinned.go.startswith("1.")
+
+
+def test_builds_once(bare: Machine) -> None:
+    bare.program("go", GO)
+    path = ensure_built(bare.layout, {**bare.environment, "GOFLAGS": "-mod=mod"})
+    assert subprocess.run([path, "version"], capture_output=True, text=True).stdout == "v3.259.0\n"
+    assert path.parent.parent == bare.layout.cache / "pulumi-v3.259.0"
+    assert ensure_built(bare.layout, bare.environment) == path
+    settings = "CGO_ENABLED=0 GOFLAGS= GOWORK=off"
+    assert bare.calls() == [f"version {settings}", f"list {settings}", f"build {settings}"]
+    assert leftovers(bare) == ["pulumi"]
+
+
+def test_progress_is_visible(bare: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    bare.program("go", GO)
+    ensure_built(bare.layout, bare.environment)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "engine: no installed Pulumi found: building Pulumi 3.259.0" in said.err
+    assert "engine: modules downloaded 1, " in said.err
+    assert "engine: packages compiled 1 of at most 2, " in said.err
+
+
+def test_another_go_sum_is_another_build(bare: Machine) -> None:
+    before = built_cli(bare.layout)
+    with (bare.layout.module / "go.sum").open("a") as file:
+        file.write("example.com/m v1.0.0 h1:x=\n")
+    assert built_cli(bare.layout) != before
+
+
+def test_a_go_that_is_too_old(bare: Machine) -> None:
+    bare.program("go", GO.replace("go1.99.1", "go1.20"))
+    with pytest.raises(GoTooOldError, match=r"Go 1\.20 is on PATH, Go 1\.26 or newer is needed"):
+        ensure_built(bare.layout, bare.environment)
+
+
+def test_a_go_that_may_not_fetch_a_newer_one(bare: Machine) -> None:
+    bare.program("go", failing("version", "echo 'go: go.mod requires go >= 1.26 (GOTOOLCHAIN=local)' >&2; exit 1"))
+    with pytest.raises(BuildError, match=r"go\.mod requires go >= 1\.26"):
+        ensure_built(bare.layout, bare.environment)
+
+
+@pytest.mark.parametrize(("step", "name"), [("list", "downloading modules"), ("build", "compiling")])
+def test_a_step_that_fails_ends_with_what_go_said(bare: Machine, step: str, name: str) -> None:
+    bare.program("go", failing(step, "echo first >&2; echo 'dial tcp: i/o timeout' >&2; exit 1"))
+    with pytest.raises(BuildError) as caught:
+        ensure_built(bare.layout, bare.environment)
+    assert f"failed while {name}: `go {step}` ended with status 1. Go said: first | dial tcp: i/o timeout" in str(
+        caught.value
+    )
+    assert leftovers(bare) == []
+
+
+def test_a_stalled_download_is_given_up(bare: Machine) -> None:
+    pid = bare.folder / "pid"
+    bare.program("go", failing("list", f"echo 'go: downloading m' >&2; echo $$ > {pid}; exec sleep 600"))
+    with pytest.raises(BuildError, match=r"nothing happened for .*go: downloading m"):
+        ensure_built(bare.layout, bare.environment, Limits(stall_seconds=0.3))
+    assert not alive(int(pid.read_text()))
+
+
+def test_compiling_may_be_silent_but_not_for_ever(bare: Machine) -> None:
+    bare.program("go", failing("build", "exec sleep 600"))
+    with pytest.raises(BuildError, match="it took longer than"):
+        ensure_built(bare.layout, bare.environment, Limits(stall_seconds=0.1, step_seconds=0.5))
+
+
+def test_a_build_that_gives_no_working_cli_is_not_kept(bare: Machine) -> None:
+    bare.program("go", GO.replace("echo v3.259.0", "exit 4"))
+    with pytest.raises(CliBrokenError, match="exit status 4"):
+        ensure_built(bare.layout, bare.environment)
+    assert leftovers(bare) == []
+
+
+def test_two_at_once_build_once(bare: Machine) -> None:
+    gate = bare.folder / "gate"
+    os.mkfifo(gate)
+    bare.program("go", failing("list", f"cat {gate}"))
+    found: list[Path] = []
+
+    def build() -> None:
+        found.append(ensure_built(bare.layout, bare.environment))
+
+    threads = [threading.Thread(target=build) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    gate.write_text("")
+    for thread in threads:
+        thread.join(20)
+    assert len(set(found)) == 1
+    assert len(found) == 2
+    assert [call.split()[0] for call in bare.calls()] == ["version", "list", "build"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_build_leaves_nothing(bare: Machine, number: signal.Signals) -> None:
+    pid = bare.folder / "pid"
+    bare.program("go", failing("build", f"echo $$ > {pid}; exec sleep 600"))
+    state = bare.folder / "state"
+    environment = {**bare.environment, "AGENTMAIL_STATE_DIR": str(state), "XDG_CACHE_HOME": str(bare.folder / "cache")}
+    setup = subprocess.Popen(
+        [sys.executable, ROOT / "engine" / "__main__.py", "setup"], env=environment, stderr=subprocess.PIPE
+    )
+    assert eventually(lambda: pid.exists() and pid.read_text().endswith("\n"))
+    setup.send_signal(number)
+    _, said = setup.communicate(timeout=20)
+    assert setup.returncode == 128 + number
+    assert b"Traceback" not in said
+    compiler = int(pid.read_text())
+    assert eventually(lambda: not alive(compiler))
+    assert not [file for file in (bare.folder / "cache").rglob("*") if file.name not in {".lock"} and file.is_file()]

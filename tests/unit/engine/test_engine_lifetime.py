@@ -1,0 +1,63 @@
+"""Plugin processes end with the engine that started them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from engine.lifetime import when_closed
+from tests.unit.engine.machines import ROOT, alive, eventually
+
+WATCHING = """
+import os, sys, threading
+from engine import lifetime
+lifetime.when_engine_ends(lambda: os._exit(5))
+print(os.getpid(), flush=True)
+threading.Event().wait()
+"""
+
+# Starts a watching process whose stdin is no pipe, tells its id, and lives until its own stdin ends.
+PARENT = f"""
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", {WATCHING!r}], stdin=subprocess.DEVNULL, stdout=sys.stdout)
+sys.stdin.read()
+"""
+
+
+def test_the_end_of_stdin_is_the_end_of_the_engine() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", WATCHING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+    ) as watching:
+        assert watching.stdout is not None
+        assert watching.stdin is not None
+        watching.stdout.readline()
+        assert watching.poll() is None
+        watching.stdin.close()
+        assert watching.wait(20) == 5
+
+
+def test_without_a_pipe_the_death_of_the_parent_is_noticed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        parent.kill()
+        parent.wait(20)
+        assert eventually(lambda: not alive(pid))
+
+
+@pytest.mark.parametrize("written", [b"", b"something"])
+def test_what_is_written_is_no_end(written: bytes) -> None:
+    reading, writing = os.pipe()
+    ended = threading.Event()
+    when_closed(reading, ended.set)
+    os.write(writing, written)
+    assert not ended.is_set()
+    os.close(writing)
+    assert ended.wait(20)
+    os.close(reading)
