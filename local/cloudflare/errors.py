@@ -1,0 +1,253 @@
+"""Errors of the Cloudflare v4 API: code, message and HTTP status as its clients see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One entry of an answer's `errors`."""
+
+    code: int
+    message: str
+    chain: tuple[Problem, ...] = field(default=())
+
+    def as_json(self) -> dict[str, object]:
+        entry: dict[str, object] = {"code": self.code, "message": self.message}
+        if self.chain:
+            entry["error_chain"] = [link.as_json() for link in self.chain]
+        return entry
+
+
+class ApiError(Exception):
+    """A request that the API refuses: HTTP status and the problems of the answer."""
+
+    status = HTTPStatus.BAD_REQUEST
+
+    def __init__(self, *problems: Problem, status: HTTPStatus | None = None) -> None:
+        self.problems: tuple[Problem, ...] = problems
+        if status is not None:
+            self.status = status
+        super().__init__("; ".join(f"{problem.message} ({problem.code})" for problem in problems))
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "result": None,
+            "success": False,
+            "errors": [problem.as_json() for problem in self.problems],
+            "messages": [],
+        }
+
+    def legacy(self) -> ApiError:
+        """The refusal in the form of 2024 and before."""
+        return self
+
+
+class RecordInvalidError(ApiError):
+    """A DNS record that breaks a rule of its type or of the zone's plan.
+
+    Today's API lists the problems side by side; until 2024 it wrapped them in one entry 1004 "DNS Validation
+    Error" with an `error_chain`.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(*problems)
+
+    def legacy(self) -> ApiError:
+        return ApiError(Problem(code=1004, message="DNS Validation Error", chain=self.problems))
+
+
+class RecordNotFoundError(ApiError):
+    status = HTTPStatus.NOT_FOUND
+
+    def __init__(self) -> None:
+        super().__init__(Problem(code=81044, message="Record does not exist."))
+
+
+_SAME_NAME = (
+    " For more details, refer to"
+    " <https://developers.cloudflare.com/dns/manage-dns-records/troubleshooting/records-with-same-name/>."
+)
+
+
+class RecordConflictError(ApiError):
+    """The record cannot stand beside one that the zone already has."""
+
+
+class AddressOrAliasExistsError(RecordConflictError):
+    def __init__(self) -> None:
+        super().__init__(
+            Problem(
+                code=81053,
+                message="An A, AAAA, or CNAME record with that host already exists." + _SAME_NAME,
+            )
+        )
+
+
+class AliasExistsError(RecordConflictError):
+    def __init__(self) -> None:
+        super().__init__(Problem(code=81054, message="A CNAME record with that host already exists." + _SAME_NAME))
+
+
+class DelegationExistsError(RecordConflictError):
+    def __init__(self) -> None:
+        super().__init__(Problem(code=81056, message="NS records with that host already exist." + _SAME_NAME))
+
+
+class RecordExistsError(RecordConflictError):
+    """Name, type and value of another record. The code was 81057 until 2024."""
+
+    def __init__(self) -> None:
+        super().__init__(Problem(code=81058, message="An identical record already exists."))
+
+    def legacy(self) -> ApiError:
+        return ApiError(Problem(code=81057, message="The record already exists."))
+
+
+class CannotRouteError(ApiError):
+    def __init__(self, path: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
+        super().__init__(
+            Problem(
+                code=7003,
+                message=f"Could not route to {path}, perhaps your object identifier is invalid?",
+            ),
+            status=status,
+        )
+
+
+class MethodNotAllowedError(ApiError):
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+
+    def __init__(self, method: str) -> None:
+        super().__init__(Problem(code=7001, message=f"Method {method} not available for that URI."))
+
+
+class MalformedBodyError(ApiError):
+    def __init__(self) -> None:
+        super().__init__(Problem(code=6007, message="Malformed JSON in request body"))
+
+
+class MalformedQueryError(ApiError):
+    def __init__(self, parameter: str, expected: str) -> None:
+        super().__init__(Problem(code=1004, message=f"Invalid value for {parameter}: must be {expected}."))
+
+
+class MissingCredentialsError(ApiError):
+    def __init__(self) -> None:
+        super().__init__(Problem(code=9106, message="Missing X-Auth-Key, X-Auth-Email or Authorization headers"))
+
+
+class MalformedTokenError(ApiError):
+    def __init__(self) -> None:
+        super().__init__(
+            Problem(
+                code=6003,
+                message="Invalid request headers",
+                chain=(Problem(code=6111, message="Invalid format for Authorization header"),),
+            )
+        )
+
+
+class UnknownTokenError(ApiError):
+    status = HTTPStatus.FORBIDDEN
+
+    def __init__(self) -> None:
+        super().__init__(Problem(code=9109, message="Invalid access token"))
+
+
+class UnknownKeyError(ApiError):
+    status = HTTPStatus.FORBIDDEN
+
+    def __init__(self) -> None:
+        super().__init__(Problem(code=9103, message="Unknown X-Auth-Key or X-Auth-Email"))
+
+
+class TokenNotVerifiedError(ApiError):
+    status = HTTPStatus.UNAUTHORIZED
+
+    def __init__(self) -> None:
+        super().__init__(Problem(code=1000, message="Invalid API Token"))
+
+
+class UnauthorizedError(ApiError):
+    """The token is good but may not see this zone."""
+
+    status = HTTPStatus.FORBIDDEN
+
+    def __init__(self) -> None:
+        super().__init__(Problem(code=9109, message="UnauthorizedError to access requested resource"))
+
+
+class AuthenticationError(ApiError):
+    """Cloudflare's answer where the token's rights are too narrow (403) or it is unknown (401)."""
+
+    status = HTTPStatus.FORBIDDEN
+
+    def __init__(self, status: HTTPStatus = HTTPStatus.FORBIDDEN) -> None:
+        super().__init__(Problem(code=10000, message="Authentication error"), status=status)
+
+
+class TunnelNotFoundError(ApiError):
+    status = HTTPStatus.NOT_FOUND
+
+    def __init__(self) -> None:
+        super().__init__(Problem(code=1002, message="Tunnel not found"))
+
+
+class TunnelNameTakenError(ApiError):
+    status = HTTPStatus.CONFLICT
+
+    def __init__(self) -> None:
+        super().__init__(
+            Problem(
+                code=1013,
+                message="You already have a tunnel with this name. Delete the existing tunnel, or choose a"
+                " different name for your new tunnel",
+            )
+        )
+
+
+class TunnelHasConnectionsError(ApiError):
+    def __init__(self) -> None:
+        super().__init__(
+            Problem(
+                code=1022,
+                message="Cannot delete tunnel because it has active connections. Stop cloudflared or clean up"
+                " its connections first.",
+            )
+        )
+
+
+class TunnelInvalidError(ApiError):
+    def __init__(self, reason: str) -> None:
+        super().__init__(Problem(code=1003, message=reason))
+
+
+class TunnelConfigInvalidError(ApiError):
+    def __init__(self, reason: str) -> None:
+        super().__init__(Problem(code=1056, message=f"Bad Configuration: {reason}"))
+
+
+class ZoneExistsError(ApiError):
+    def __init__(self, name: str) -> None:
+        super().__init__(Problem(code=1061, message=f"{name} already exists"))
+
+
+class ZoneNameInvalidError(ApiError):
+    def __init__(self, name: object) -> None:
+        super().__init__(Problem(code=1002, message=f"{name!r} is not a registered domain name that can be a zone"))
+
+
+class TokenInvalidError(ApiError):
+    def __init__(self, reason: str) -> None:
+        super().__init__(Problem(code=1001, message=reason))
+
+
+class TokenNotFoundError(ApiError):
+    status = HTTPStatus.NOT_FOUND
+
+    def __init__(self) -> None:
+        super().__init__(Problem(code=1003, message="Token not found"))
