@@ -1,0 +1,1 @@
+"""Dynamic resource providers, one package per remote service."""

@@ -1,0 +1,131 @@
+"""Who has which address: the memory that guards look at, and the broom behind failed runs.
+
+The book is created before the routes and deleted after them. What it holds is therefore all that a run may have
+left behind, a killed one included: its `delete`, and its `update` for dropped addresses, remove every route of ours
+that is still there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import pulumi
+from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Resource, UpdateResult
+
+from providers.mailjet import plugin
+from providers.mailjet.address_map import parse_address_map, recorded_address_map
+from providers.mailjet.contract import (
+    MailjetProvider,
+    Props,
+    changed,
+    integer,
+    known,
+    own,
+    refused,
+    text,
+    unchanged_or,
+)
+from providers.mailjet.errors import MailjetError
+from providers.mailjet.guards import REMOVED_COUNT, REMOVED_PERCENT, RemovalLimit, refusals
+from providers.mailjet.route_identity import require_route_url
+from providers.mailjet.route_writes import RouteWriter, owners_of
+
+_INPUTS = ("addresses", "route_identity", "allow_mass_removal", "removal_percent", "removal_count")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddressBookArgs:
+    """`addresses`: JSON text of {agent id: address}, every mailbox of the stack. `route_identity`:
+    https://OWNERTAG@host/path. `allow_mass_removal`: exactly so many mailboxes may go, 0 for no exception.
+    `removal_percent`, `removal_count`: removals above both need that exception."""
+
+    addresses: pulumi.Input[str]
+    route_identity: pulumi.Input[str]
+    allow_mass_removal: pulumi.Input[int] = 0
+    removal_percent: pulumi.Input[int] = REMOVED_PERCENT
+    removal_count: pulumi.Input[int] = REMOVED_COUNT
+
+
+class AddressBookProvider(MailjetProvider):
+    """Refuses in `check` what would cost somebody a mailbox by mistake."""
+
+    def check(self, _olds: Props, news: Props) -> CheckResult:
+        wrong = []
+        if known(news.get("route_identity")):
+            try:
+                require_route_url(text(news, "route_identity"))
+            except MailjetError as error:
+                wrong.append(str(error))
+        if known(news.get("addresses")):
+            try:
+                wrong += _refusals(_olds, news)
+            except MailjetError as error:
+                wrong.append(str(error))
+        return refused(news, wrong)
+
+    def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
+        """The exception and the limits are of the moment: they are no change."""
+        found = changed(_olds, _news, ("route_identity",))
+        if not known(_news.get("addresses")) or _addresses(_olds) != _addresses(_news):
+            found.append("addresses")
+        return unchanged_or(found)
+
+    def create(self, props: Props) -> CreateResult:
+        plugin.current().route_claims.claim(_addresses(props).values())
+        digest = hashlib.sha256(text(props, "route_identity").encode()).hexdigest()[:12]
+        return CreateResult(f"address-book-{digest}", own(props, _INPUTS))
+
+    def read(self, id_: str, props: Props) -> ReadResult:
+        """The book is only in the state."""
+        return ReadResult(id_, own(props, _INPUTS), own(props, _INPUTS))
+
+    def update(self, _id: str, _olds: Props, _news: Props) -> UpdateResult:
+        process = plugin.current()
+        wanted = _addresses(_news).values()
+        process.route_claims.claim(wanted)
+        dropped = set(_addresses(_olds).values()) - set(wanted)
+        if dropped:
+            _broom(process, _olds, _news).release(sorted(dropped))
+        return UpdateResult(own(_news, _INPUTS))
+
+    def delete(self, _id: str, _props: Props) -> None:
+        addresses = sorted(set(_addresses(_props).values()))
+        if addresses:
+            _broom(plugin.current(), _props).release(addresses)
+
+
+class AddressBook(Resource, module="mailjet", name="AddressBook"):
+    """Every mailbox of the stack. A preview hides the book's own diff: the buckets show the same change."""
+
+    addresses: pulumi.Output[str]
+    route_identity: pulumi.Output[str]
+
+    def __init__(self, name: str, args: AddressBookArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        props: Props = {
+            "addresses": args.addresses,
+            "route_identity": args.route_identity,
+            "allow_mass_removal": args.allow_mass_removal,
+            "removal_percent": args.removal_percent,
+            "removal_count": args.removal_count,
+        }
+        hidden = pulumi.ResourceOptions(hide_diffs=["addresses"])
+        super().__init__(AddressBookProvider(), name, props, pulumi.ResourceOptions.merge(hidden, opts))
+
+
+def _addresses(props: Props) -> dict[str, str]:
+    return recorded_address_map(text(props, "addresses"))
+
+
+def _refusals(olds: Props, news: Props) -> list[str]:
+    percent, count = integer(news, "removal_percent"), integer(news, "removal_count")
+    limit = RemovalLimit(
+        percent=REMOVED_PERCENT if percent is None else percent, count=REMOVED_COUNT if count is None else count
+    )
+    new = parse_address_map(text(news, "addresses"))
+    return refusals(_addresses(olds), new, limit=limit, allow_mass_removal=integer(news, "allow_mass_removal"))
+
+
+def _broom(process: plugin.PluginProcess, *props: Props) -> RouteWriter:
+    identities = [text(each, "route_identity") for each in props]
+    return RouteWriter(process, url=identities[-1], owners=owners_of(*identities))

@@ -1,0 +1,143 @@
+"""The inbound routes of one bucket of mailboxes: every address to the stack's webhook.
+
+One resource for many routes, since the engine's cost grows with the square of their number. A batch that fails keeps
+what it did and names what is left; the next `pulumi up` finds that and goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Resource, UpdateResult
+
+from providers.mailjet import plugin
+from providers.mailjet.address_map import parse_address_map, recorded_address_map, render_address_map
+from providers.mailjet.contract import (
+    MailjetProvider,
+    Props,
+    changed,
+    flag,
+    known,
+    own,
+    refused,
+    text,
+    unchanged_or,
+    vanished,
+)
+from providers.mailjet.errors import MailjetError
+from providers.mailjet.route_identity import RouteIdentity, learn_password, require_route_url
+from providers.mailjet.route_plan import is_ours
+from providers.mailjet.route_writes import RouteWriter, owners_of
+
+_INPUTS = ("routes", "route_url", "take_over")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InboundRoutesArgs:
+    """`routes`: JSON text of {agent id: address}. `route_url`: https://OWNERTAG:SECRET@host/path, always kept
+    secret. `take_over`: redirect routes at these addresses that belong to somebody else."""
+
+    routes: pulumi.Input[str]
+    route_url: pulumi.Input[str]
+    take_over: pulumi.Input[bool] = False
+
+
+class InboundRoutesProvider(MailjetProvider):
+    """Ours is a route whose URL has our host, path and user; the same address elsewhere is somebody else's."""
+
+    def check(self, _olds: Props, news: Props) -> CheckResult:
+        wrong = []
+        for key, parse in (("routes", parse_address_map), ("route_url", require_route_url)):
+            if known(news.get(key)):
+                try:
+                    parse(text(news, key))
+                except MailjetError as error:
+                    wrong.append(str(error))
+        return refused(news, wrong)
+
+    def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
+        found = changed(_olds, _news, ("route_url",))
+        if not known(_news.get("routes")) or _routes(_olds) != _routes(_news):
+            found.append("routes")
+        return unchanged_or(found)
+
+    def create(self, props: Props) -> CreateResult:
+        url, routes = text(props, "route_url"), _routes(props)
+        writer = RouteWriter(plugin.current(), url=url, owners=owners_of(url), take_over=flag(props, "take_over"))
+        writer.settle(routes.values())
+        return CreateResult(_resource_id(url, routes), own(props, _INPUTS))
+
+    def read(self, id_: str, props: Props) -> ReadResult:
+        """Says what is true of one URL: routes that are missing or go elsewhere leave the map, a second route of ours
+        enters it under a telling name, and a password that all routes agree on shows as another `route_url`. Each
+        is a change for the next preview."""
+        process = plugin.current()
+        url, expected = text(props, "route_url"), _routes(props)
+        learn_password(url)
+        owners = owners_of(url)
+        found = {
+            agent: [route for route in process.routes.at(address) if is_ours(route, owners)]
+            for agent, address in expected.items()
+        }
+        urls = [route.url for routes in found.values() for route in routes]
+        for live_url in urls:
+            learn_password(live_url)
+        if expected and not urls:
+            return vanished()
+        shown_url = url if url in urls or not urls else urls[0]
+        live: dict[str, str] = {}
+        for agent, routes in found.items():
+            if any(route.url == shown_url for route in routes):
+                live[agent] = expected[agent]
+                live |= {f"{agent} (route {route.id}, one too many)": route.email for route in routes[1:]}
+        inputs = own(props, _INPUTS) | {"route_url": shown_url}
+        if live != expected:
+            inputs["routes"] = render_address_map(live)
+        return ReadResult(id_, dict(inputs), inputs)
+
+    def update(self, _id: str, _olds: Props, _news: Props) -> UpdateResult:
+        url, routes = text(_news, "route_url"), _routes(_news)
+        learn_password(text(_olds, "route_url"))
+        writer = RouteWriter(
+            plugin.current(),
+            url=url,
+            owners=owners_of(url, _olds.get("route_url")),
+            take_over=flag(_news, "take_over"),
+        )
+        wanted = set(routes.values())
+        writer.settle(routes.values(), dropped=sorted(set(_routes(_olds).values()) - wanted))
+        return UpdateResult(own(_news, _INPUTS))
+
+    def delete(self, _id: str, _props: Props) -> None:
+        url = text(_props, "route_url")
+        RouteWriter(plugin.current(), url=url, owners=owners_of(url)).release(sorted(set(_routes(_props).values())))
+
+
+class InboundRoutes(Resource, module="mailjet", name="InboundRoutes"):
+    """Routes of one bucket. `route_url` is secret in the state and in every preview."""
+
+    routes: pulumi.Output[str]
+    route_url: pulumi.Output[str]
+    take_over: pulumi.Output[bool]
+
+    def __init__(self, name: str, args: InboundRoutesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        props: Props = {
+            "routes": args.routes,
+            "route_url": pulumi.Output.secret(args.route_url),
+            "take_over": args.take_over,
+        }
+        super().__init__(InboundRoutesProvider(), name, props, opts)
+
+
+def _routes(props: Props) -> dict[str, str]:
+    return recorded_address_map(text(props, "routes"))
+
+
+def _resource_id(url: str, routes: Mapping[str, str]) -> str:
+    """For people only: whose bucket, and which. Nothing is looked up by it."""
+    identity = RouteIdentity.of(url)
+    digest = hashlib.sha256(render_address_map(routes).encode()).hexdigest()[:12]
+    return f"{identity.user if identity is not None else 'routes'}-{digest}"

@@ -1,0 +1,150 @@
+"""What all providers of one plugin process share: account, engine, threads, claims, the listing of routes.
+
+The SDK pickles a provider into every resource's state, so providers hold nothing; `configure` fills this module
+instead, once per process (the engine starts one plugin per run).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from providers.mailjet.api import MailjetApi
+from providers.mailjet.claims import Claims
+from providers.mailjet.client import DEFAULT_API_URL, Credentials, MailjetClient, RetryPolicy, Timeouts
+from providers.mailjet.clock import Clock, SystemClock
+from providers.mailjet.engine import Engine
+from providers.mailjet.errors import InvalidSettingError, MailjetError
+from providers.mailjet.limiter import AdaptiveLimiter
+from providers.mailjet.progress import Progress
+from providers.mailjet.route_listing import RouteListing
+from providers.mailjet.workers import WORKERS, Workers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Where Mailjet is and how hard it is used. `problem` is raised by the first call: a preview makes none."""
+
+    api_url: str = DEFAULT_API_URL
+    credentials: Credentials = field(default_factory=lambda: Credentials(api_key="", api_secret=""))
+    read_timeout: float = Timeouts.read
+    connections: int = WORKERS
+    limiter: bool = True
+    problem: MailjetError | None = field(default=None, compare=False)
+
+    @classmethod
+    def read(cls, config: Callable[[str], object], environment: Mapping[str, str]) -> Settings:
+        """From stack config, else from the environment. Never raises.
+
+        `MAILJET_TIMEOUT_SECONDS` (30), `MAILJET_CONNECTIONS` (48) and `MAILJET_LIMITER=off` are for benchmarks and
+        unusual networks; stack config does not know them.
+        """
+
+        def configured(key: str) -> str:
+            value = config(key)
+            return "" if value is None else str(value).strip()
+
+        problem: MailjetError | None = None
+        read_timeout, connections = Timeouts.read, WORKERS
+        for variable, low, high in (("MAILJET_TIMEOUT_SECONDS", 0.05, 600.0), ("MAILJET_CONNECTIONS", 1, 256)):
+            text = environment.get(variable, "").strip()
+            if not text:
+                continue
+            number = _number(text)
+            if number is None or not low <= number <= high:
+                problem = InvalidSettingError(variable, text, f"a number from {low:g} to {high:g}")
+            elif variable == "MAILJET_TIMEOUT_SECONDS":
+                read_timeout = number
+            else:
+                connections = int(number)
+        return cls(
+            api_url=configured("mailjetApiUrl") or DEFAULT_API_URL,
+            credentials=Credentials(
+                api_key=configured("mailjetApiKey") or environment.get("MAILJET_API_KEY", "").strip(),
+                api_secret=configured("mailjetApiSecret") or environment.get("MAILJET_API_SECRET", "").strip(),
+            ),
+            read_timeout=read_timeout,
+            connections=connections,
+            limiter=environment.get("MAILJET_LIMITER", "").strip().lower() != "off",
+            problem=problem,
+        )
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+class PluginProcess:
+    """Everything shared; built without a single call to Mailjet."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        engine: Engine | None = None,
+        clock: Clock | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self.engine = engine or Engine.of_this_process()
+        self.client = MailjetClient(
+            base_url=settings.api_url,
+            credentials=settings.credentials,
+            connections=settings.connections,
+            timeouts=Timeouts(connect=min(Timeouts.connect, settings.read_timeout), read=settings.read_timeout),
+            retry=retry,
+            clock=self.clock,
+            limiter=AdaptiveLimiter(self.clock, enabled=settings.limiter),
+            before_write=self.engine.require_alive,
+            problem=settings.problem,
+        )
+        self.api = MailjetApi(self.client)
+        self.workers = Workers(settings.connections)
+        self.routes = RouteListing(self.api.routes)
+        self.route_progress = Progress("inbound routes", clock=self.clock, say=self.engine.progress)
+        self.sender_claims = Claims()
+        self.route_claims = Claims()
+        self.callback_claims = Claims()
+
+    def close(self) -> None:
+        """Threads and connections end; needed by tests, a plugin simply exits."""
+        self.workers.close()
+        self.client.close()
+        self.engine.close()
+
+
+_lock = threading.Lock()
+_process: PluginProcess | None = None
+
+
+def configure(config: Callable[[str], object]) -> None:
+    """Called for each kind of provider of a run, with the same config: only the first call counts."""
+    global _process
+    settings = Settings.read(config, os.environ)
+    with _lock:
+        if _process is not None and _process.settings == settings:
+            return
+        _process = PluginProcess(settings)
+        _process.engine.exit_with_it()
+
+
+def install(process: PluginProcess | None) -> PluginProcess | None:
+    """Replace what `current` gives, and return what it gave: for tests, and for programs that are no plugin."""
+    global _process
+    with _lock:
+        previous, _process = _process, process
+    return previous
+
+
+def current() -> PluginProcess:
+    """The process that `configure` has set up."""
+    with _lock:
+        if _process is None:
+            raise LookupError("a provider was called before configure()")
+        return _process
