@@ -1,0 +1,155 @@
+"""The way from the internet to the platform's webhook: a Cloudflare tunnel and the proxied CNAME that leads to it.
+
+Three forms: a tunnel that this stack creates (its ingress and token too), an existing one that is only named, or none.
+The sidecar that connects the tunnel (`cloudflared`) runs beside the platform, not here (deploy/docker-compose.yml).
+
+A tunnel that is replaced (another account) or traded for an existing one leaves the CNAME in place: it is updated
+between the creation of the new tunnel and the deletion of the old one. It must never be deleted before it is replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_cloudflare as cloudflare
+
+from components.failures import tunnel_token_sentence
+from components.zone_survey import ZoneSurvey, plugin_version
+from settings import Dns, Settings, TunnelKind
+from zone.records import AUTOMATIC_TTL, Record, tunnel_record
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiTunnelArgs:
+    """What leads to the platform."""
+
+    kind: TunnelKind
+    tunnel_name: str
+    account_id: str
+    hostname: str
+    service: str
+    existing_cname: str
+    zone_id: str
+    comment: str
+    protect: bool
+    preview: bool = False
+    guard: pulumi.ResourceHookBinding | None = None
+    """Refuses to create what the zone has already."""
+
+    @classmethod
+    def of(cls, settings: Settings, zone: ZoneSurvey) -> ApiTunnelArgs:
+        """The tunnel that the stack's settings describe."""
+        return cls(
+            kind=settings.tunnel_kind,
+            tunnel_name=settings.tag,
+            account_id=settings.account_id,
+            hostname=settings.tunnel_hostname,
+            service=settings.tunnel_service,
+            existing_cname=settings.tunnel_cname,
+            zone_id=settings.zone_id if settings.dns is Dns.CLOUDFLARE else "",
+            comment=settings.record_comment,
+            protect=settings.protected,
+            preview=settings.preview,
+            guard=zone.guard,
+        )
+
+
+class ApiTunnel(pulumi.ComponentResource):
+    """A tunnel with ingress `hostname -> service`, its token (secret), and the proxied CNAME."""
+
+    hostname: pulumi.Output[str]
+    token: pulumi.Output[str]
+    target: pulumi.Output[str]
+    expected_records: pulumi.Output[list[Record]]
+
+    def __init__(
+        self,
+        name: str,
+        args: ApiTunnelArgs,
+        after: Sequence[pulumi.Resource],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """`after`: what must be accepted before the first write to Cloudflare."""
+        super().__init__("azt3knet:mail:ApiTunnel", name, None, opts)
+        own = pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=list(after))
+        self.hostname = pulumi.Output.from_input(args.hostname)
+        self.token = pulumi.Output.secret("")
+        self.target = pulumi.Output.from_input(args.existing_cname)
+        before_cname: list[pulumi.Resource] = []
+
+        if args.kind is TunnelKind.CREATED:
+            tunnel = cloudflare.ZeroTrustTunnelCloudflared(
+                f"{name}-tunnel",
+                account_id=args.account_id,
+                name=args.tunnel_name,
+                config_src="cloudflare",
+                opts=own,
+            )
+            ingress = cloudflare.ZeroTrustTunnelCloudflaredConfig(
+                f"{name}-ingress",
+                account_id=args.account_id,
+                tunnel_id=tunnel.id,
+                config={
+                    "ingresses": [
+                        {"hostname": args.hostname, "service": args.service},
+                        {"service": "http_status:404"},
+                    ]
+                },
+                opts=own,
+            )
+            self.target = tunnel.id.apply(lambda tunnel_id: f"{tunnel_id}.cfargotunnel.com")
+            self.token = pulumi.Output.secret(tunnel.id.apply(lambda tunnel_id: self._token(args, tunnel_id)))
+            # No request may arrive before the tunnel knows where it goes.
+            before_cname = [ingress]
+        if args.kind is not TunnelKind.NONE and args.zone_id:
+            cloudflare.DnsRecord(
+                f"{name}-cname",
+                zone_id=args.zone_id,
+                name=args.hostname,
+                type="CNAME",
+                content=self.target,
+                ttl=AUTOMATIC_TTL,
+                proxied=True,
+                comment=args.comment,
+                opts=pulumi.ResourceOptions.merge(
+                    own, pulumi.ResourceOptions(depends_on=before_cname, hooks=args.guard)
+                ),
+            )
+        self.expected_records = self.target.apply(
+            lambda target: [tunnel_record(hostname=args.hostname, target=target)] if target else []
+        )
+        self.register_outputs({"hostname": self.hostname})
+
+    def _token(self, args: ApiTunnelArgs, tunnel_id: str) -> pulumi.Output[str]:
+        """The token that cloudflared runs the tunnel with.
+
+        Cloudflare shows it only to who may change the tunnel; a preview with less than that leaves it unknown.
+        """
+
+        async def read() -> str | None:
+            try:
+                found = await pulumi.runtime.invoke_async(
+                    "cloudflare:index/getZeroTrustTunnelCloudflaredToken:getZeroTrustTunnelCloudflaredToken",
+                    {"accountId": args.account_id, "tunnelId": tunnel_id},
+                    pulumi.InvokeOptions(parent=self, version=plugin_version()),
+                )
+            except Exception as error:  # noqa: BLE001 - the SDK raises a bare Exception for whatever the plugin answers
+                sentence = tunnel_token_sentence(error, args.tunnel_name)
+                if not args.preview:
+                    raise pulumi.RunError(sentence) from None
+                pulumi.log.warn(sentence)
+                return None
+            return str(found["token"])
+
+        reading = asyncio.ensure_future(read())
+
+        async def value() -> str:
+            return await reading or ""
+
+        async def is_known() -> bool:
+            return await reading is not None
+
+        return pulumi.Output(set(), asyncio.ensure_future(value()), asyncio.ensure_future(is_known()))

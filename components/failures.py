@@ -1,0 +1,50 @@
+"""Cloudflare's refusals as sentences: what the plugin answers is a stack of HTTP text."""
+
+from __future__ import annotations
+
+import re
+
+from settings import Settings
+
+_STATUS = re.compile(r'"code":\s*(\d+)')
+_REFUSED_TOKEN = frozenset({"10000", "9109", "6003", "1001", "6111"})
+
+
+def cloudflare_sentence(error: Exception, settings: Settings) -> str:
+    """One sentence on a failed look at the zone: what was asked, what Cloudflare said, what to do."""
+    text = str(error)
+    code = match.group(1) if (match := _STATUS.search(text)) else ""
+    zone = f"the zone {settings.zone_name!r} (agentmail:zoneId {settings.zone_id})"
+    if code in _REFUSED_TOKEN or " 401 " in text or " 403 " in text:
+        return (
+            f"Cloudflare rejected the API token while listing {zone}, code {code or 'unknown'}; expected a token with the permission "
+            "Zone.DNS Edit (Read is enough for a preview) for this zone; "
+            "set it with: pulumi config set --secret cloudflare:apiToken, or in the environment as CLOUDFLARE_API_TOKEN"
+        )
+    if code == "7003" or " 404 " in text:
+        return f"Cloudflare knows no zone with the id of {zone}; expected an existing zone; correct zoneId"
+    if re.search(
+        r"connection refused|connect(ion)? error|nothing listens|no such host|dial tcp|name resolution",
+        text,
+        re.IGNORECASE,
+    ):
+        return (
+            f"Cloudflare's API does not answer while listing {zone}; expected an API at cloudflare:baseUrl; "
+            "check the network, and for the embedded default start the emulators with: python -m local up"
+        )
+    first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
+    return f"Cloudflare refused to list {zone}: {first}"
+
+
+def tunnel_token_sentence(error: Exception, tunnel_name: str) -> str:
+    """One sentence on a tunnel whose token cannot be read."""
+    text = str(error)
+    code = match.group(1) if (match := _STATUS.search(text)) else ""
+    if code in _REFUSED_TOKEN or " 401 " in text or " 403 " in text:
+        return (
+            f"Cloudflare does not show the token of the tunnel {tunnel_name!r} to this API token, code {code or 'unknown'}; expected the "
+            "permission Account.Cloudflare Tunnel Edit, which an up needs (a preview goes on without: the outputs tunnelToken and "
+            "platformEnv stay unknown in it)"
+        )
+    first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
+    return f"Cloudflare gave no token for the tunnel {tunnel_name!r}: {first}"

@@ -1,0 +1,202 @@
+"""The mail domain: Mailjet's sender domain, its DNS records, and the wait until Mailjet has verified both.
+
+It manages no other record of the zone and imports none: foreign records stop the program before
+(components/zone_survey.py), and `python -m adopt` takes them over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_cloudflare as cloudflare
+
+from components.resolver import PatientResolver
+from components.zone_survey import ZoneSurvey
+from providers.mailjet.domain_verification import DomainVerification, DomainVerificationArgs
+from providers.mailjet.sender_domain import SenderDomain, SenderDomainArgs
+from settings import Dns, Settings
+from zone.dmarc import report_warnings
+from zone.errors import RecordError
+from zone.records import Record, configured_records, mailjet_records, mx_warnings
+from zone.spf import length_warnings
+from zone.spf_lookups import cost_warnings
+from zone.txt import joined
+
+
+@dataclass(frozen=True, kw_only=True)
+class MailDomainArgs:
+    """What a mail domain is made of."""
+
+    domain: str
+    records: Sequence[Record]
+    """The records that configuration alone determines: MX, SPF, DMARC, TLS-RPT."""
+    ttl: int
+    zone_id: str
+    """The Cloudflare zone; empty where the zone is served elsewhere and the records are only told."""
+    comment: str
+    verification: str
+    verification_timeout_seconds: int
+    delete_sender: bool
+    protect: bool
+
+    adopted: frozenset[str] = frozenset()
+    """Names of resources whose record belonged to somebody else before: a destroy leaves such SPF and DMARC in place."""
+    guard: pulumi.ResourceHookBinding | None = None
+    """Refuses to create what the zone has already."""
+
+    @classmethod
+    def of(cls, settings: Settings, zone: ZoneSurvey) -> MailDomainArgs:
+        """The mail domain that the stack's settings describe.
+
+        Raises RunError for an SPF record that RFC 7208 forbids; warns of MX hosts and report addresses that do not work.
+        """
+        dmarc = settings.dmarc
+        try:
+            records = configured_records(
+                domain=settings.domain,
+                mx_hosts=settings.mailjet_mx_hosts,
+                spf_include=settings.mailjet_spf_include,
+                spf_mechanisms=settings.spf_mechanisms,
+                spf_qualifier=settings.spf_qualifier,
+                dmarc=dmarc,
+                tls_reports=settings.tls_reports,
+                ttl=settings.ttl,
+            )
+        except RecordError as error:
+            raise pulumi.RunError(str(error)) from None
+        warnings = [
+            *mx_warnings(settings.mailjet_mx_hosts),
+            *report_warnings(settings.domain, dmarc, zone_name=settings.zone_name),
+        ]
+        if settings.spf_mechanisms:
+            [spf] = [joined(record.content) for record in records if record.key == "spf"]
+            warnings += [
+                *length_warnings(spf),
+                *cost_warnings(spf, settings.domain, settings.mailjet_spf_include, PatientResolver()),
+            ]
+        for warning in warnings:
+            pulumi.log.warn(warning)
+        return cls(
+            domain=settings.domain,
+            records=records,
+            ttl=settings.ttl,
+            zone_id=settings.zone_id if settings.dns is Dns.CLOUDFLARE else "",
+            comment=settings.record_comment,
+            verification=settings.verification,
+            verification_timeout_seconds=settings.verification_timeout_seconds,
+            delete_sender=settings.mailjet_delete_sender,
+            protect=settings.protected,
+            adopted=frozenset(entry.name for entry in settings.adopted_records),
+            guard=zone.guard,
+        )
+
+
+class MailDomain(pulumi.ComponentResource):
+    """A verified sender domain with the records that send, sign and receive its mail."""
+
+    domain: pulumi.Output[str]
+    dkim_status: pulumi.Output[str]
+    spf_status: pulumi.Output[str]
+    expected_records: pulumi.Output[list[Record]]
+    sender: SenderDomain
+    verification: DomainVerification
+
+    def __init__(self, name: str, args: MailDomainArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("azt3knet:mail:MailDomain", name, None, opts)
+        own = pulumi.ResourceOptions(parent=self, protect=args.protect)
+
+        self.sender = SenderDomain(
+            f"{name}-sender", SenderDomainArgs(domain=args.domain, delete_sender=args.delete_sender), own
+        )
+        from_mailjet = pulumi.Output.all(
+            dkim_name=self.sender.dkim_name,
+            dkim_value=self.sender.dkim_value,
+            ownership_name=self.sender.ownership_name,
+            ownership_token=self.sender.ownership_token,
+        ).apply(lambda facts: mailjet_records(domain=args.domain, ttl=args.ttl, **facts))
+        self.expected_records = from_mailjet.apply(lambda records: [*args.records, *records])
+
+        published: list[pulumi.Resource] = []
+        if args.zone_id:
+            # Nothing is written to the zone before Mailjet has accepted the credentials.
+            after_sender = pulumi.ResourceOptions.merge(own, pulumi.ResourceOptions(depends_on=[self.sender]))
+            declared: list[tuple[str, Record | pulumi.Output[Record]]] = [
+                (record.key, record) for record in args.records
+            ]
+            declared += [
+                ("dkim", from_mailjet.apply(lambda records: records[0])),
+                ("ownership", from_mailjet.apply(lambda records: records[1])),
+            ]
+            published = [
+                dns_record(
+                    f"{name}-{key}",
+                    record,
+                    zone_id=args.zone_id,
+                    comment=args.comment,
+                    opts=pulumi.ResourceOptions.merge(
+                        after_sender,
+                        pulumi.ResourceOptions(
+                            hooks=args.guard,
+                            # The owner's mail stood on these two before we came.
+                            retain_on_delete=key in {"spf", "dmarc"} and f"{name}-{key}" in args.adopted,
+                        ),
+                    ),
+                )
+                for key, record in declared
+            ]
+
+        self.verification = DomainVerification(
+            f"{name}-verification",
+            DomainVerificationArgs(
+                domain=args.domain,
+                sender_id=self.sender.sender_id,
+                dns_id=self.sender.dns_id,
+                records=self.expected_records.apply(_as_verified),
+                mode=args.verification,
+                timeout_seconds=args.verification_timeout_seconds,
+            ),
+            pulumi.ResourceOptions(parent=self, depends_on=[self.sender, *published]),
+        )
+        self.domain = pulumi.Output.from_input(args.domain)
+        self.dkim_status = self.verification.dkim_status
+        self.spf_status = self.verification.spf_status
+        self.register_outputs({"domain": self.domain})
+
+
+def dns_record(
+    name: str, record: Record | pulumi.Output[Record], *, zone_id: str, comment: str, opts: pulumi.ResourceOptions
+) -> cloudflare.DnsRecord:
+    """Declare one record, marked as ours by its comment."""
+    if isinstance(record, Record):
+        return cloudflare.DnsRecord(
+            name,
+            zone_id=zone_id,
+            name=record.name,
+            type=record.type,
+            content=record.content,
+            ttl=record.ttl,
+            priority=record.priority,
+            proxied=record.proxied,
+            comment=comment,
+            opts=opts,
+        )
+    return cloudflare.DnsRecord(
+        name,
+        zone_id=zone_id,
+        name=record.apply(lambda known: known.name),
+        type="TXT",
+        content=record.apply(lambda known: known.content),
+        ttl=record.apply(lambda known: float(known.ttl)),
+        proxied=False,
+        comment=comment,
+        opts=opts,
+    )
+
+
+def _as_verified(records: Sequence[Record]) -> str:
+    """What Mailjet's checks look at; a change in it verifies the domain again."""
+    facts = [{"name": record.name, "type": record.type, "content": record.content} for record in records]
+    return json.dumps(facts, sort_keys=True, separators=(",", ":"))

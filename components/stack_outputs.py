@@ -1,0 +1,106 @@
+"""The stack's outputs, the contract with the agent platform (`agentmail/outputs.schema.json`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from components.agent_mailboxes import AgentMailboxes
+from components.api_tunnel import ApiTunnel
+from components.mail_domain import MailDomain
+from settings import InboundAuth, Settings
+
+CONTRACT_VERSION = "1.0"
+
+
+def inbound_secret(settings: Settings) -> str:
+    """The secret that the platform is told: empty unless something in front of it understands basic authentication.
+
+    Today's platform looks for a token in the JSON body, where Mailjet cannot put one: a secret here would make it
+    refuse every delivery.
+    """
+    return "" if settings.inbound_auth is InboundAuth.NONE else settings.webhook_secret
+
+
+def mailboxes(addresses: Mapping[str, str], settings: Settings) -> str:
+    """The platform's mailbox credentials as JSON text: `{"shared": {…}, "addresses": {agent id: address}}`.
+
+    What all mailboxes share stands there once; `agentmail` gives the platform its list of eight keys a mailbox. As a
+    list of objects the output alone would take more than half of the time of an `up` that changes nothing
+    (decision record 004).
+    """
+    shared = {
+        "smtp_host": settings.mailjet_smtp_host,
+        "smtp_port": settings.mailjet_smtp_port,
+        "smtp_username": settings.mailjet_api_key,
+        "smtp_password": settings.mailjet_api_secret,
+        "inbound_url": settings.public_webhook_url,
+        "inbound_secret": inbound_secret(settings),
+    }
+    return json.dumps({"shared": shared, "addresses": dict(addresses)}, separators=(",", ":"))
+
+
+def platform_environment(settings: Settings, *, tunnel_token: str, tunnel_target: str) -> dict[str, str]:
+    """Every variable that the platform reads, as text (its compose file interpolates: no value has `$` or quotes).
+
+    The Cloudflare token is that of `platformCloudflareToken`, never the one this program writes DNS with.
+    """
+    subdomain = settings.tunnel_hostname.removesuffix(f".{settings.zone_name}") if settings.zone_name else ""
+    return {
+        "MAILJET_API": settings.mailjet_api_url,
+        "MAILJET_API_KEY": settings.mailjet_api_key,
+        "MAILJET_API_SECRET": settings.mailjet_api_secret,
+        "MAILJET_SMTP_HOST": settings.mailjet_smtp_host,
+        "MAILJET_SMTP_PORT": str(settings.mailjet_smtp_port),
+        "MAILJET_SMTP_USER": settings.mailjet_api_key,
+        "MAILJET_SMTP_PASS": settings.mailjet_api_secret,
+        "MAILJET_INBOUND_URL": settings.public_webhook_url,
+        "MAILJET_INBOUND_SECRET": inbound_secret(settings),
+        "MAILJET_MX_HOSTS": ",".join(settings.mailjet_mx_hosts),
+        "MAILJET_SPF_INCLUDE": settings.mailjet_spf_include,
+        "AZT3KNET_DOMAIN": settings.domain,
+        "AZT3KNET_AGENT_MAIL_PREFIX": settings.agent_mail_prefix,
+        "AZT3KNET_MAIL_TTL": str(settings.ttl),
+        "AZT3KNET_DEFAULT_SEED": settings.platform_default_seed,
+        "CLOUDFLARE_API": "https://api.cloudflare.com/client/v4",
+        "CLOUDFLARE_API_TOKEN": settings.platform_cloudflare_token,
+        "CLOUDFLARE_ZONE_ID": settings.zone_id,
+        "CLOUDFLARE_ZONE_NAME": settings.zone_name,
+        "CLOUDFLARE_TUNNEL_TOKEN": tunnel_token,
+        "CLOUDFLARE_TUNNEL_HOSTNAME": settings.tunnel_hostname,
+        "CLOUDFLARE_TUNNEL_SERVICE": settings.tunnel_service,
+        "CLOUDFLARE_TUNNEL_CNAME": tunnel_target,
+        "CLOUDFLARE_TUNNEL_SUBDOMAIN": subdomain,
+        "CLOUDFLARE_TUNNEL_CNAME_TTL": str(settings.ttl),
+    }
+
+
+def stack_outputs(
+    settings: Settings,
+    addresses: Mapping[str, str],
+    domain: MailDomain,
+    tunnel: ApiTunnel,
+    agents: AgentMailboxes,
+) -> dict[str, pulumi.Input[Any]]:
+    """Name -> value of every stack output; what holds a credential is secret, and no plain output grows with the agents."""
+    environment = pulumi.Output.all(token=tunnel.token, target=tunnel.target).apply(
+        lambda known: platform_environment(settings, tunnel_token=known["token"], tunnel_target=known["target"])
+    )
+    return {
+        "contractVersion": CONTRACT_VERSION,
+        "domain": domain.domain,
+        "mailboxCount": agents.count,
+        "mailboxes": pulumi.Output.secret(mailboxes(addresses, settings)),
+        "platformEnv": pulumi.Output.secret(environment),
+        "expectedRecords": pulumi.Output.all(domain.expected_records, tunnel.expected_records).apply(
+            lambda parts: [record.public() for records in parts for record in records]
+        ),
+        "dkimStatus": domain.dkim_status,
+        "spfStatus": domain.spf_status,
+        "tunnelHostname": tunnel.hostname,
+        "tunnelToken": tunnel.token,
+        "webhookUrl": settings.public_webhook_url,
+    }

@@ -1,0 +1,125 @@
+"""The look at the zone before anything is declared: foreign records stop preview and up with a table.
+
+It reads and never writes, so that a token that may only read DNS is enough for a preview.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pulumi
+import pulumi_cloudflare as cloudflare
+
+from components.failures import cloudflare_sentence
+from settings import Dns, Settings
+from zone.survey import (
+    Claim,
+    ForeignRecordsError,
+    SupersededRecordsError,
+    SurveyedRecord,
+    UnknownToTheStateError,
+    WrongZoneError,
+    already_there,
+    conflicts,
+    survey,
+)
+
+EVERY_RECORD = 1_000_000
+"""More than a zone can hold; the plugin's own default stops after 1,000 records."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZoneSurvey:
+    """What the zone held when this run began, without what this run deletes."""
+
+    records: tuple[SurveyedRecord, ...]
+    claim: Claim
+    stack: str
+    looked: bool
+    """Whether the zone was listed at all: not where it is served elsewhere, nor in a preview without a token."""
+
+    @cached_property
+    def guard(self) -> pulumi.ResourceHookBinding | None:
+        """Refuses to create a record that the zone has already, in a preview too.
+
+        Only the engine knows what it is about to create; without this the plugin would fail half-way through an `up`
+        (Cloudflare's 81058), or publish a second SPF record.
+        """
+        if not self.looked:
+            return None
+
+        def refuse_what_is_there(about: pulumi.ResourceHookArgs) -> None:
+            wanted = about.new_inputs or {}
+            name, type_, content = (wanted.get(key) for key in ("name", "type", "content"))
+            if not (isinstance(name, str) and isinstance(type_, str)):
+                return
+            found = already_there(
+                self.records, self.claim, type_=type_, name=name, content=content if isinstance(content, str) else ""
+            )
+            if found:
+                raise UnknownToTheStateError(about.name, found, stack=self.stack)
+
+        return pulumi.ResourceHookBinding(
+            before_create=[
+                pulumi.ResourceHook("zone-survey", refuse_what_is_there, pulumi.ResourceHookOptions(on_dry_run=True))
+            ]
+        )
+
+
+def survey_zone(settings: Settings) -> ZoneSurvey:
+    """List the zone with the default provider and refuse to go on over foreign records.
+
+    Raises RunError: for a conflict, for a zone id that belongs to another zone, when Cloudflare refuses, and for an
+    `up` that would delete superseded records without consent.
+    A preview without a Cloudflare token surveys nothing and says so.
+    """
+    claim = settings.claim
+    unseen = ZoneSurvey(records=(), claim=claim, stack=settings.stack, looked=False)
+    if settings.dns is Dns.NONE:
+        return unseen
+    if settings.preview and not settings.cloudflare_api_token:
+        pulumi.log.warn(
+            "No Cloudflare token (cloudflare:apiToken or CLOUDFLARE_API_TOKEN): this preview did not look for foreign records in the zone."
+        )
+        return unseen
+    try:
+        listing = pulumi.runtime.invoke(
+            "cloudflare:index/getDnsRecords:getDnsRecords",
+            {"zoneId": settings.zone_id, "maxItems": EVERY_RECORD},
+            pulumi.InvokeOptions(version=plugin_version()),
+        ).value
+    except Exception as error:  # noqa: BLE001 - the SDK raises a bare Exception for whatever the plugin answers
+        raise pulumi.RunError(cloudflare_sentence(error, settings)) from None
+    try:
+        records = survey(listing["results"] or [], zone_name=settings.zone_name, zone_id=settings.zone_id)
+        refuse_conflicts(records, claim, settings)
+    except (ForeignRecordsError, WrongZoneError, SupersededRecordsError) as error:
+        raise pulumi.RunError(str(error)) from None
+    # What this up deletes is in nobody's way.
+    leaving = {entry.id for entry in settings.adopted_records if entry.is_superseded}
+    staying = tuple(record for record in records if record.id not in leaving)
+    return ZoneSurvey(records=staying, claim=claim, stack=settings.stack, looked=True)
+
+
+def refuse_conflicts(records: list[SurveyedRecord], claim: Claim, settings: Settings) -> None:
+    """Stop over foreign records, and before an `up` deletes adopted ones without consent.
+
+    Raises ForeignRecordsError and SupersededRecordsError; a preview only warns of the latter, since it shows the deletions.
+    """
+    adopted = {entry.id: entry for entry in settings.adopted_records}
+    in_the_way = conflicts(records, claim, comment=settings.record_comment, adopted=adopted)
+    if in_the_way:
+        raise ForeignRecordsError(in_the_way, stack=settings.stack)
+    to_delete = [record for record in records if record.id in adopted and adopted[record.id].is_superseded]
+    agreed = settings.replace_foreign_mx and not any(adopted[record.id].protected for record in to_delete)
+    if to_delete and not agreed:
+        refusal = SupersededRecordsError(to_delete, stack=settings.stack)
+        if not settings.preview:
+            raise refusal
+        pulumi.log.warn(str(refusal))
+
+
+def plugin_version() -> str:
+    """The plugin that the resources ask for, so that one provider serves them and every function call."""
+    return str(cloudflare._utilities.get_version())  # type: ignore[no-untyped-call]

@@ -1,0 +1,40 @@
+"""Pulumi mocks that record every resource a component declares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime import mocks
+
+
+@dataclass
+class Recorder(mocks.Mocks):
+    """Keeps what was declared; a dynamic resource gets the outputs that its provider would compute."""
+
+    resources: list[mocks.MockResourceArgs] = field(default_factory=list)
+    calls: list[mocks.MockCallArgs] = field(default_factory=list)
+    computed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        self.resources.append(args)
+        outputs = next((value for kind, value in self.computed.items() if args.typ.endswith(kind)), {})
+        return f"{args.name}-id", {**args.inputs, **outputs}
+
+    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+        self.calls.append(args)
+        return self.results.get(args.token, {})
+
+    def of_type(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Logical name -> inputs of every declared resource whose type ends with `kind`."""
+        return {args.name: dict(args.inputs) for args in self.resources if args.typ.endswith(kind)}
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    made = Recorder()
+    pulumi.runtime.set_mocks(made, project="agentmail", stack="dev", preview=False)
+    return made

@@ -1,0 +1,87 @@
+"""What the mailboxes' component declares."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pulumi
+import pytest
+
+from components.agent_mailboxes import AgentMailboxes, AgentMailboxesArgs, read_addresses
+from mailboxes.buckets import bucket_of
+from settings import from_config
+
+SECRETS = {"mailjetApiKey": "k" * 32, "mailjetApiSecret": "s" * 32, "webhookSecret": "w" * 32}
+CONFIG = {
+    "domain": "dev.agents.example",
+    "dns": "none",
+    "webhookUrl": "https://api.agents.example/in",
+    **SECRETS,
+}
+ADDRESSES = {
+    f"00000000-0000-4000-8000-{number:012d}": f"a.b.{number:03d}.20241005123045@dev.agents.example"
+    for number in range(300)
+}
+
+
+def settings(**changes):
+    return from_config({**CONFIG, **changes}, stack="dev", preview=False)
+
+
+def declare(addresses, **changes):
+    """Run a program that declares the component, to its end."""
+
+    @pulumi.runtime.test
+    def program():
+        AgentMailboxes("agents", AgentMailboxesArgs.of(settings(**changes), addresses), after=[])
+
+    program()
+
+
+class TestBuckets:
+    def test_every_agent_is_in_the_bucket_of_her_id_and_no_other(self, recorder):
+        declare(ADDRESSES)
+
+        buckets = {name: json.loads(inputs["routes"]) for name, inputs in recorder.of_type("InboundRoutes").items()}
+        assert {agent: box for routes in buckets.values() for agent, box in routes.items()} == ADDRESSES
+        assert all(
+            name == f"agents-routes-{bucket_of(agent):02d}" for name, routes in buckets.items() for agent in routes
+        )
+        assert sum(map(len, buckets.values())) == len(ADDRESSES)
+
+    def test_the_text_is_sorted_and_compact(self, recorder):
+        declare(dict(reversed(ADDRESSES.items())))
+
+        for inputs in recorder.of_type("InboundRoutes").values():
+            routes = json.loads(inputs["routes"])
+            assert inputs["routes"] == json.dumps(dict(sorted(routes.items())), separators=(",", ":"))
+
+    def test_an_empty_population_has_a_book_and_no_bucket(self, recorder):
+        declare({})
+
+        assert recorder.of_type("AddressBook")["agents-book"]["addresses"] == "{}"
+        assert recorder.of_type("InboundRoutes") == {}
+
+    def test_the_book_knows_the_url_without_its_secret(self, recorder):
+        declare(ADDRESSES)
+
+        book = recorder.of_type("AddressBook")["agents-book"]
+        assert book["route_identity"] == "https://agentmail-dev@api.agents.example/in"
+        assert not any("w" * 32 in str(value) for value in book.values())
+
+
+class TestReading:
+    def population(self, folder: Path, text: str) -> str:
+        (folder / "p.yaml").write_text(text)
+        return json.dumps([{"file": str(folder / "p.yaml")}])
+
+    def test_addresses_of_the_files(self, tmp_path):
+        text = "seed: s\ncreated_at: 20241005123045\nagents:\n- {id: a1, name: Ada Lovelace, username_hint: ada}\n"
+        [(agent, address)] = read_addresses(settings(populations=self.population(tmp_path, text))).items()
+        assert agent == "a1"
+        assert address.startswith("ada.lovelace.")
+
+    def test_a_problem_is_a_sentence_for_the_engine(self, tmp_path):
+        with pytest.raises(pulumi.RunError, match=r"p\.yaml"):
+            read_addresses(settings(populations=self.population(tmp_path, "agents: {")))

@@ -1,0 +1,119 @@
+"""SPF: what our record may say, and what of a foreign one goes on in it (RFC 7208)."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zone.errors import RecordError
+from zone.spf import is_spf, keep_spf, length_warnings, spf_record, stricter_qualifier
+
+DOMAIN = "dev.agents.example"
+INCLUDE = "include:spf.mailjet.com"
+
+labels = st.from_regex(r"[a-z][a-z0-9]{0,6}", fullmatch=True)
+names = st.lists(labels, min_size=2, max_size=3).map(".".join)
+mechanisms = st.one_of(
+    names.map(lambda name: f"include:{name}"),
+    names.map(lambda name: f"a:{name}"),
+    st.sampled_from(
+        ["a", "mx", "mx/24", "a:%{i}.example", "exists:%{i}._spf.example", "ip6:2001:db8::/32", "MX", "+a"]
+    ),
+    st.integers(0, 255).map(lambda last: f"-ip4:192.0.2.{last}"),
+)
+foreign_records = st.builds(
+    lambda terms, end: " ".join(["v=spf1", *terms, *end]),
+    st.lists(mechanisms, max_size=3),
+    st.sampled_from(
+        [[], ["-all"], ["~all"], ["?all"], ["+all"], ["all"], ["redirect=_spf.example"], ["exp=why.example", "-all"]]
+    ),
+)
+
+
+def keep(*texts, superseded_mx=()):
+    return keep_spf(texts, domain=DOMAIN, superseded_mx=superseded_mx)
+
+
+class TestRecord:
+    def test_international_names_become_a_labels(self):
+        assert (
+            spf_record(INCLUDE, ["include:ágents.example", "a:Ñandú.example/24"], "~")
+            == f"v=spf1 {INCLUDE} include:xn--gents-wqa.example a:xn--and-6ma2c.example/24 ~all"
+        )
+
+    def test_equal_terms_are_written_once(self):
+        assert spf_record(INCLUDE, ["Include:SPF.mailjet.com", "+a", "A"], "-") == f"v=spf1 {INCLUDE} a -all"
+
+    def test_macros_stay_as_they_are(self):
+        assert "exists:%{i}._SPF.example" in spf_record(INCLUDE, ["exists:%{i}._SPF.example"], "-")
+
+    def test_too_long_to_publish(self):
+        with pytest.raises(RecordError, match=r"the SPF record is \d+ bytes long; expected at most 2048"):
+            spf_record(INCLUDE, [f"ip6:2001:db8:0:0:0:0:{number:x}:0" for number in range(100)], "-")
+
+    def test_long_records_are_advised_against(self):
+        short = spf_record(INCLUDE, ["ip4:192.0.2.1"], "-")
+        long = spf_record(INCLUDE, [f"ip4:192.0.2.{number}" for number in range(40)], "-")
+        assert length_warnings(short) == []
+        assert "bytes long; RFC 7208 (3.4) advises 450 at most" in length_warnings(long)[0]
+
+
+class TestKept:
+    def test_mechanisms_in_order_and_the_qualifier(self):
+        kept = keep("v=spf1 a include:_spf.corp.example ip4:192.0.2.0/24 a -all")
+        assert kept.mechanisms == ("a", "include:_spf.corp.example", "ip4:192.0.2.0/24")
+        assert (kept.qualifier, kept.notes) == ("-", ())
+
+    def test_several_records_together(self):
+        assert keep("v=spf1 a ~all", "v=spf1 ip4:192.0.2.1 a -all").mechanisms == ("a", "ip4:192.0.2.1")
+
+    def test_mx_means_the_hosts_that_are_about_to_go(self):
+        kept = keep(
+            "v=spf1 mx/28 mx:dev.agents.example mx:other.example -all",
+            superseded_mx=["mx1.corp.example", "mx2.corp.example"],
+        )
+        assert kept.mechanisms == (
+            "a:mx1.corp.example/28",
+            "a:mx2.corp.example/28",
+            "a:mx1.corp.example",
+            "a:mx2.corp.example",
+            "mx:other.example",
+        )
+        assert len(kept.notes) == 2
+
+    def test_mx_stays_where_no_host_goes(self):
+        assert keep("v=spf1 mx -all").mechanisms == ("mx",)
+
+    def test_a_redirect_becomes_an_include_and_says_so(self):
+        kept = keep("v=spf1 redirect=_spf.corp.example")
+        assert kept.mechanisms == ("include:_spf.corp.example",)
+        assert "'redirect=_spf.corp.example' becomes 'include:_spf.corp.example'" in kept.notes[0]
+
+    @pytest.mark.parametrize("term", ["ptr", "ptr:corp.example", "exp=why.example", "ip4:x/y", "nonsense"])
+    def test_what_cannot_be_kept_is_named(self, term):
+        kept = keep(f"v=spf1 {term} -all")
+        assert kept.mechanisms == ()
+        assert repr(term) in kept.notes[0]
+
+    @given(st.lists(foreign_records, max_size=2), st.sampled_from("+?~-"))
+    def test_whatever_is_kept_makes_one_valid_record(self, texts, ours):
+        kept = keep(*texts)
+        qualifier = stricter_qualifier(ours, kept.qualifier)
+        record = spf_record(INCLUDE, kept.mechanisms, qualifier)
+        assert is_spf(record)
+        assert record.endswith(f"{qualifier}all")
+        assert set(kept.mechanisms) <= set(keep(record).mechanisms)
+
+    @given(st.lists(foreign_records, max_size=3))
+    def test_every_term_is_kept_or_named(self, texts):
+        kept = keep(*texts)
+        said = " ".join(kept.notes)
+        for text in texts:
+            for term in text.split()[1:]:
+                if term.lstrip("+?~-").lower() != "all":
+                    normal = term.removeprefix("+")
+                    assert normal in kept.mechanisms or normal.lower() in kept.mechanisms or repr(term) in said
+
+    def test_never_laxer_than_ours(self):
+        assert stricter_qualifier("~", "?") == "~"
+        assert stricter_qualifier("~", "-") == "-"
+        assert stricter_qualifier("~", "") == "~"

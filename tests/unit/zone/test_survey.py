@@ -1,0 +1,193 @@
+"""What counts as a foreign record in the way."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zone.survey import (
+    Claim,
+    ForeignRecordsError,
+    Place,
+    SupersededRecordsError,
+    SurveyedRecord,
+    UnknownToTheStateError,
+    WrongZoneError,
+    already_there,
+    conflicts,
+    place_of,
+    survey,
+)
+
+OURS = "managed by pulumi: agentmail-dev"
+CLAIM = Claim(domain="dev.agents.example", tunnel_hostname="api-dev.agents.example")
+
+
+def record(name, type_, content, comment=""):
+    return SurveyedRecord(id="f" * 32, name=name, type=type_, content=content, comment=comment)
+
+
+IN_THE_WAY = [
+    ("dev.agents.example", "MX", "mx.corp.example"),
+    ("dev.agents.example", "TXT", "v=spf1 -all"),
+    ("dev.agents.example", "TXT", '"v=spf1 " "include:x.example -all"'),
+    ("dev.agents.example", "CNAME", "elsewhere.example"),
+    ("_dmarc.dev.agents.example", "TXT", '"v=DMARC1; p=reject"'),
+    ("_dmarc.dev.agents.example", "CNAME", "dmarc.example"),
+    ("mailjet._domainkey.dev.agents.example", "TXT", "k=rsa; p=x"),
+    ("mailjet._domainkey.dev.agents.example", "CNAME", "dkim.example"),
+    ("mailjet._0a1b2c3d.dev.agents.example", "TXT", "token"),
+    ("api-dev.agents.example", "A", "192.0.2.1"),
+    ("api-dev.agents.example", "AAAA", "2001:db8::1"),
+    ("api-dev.agents.example", "CNAME", "x.example"),
+]
+LEFT_ALONE = [
+    ("dev.agents.example", "TXT", "google-site-verification=abc"),
+    ("dev.agents.example", "TXT", "v=spf10 not spf"),
+    ("dev.agents.example", "A", "192.0.2.1"),
+    ("agents.example", "MX", "mx.corp.example"),
+    ("agents.example", "TXT", "v=spf1 -all"),
+    ("_dmarc.agents.example", "TXT", "v=DMARC1; p=reject"),
+    ("mailjet._domainkey.agents.example", "TXT", "k=rsa; p=x"),
+    ("other._domainkey.dev.agents.example", "TXT", "k=rsa; p=x"),
+    ("*.agents.example", "CNAME", "x.example"),
+    ("api-dev.agents.example", "TXT", "note"),
+    ("notdev.agents.example", "MX", "mx.corp.example"),
+    ("*.dev.agents.example", "MX", "mx.corp.example"),
+    ("mailjet._domainkey.sub.dev.agents.example", "TXT", "k=rsa; p=x"),
+    ("mailjet._0a1b2c3d.sub.dev.agents.example", "TXT", "token"),
+    ("_dmarc.dev.agents.example", "TXT", "some-verification=1"),
+    ("_smtp._tls.dev.agents.example", "TXT", "v=TLSRPTv1; rua=mailto:x@y.example"),
+]
+
+
+class TestConflicts:
+    @pytest.mark.parametrize(("name", "type_", "content"), IN_THE_WAY)
+    def test_in_the_way(self, name, type_, content):
+        assert len(conflicts([record(name, type_, content)], CLAIM, comment=OURS)) == 1
+
+    @pytest.mark.parametrize(("name", "type_", "content"), LEFT_ALONE)
+    def test_left_alone(self, name, type_, content):
+        assert conflicts([record(name, type_, content)], CLAIM, comment=OURS) == []
+
+    @pytest.mark.parametrize(("name", "type_", "content"), IN_THE_WAY)
+    def test_ours_by_the_exact_comment_only(self, name, type_, content):
+        assert conflicts([record(name, type_, content, OURS)], CLAIM, comment=OURS) == []
+        for other in ("managed by pulumi: agentmail-de", OURS + " ", OURS.upper(), "managed by pulumi"):
+            assert conflicts([record(name, type_, content, other)], CLAIM, comment=OURS)
+
+    def test_without_a_tunnel_its_host_is_free(self):
+        assert (
+            conflicts(
+                [record("api-dev.agents.example", "A", "192.0.2.1")], Claim(domain="dev.agents.example"), comment=OURS
+            )
+            == []
+        )
+
+    def test_tls_reports_are_claimed_only_where_we_publish_them(self):
+        claim = Claim(domain="dev.agents.example", tls_reports=True)
+        for type_ in ("TXT", "CNAME"):
+            assert len(conflicts([record("_smtp._tls.dev.agents.example", type_, "x")], claim, comment=OURS)) == 1
+
+    def test_adopted_records_are_no_conflict_any_more(self):
+        foreign = record("dev.agents.example", "MX", "mx.corp.example")
+        assert conflicts([foreign], CLAIM, comment=OURS, adopted={foreign.id}) == []
+
+    def test_another_stack_s_record_says_whose_it_is(self):
+        [found] = conflicts(
+            [record("dev.agents.example", "MX", "m.example", "managed by pulumi: agentmail-prod")], CLAIM, comment=OURS
+        )
+        assert found.why.endswith("it belongs to the stack with the ownerTag 'agentmail-prod'")
+
+    @pytest.mark.parametrize(
+        ("name", "type_", "content", "place"),
+        [
+            ("dev.agents.example", "MX", "m.example", Place.MX),
+            ("dev.agents.example", "TXT", '"v=spf1" " -all"', Place.SPF),
+            ("_dmarc.dev.agents.example", "TXT", "v=DMARC1;p=none", Place.DMARC),
+            ("_dmarc.dev.agents.example", "CNAME", "d.example", Place.ALIAS),
+            ("mailjet._domainkey.dev.agents.example", "CNAME", "k.example", Place.DKIM),
+            ("mailjet._0a1b2c3d.dev.agents.example", "TXT", "token", Place.OWNERSHIP),
+            ("api-dev.agents.example", "AAAA", "2001:db8::1", Place.TUNNEL_HOST),
+            ("www.agents.example", "A", "192.0.2.1", None),
+        ],
+    )
+    def test_places(self, name, type_, content, place):
+        assert place_of(record(name, type_, content), CLAIM) is place
+
+    def test_the_table_names_record_value_reason_and_command(self):
+        found = conflicts([record("dev.agents.example", "MX", "mx.corp.example")], CLAIM, comment=OURS)
+        message = str(ForeignRecordsError(found, stack="dev"))
+        assert "1 record that this program did not make" in message
+        assert "dev.agents.example  MX    mx.corp.example  mail for the domain would go to both" in message
+        assert message.endswith("python -m adopt dev")
+
+
+class TestSurvey:
+    def test_reads_cloudflares_listing(self):
+        [found] = survey(
+            [
+                {
+                    "id": "1",
+                    "name": "A.Agents.example",
+                    "type": "mx",
+                    "content": "m.example",
+                    "priority": 5.0,
+                    "comment": None,
+                }
+            ],
+            zone_name="agents.example",
+            zone_id="2",
+        )
+        assert (found.name, found.type, found.priority, found.comment) == ("a.agents.example", "MX", 5, "")
+
+    def test_a_record_of_another_zone_betrays_a_wrong_id(self):
+        with pytest.raises(
+            WrongZoneError,
+            match=r"zoneName is 'agents\.example', but the zone with the id 2 holds the record 'x\.example'",
+        ):
+            survey([{"id": "1", "name": "x.example", "type": "A"}], zone_name="agents.example", zone_id="2")
+
+    @given(st.lists(st.sampled_from(IN_THE_WAY + LEFT_ALONE)))
+    def test_conflicts_are_a_selection_in_order(self, rows):
+        records = [record(*row) for row in rows]
+        found = [conflict.record for conflict in conflicts(records, CLAIM, comment=OURS)]
+        assert found == [item for item, row in zip(records, rows, strict=True) if row in IN_THE_WAY]
+
+
+class TestCreating:
+    """A record that is about to be created although the zone has it."""
+
+    ZONE = (
+        record("dev.agents.example", "MX", "parse.mailjet.com", OURS),
+        record("dev.agents.example", "TXT", '"v=spf1 -all"', OURS),
+        record("dev.agents.example", "TXT", '"site-verification=1"'),
+        record("_dmarc.dev.agents.example", "TXT", '"v=DMARC1; p=none"', OURS),
+        record("www.agents.example", "A", "192.0.2.1"),
+    )
+
+    def find(self, type_, name, content):
+        return already_there(self.ZONE, CLAIM, type_=type_, name=name, content=content)
+
+    def test_a_place_for_one_record_is_taken_whatever_the_content(self):
+        assert self.find("TXT", "dev.agents.example", '"v=spf1 include:spf.mailjet.com ~all"') == self.ZONE[1]
+        assert self.find("TXT", "_dmarc.dev.agents.example", '"v=DMARC1; p=reject"') == self.ZONE[3]
+
+    def test_an_mx_is_there_only_with_its_host(self):
+        assert self.find("MX", "dev.agents.example", "Parse.Mailjet.com.") == self.ZONE[0]
+        assert self.find("MX", "dev.agents.example", "second.example") is None
+
+    def test_other_places_and_other_names_are_free(self):
+        assert self.find("TXT", "mailjet._domainkey.dev.agents.example", "k=rsa") is None
+        assert self.find("CNAME", "api-dev.agents.example", "x.cfargotunnel.com") is None
+        assert self.find("A", "www.agents.example", "192.0.2.2") is None
+
+    def test_the_sentence_names_record_state_and_command(self):
+        message = str(UnknownToTheStateError("mail-spf", self.ZONE[1], stack="prod"))
+        assert "mail-spf would be created, but the zone already holds dev.agents.example TXT" in message
+        assert message.endswith("python -m adopt prod")
+
+    def test_the_sentence_on_consent_names_both_ways(self):
+        message = str(SupersededRecordsError([record("dev.agents.example", "MX", "m.example")], stack="prod"))
+        assert "The up deletes 1 foreign record (dev.agents.example MX m.example)" in message
+        assert "python -m adopt prod --replace-mx" in message
+        assert "python -m adopt prod --forget" in message

@@ -1,0 +1,38 @@
+"""Host names: relative to their zone (RFC 1034 section 3.1), without case and trailing dot, IDNs as A-labels."""
+
+import idna
+
+
+def canonical(name: str) -> str:
+    """The name in lower case without its trailing dot."""
+    return name.rstrip(".").lower()
+
+
+def is_within(name: str, zone: str) -> bool:
+    """Whether `name` is the apex of `zone` or below it."""
+    name, zone = canonical(name), canonical(zone)
+    return name == zone or name.endswith(f".{zone}")
+
+
+def relative_to(name: str, zone: str) -> str:
+    """`name` without the zone's suffix, '@' for the apex.
+
+    Raises ValueError for a name outside the zone.
+    """
+    if not is_within(name, zone):
+        raise ValueError(f"{name!r} is outside the zone {zone!r}")
+    return canonical(name)[: -len(canonical(zone))].rstrip(".") or "@"
+
+
+def a_labels(name: str) -> str:
+    """The canonical name with every label in ASCII (RFC 5891); an ASCII name only loses case and trailing dot.
+
+    Raises ValueError for a name that has no such form.
+    """
+    bare = canonical(name)
+    if bare.isascii():
+        return bare
+    try:
+        return idna.encode(bare, uts46=True).decode("ascii")
+    except idna.IDNAError as error:
+        raise ValueError(f"{name!r} is no international domain name: {error}") from None

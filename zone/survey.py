@@ -1,0 +1,242 @@
+"""Which records of a zone stand in the way of ours. Foreign records are never lost: a conflict stops the program.
+
+A record is ours when its comment is `managed by pulumi: OWNERTAG`, and by nothing else. One that `python -m adopt` has
+taken into the stack's state stays foreign until the next `up` marks it; until then its id stands in the configuration.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from zone.dmarc import is_dmarc
+from zone.names import canonical, is_within
+from zone.spf import is_spf
+from zone.txt import joined
+
+MARK = "managed by pulumi: "
+"""How the comment of every stack's records begins."""
+
+ADDRESS_TYPES = frozenset({"A", "AAAA", "CNAME"})
+
+
+class Place(StrEnum):
+    """Where a record stands, as far as this program cares; the value is the end of a declared record's name."""
+
+    MX = "mx"
+    SPF = "spf"
+    DMARC = "dmarc"
+    TLS_REPORTS = "tls-rpt"
+    DKIM = "dkim"
+    OWNERSHIP = "ownership"
+    TUNNEL_HOST = "cname"
+    ALIAS = "alias"
+    """A CNAME at a name where records of ours of another type must stand."""
+
+
+_WHY = {
+    Place.MX: "mail for the domain would go to both",
+    Place.SPF: "a domain has one SPF record (RFC 7208, 3.2)",
+    Place.DMARC: "a domain has one DMARC record (RFC 9989)",
+    Place.TLS_REPORTS: "a domain has one TLS-RPT record (RFC 8460, 3)",
+    Place.DKIM: "the place of Mailjet's DKIM key",
+    Place.OWNERSHIP: "the place of Mailjet's ownership token",
+    Place.TUNNEL_HOST: "the place of the tunnel's CNAME",
+    Place.ALIAS: "a CNAME allows no other record at its name (RFC 1034, 3.6.2)",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SurveyedRecord:
+    """A record as the zone has it."""
+
+    id: str
+    name: str
+    type: str
+    content: str
+    comment: str = ""
+    priority: int | None = None
+    ttl: int = 1
+    proxied: bool = False
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any]) -> SurveyedRecord:
+        """A record from an item of Cloudflare's `dns_records` listing."""
+        priority = fields.get("priority")
+        return cls(
+            id=str(fields["id"]),
+            name=canonical(str(fields["name"])),
+            type=str(fields["type"]).upper(),
+            content=str(fields.get("content") or ""),
+            comment=str(fields.get("comment") or ""),
+            priority=None if priority is None else int(priority),
+            ttl=int(fields.get("ttl") or 1),
+            proxied=bool(fields.get("proxied")),
+        )
+
+    @property
+    def text(self) -> str:
+        """The content as a resolver sees it: TXT strings joined, host names canonical."""
+        return joined(self.content) if self.type == "TXT" else canonical(self.content)
+
+    @property
+    def owner(self) -> str | None:
+        """The owner tag in the comment, of whichever stack; None for a record that no such program made."""
+        return self.comment.removeprefix(MARK) if self.comment.startswith(MARK) else None
+
+    def brief(self, limit: int = 60) -> str:
+        """`NAME TYPE CONTENT`, the content cut for display."""
+        return f"{self.name} {self.type} {shortened(self.content, limit)}"
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A foreign record in the place of one of ours."""
+
+    record: SurveyedRecord
+    place: Place
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """The places of a zone that this stack needs for itself."""
+
+    domain: str
+    mx: bool = True
+    tunnel_hostname: str = ""
+    tls_reports: bool = False
+
+
+class ForeignRecordsError(Exception):
+    """Foreign records are where ours must go; the message is a table and the command that resolves it."""
+
+    def __init__(self, conflicts: Sequence[Conflict], *, stack: str) -> None:
+        self.conflicts = tuple(conflicts)
+        rows = [("NAME", "TYPE", "VALUE", "WHY IT IS IN THE WAY")] + [
+            (item.record.name, item.record.type, shortened(item.record.content), item.why) for item in conflicts
+        ]
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        table = "\n".join(
+            "  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True)), row[3]])
+            for row in rows
+        )
+        count = f"{len(conflicts)} record" + ("s" if len(conflicts) > 1 else "")
+        super().__init__(
+            f"The zone holds {count} that this program did not make, where its own must go; nothing was changed.\n{table}\n"
+            f"To take them over safely (with a backup first), run: python -m adopt {stack}"
+        )
+
+
+class WrongZoneError(Exception):
+    """The zone id belongs to another zone than the one that is configured."""
+
+    def __init__(self, *, zone_name: str, zone_id: str, found: str) -> None:
+        super().__init__(
+            f"agentmail:zoneName is {zone_name!r}, but the zone with the id {zone_id} holds the record {found!r}; "
+            "expected the name and the id of the same zone; correct zoneName or zoneId"
+        )
+
+
+class UnknownToTheStateError(Exception):
+    """A record is about to be created that the zone has already: a run was killed, or a destroy kept it."""
+
+    def __init__(self, name: str, record: SurveyedRecord, *, stack: str) -> None:
+        super().__init__(
+            f"{name} would be created, but the zone already holds {record.brief()} (id {record.id}), "
+            "which the stack's state does not know; expected one such record, so this one is not written; "
+            f"take the record into the state with: python -m adopt {stack}"
+        )
+
+
+class SupersededRecordsError(Exception):
+    """This `up` would delete foreign records that were adopted as superseded, and nobody has agreed to that."""
+
+    def __init__(self, records: Sequence[SurveyedRecord], *, stack: str) -> None:
+        listed = "; ".join(record.brief() for record in records)
+        count = f"{len(records)} foreign record" + ("s" if len(records) > 1 else "")
+        super().__init__(
+            f"The up deletes {count} ({listed}), which needs your consent first; "
+            f"to give it, run: python -m adopt {stack} --replace-mx (it sets agentmail:replaceForeignMx and lifts the protection); "
+            f"to leave everything as it is, run: python -m adopt {stack} --forget"
+        )
+
+
+def shortened(content: str, limit: int = 60) -> str:
+    """The content, cut where a table would grow too wide."""
+    return content if len(content) <= limit else content[: limit - 1] + "…"
+
+
+def survey(records: Iterable[Mapping[str, Any]], *, zone_name: str, zone_id: str) -> list[SurveyedRecord]:
+    """The zone's records, in the order of the listing.
+
+    Raises WrongZoneError when a record lies outside the zone of that name.
+    """
+    parsed = [SurveyedRecord.parse(fields) for fields in records]
+    for record in parsed:
+        if not is_within(record.name, zone_name):
+            raise WrongZoneError(zone_name=zone_name, zone_id=zone_id, found=record.name)
+    return parsed
+
+
+def conflicts(
+    records: Iterable[SurveyedRecord], claim: Claim, *, comment: str, adopted: Collection[str] = ()
+) -> list[Conflict]:
+    """Every record without our comment that stands where one of ours goes, identical or not.
+
+    TXT records of other services are no conflict: they are left alone. `adopted`: ids that the state holds by now.
+    """
+    found = []
+    for record in records:
+        place = None if record.comment == comment or record.id in adopted else place_of(record, claim)
+        if place:
+            why = _WHY[place]
+            if record.owner is not None:
+                why = f"{why}; it belongs to the stack with the ownerTag {record.owner!r}"
+            found.append(Conflict(record, place, why))
+    return found
+
+
+def place_of(record: SurveyedRecord, claim: Claim) -> Place | None:
+    """The place of ours that a record stands in, if any."""
+    domain = claim.domain
+    aliases = {domain, f"_dmarc.{domain}"} | ({f"_smtp._tls.{domain}"} if claim.tls_reports else set())
+    if record.type == "CNAME" and record.name in aliases:
+        return Place.ALIAS
+    if record.name == domain and record.type == "MX" and claim.mx:
+        return Place.MX
+    if record.name == domain and record.type == "TXT" and is_spf(record.text):
+        return Place.SPF
+    if record.name == f"_dmarc.{domain}" and record.type == "TXT" and is_dmarc(record.text):
+        return Place.DMARC
+    if record.name == f"_smtp._tls.{domain}" and record.type == "TXT" and claim.tls_reports:
+        return Place.TLS_REPORTS
+    if record.name == f"mailjet._domainkey.{domain}":
+        return Place.DKIM
+    if re.fullmatch(rf"mailjet\._[^.]+\.{re.escape(domain)}", record.name):
+        return Place.OWNERSHIP
+    if record.name == claim.tunnel_hostname and record.type in ADDRESS_TYPES:
+        return Place.TUNNEL_HOST
+    return None
+
+
+def already_there(
+    records: Iterable[SurveyedRecord], claim: Claim, *, type_: str, name: str, content: str
+) -> SurveyedRecord | None:
+    """The record that makes creating this one wrong: it fills the place already.
+
+    A place takes one record, only MX takes one for each host.
+    """
+    wanted = SurveyedRecord(id="", name=canonical(name), type=type_, content=content)
+    place = place_of(wanted, claim)
+    for record in records:
+        same = record.name == wanted.name and record.type == wanted.type
+        if not same or place_of(record, claim) is not place:
+            continue
+        if place in {Place.MX, None} and record.text != wanted.text:
+            continue
+        return record
+    return None
