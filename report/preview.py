@@ -1,0 +1,209 @@
+"""A preview as facts: which mailboxes and records come, go or change, by name.
+
+Source: `pulumi preview --json`, whose steps carry the old and the new state of every resource. The engine's own
+display shows a changed bucket of routes whole; here old and new inputs are compared agent by agent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+ROUTES = "InboundRoutes"
+RECORD_TYPES = frozenset({"cloudflare:index/dnsRecord:DnsRecord", "cloudflare:index/record:Record"})
+UNCHANGED = frozenset({"same", "read", "refresh"})
+DELETING = frozenset({"delete", "delete-replaced", "discard"})
+
+
+class PreviewUnreadableError(Exception):
+    """What was given is not the JSON of a preview."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"The preview is {found}; expected the output of: ./engine/pulumi preview --json")
+
+
+@dataclass(frozen=True)
+class Move:
+    """A mailbox whose address changes."""
+
+    agent_id: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class RecordChange:
+    """A DNS record that comes, goes or changes; a value that only the up will know is None."""
+
+    type: str
+    name: str | None
+    old: str | None = None
+    new: str | None = None
+
+
+@dataclass(frozen=True)
+class ResourceChange:
+    """Any other resource: its logical name, type and what happens to it."""
+
+    name: str
+    type: str
+    operation: str
+    properties: tuple[str, ...] = ()
+
+
+@dataclass
+class Changes:
+    """What a preview announces."""
+
+    stack: str = ""
+    mailboxes_added: dict[str, str] = field(default_factory=dict)
+    mailboxes_removed: dict[str, str] = field(default_factory=dict)
+    mailboxes_moved: list[Move] = field(default_factory=list)
+    routes_rewritten: int = 0
+    """Mailboxes whose route gets another URL (a rotated secret, another host)."""
+    records_added: list[RecordChange] = field(default_factory=list)
+    records_removed: list[RecordChange] = field(default_factory=list)
+    records_changed: list[RecordChange] = field(default_factory=list)
+    resources: list[ResourceChange] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the up would write nothing."""
+        return not (
+            self.mailboxes_added
+            or self.mailboxes_removed
+            or self.mailboxes_moved
+            or self.routes_rewritten
+            or self.records_added
+            or self.records_removed
+            or self.records_changed
+            or self.resources
+        )
+
+
+def read_preview(text: str) -> Changes:
+    """The changes that `pulumi preview --json` announces.
+
+    Raises PreviewUnreadableError for anything else.
+    """
+    start = text.find("{")
+    if start < 0:
+        raise PreviewUnreadableError("empty" if not text.strip() else f"{text.strip()[:60]!r}")
+    try:
+        document, _ = json.JSONDecoder().raw_decode(text[start:])
+    except json.JSONDecodeError as error:
+        raise PreviewUnreadableError(f"broken at character {error.pos}") from None
+    if not isinstance(document, dict) or not {"steps", "changeSummary", "diagnostics", "config"} & document.keys():
+        raise PreviewUnreadableError("JSON of another kind")
+    return compare(document.get("steps") or [], document.get("diagnostics") or [])
+
+
+def compare(steps: Iterable[Mapping[str, Any]], diagnostics: Iterable[Mapping[str, Any]]) -> Changes:
+    """The changes in the steps of a preview, mailboxes merged over all buckets."""
+    changes = Changes()
+    old_routes: dict[str, str] = {}
+    new_routes: dict[str, str] = {}
+    seen: set[str] = set()
+    for step in steps:
+        urn, operation = str(step.get("urn", "")), str(step.get("op", ""))
+        old, new = step.get("oldState") or {}, step.get("newState") or {}
+        state = new or old
+        changes.stack = changes.stack or _stack_of(urn)
+        if ROUTES in _kind_of(urn):
+            _note_routes(changes, operation, old, new, old_routes, new_routes, counted=urn in seen)
+            seen.add(urn)
+        elif operation in UNCHANGED:
+            continue
+        elif state.get("type") in RECORD_TYPES:
+            _note_record(changes, operation, old, new)
+        elif not _is_shadow(urn):
+            changes.resources.append(
+                ResourceChange(
+                    name=urn.rsplit("::", 1)[-1],
+                    type=str(state.get("type", "")),
+                    operation=operation,
+                    properties=tuple(sorted(step.get("detailedDiff") or {})),
+                )
+            )
+    _note_mailboxes(changes, old_routes, new_routes)
+    for diagnostic in diagnostics:
+        message = str(diagnostic.get("message", "")).strip()
+        if message and diagnostic.get("severity") == "warning":
+            changes.warnings.append(message)
+        elif message and diagnostic.get("severity") == "error":
+            changes.errors.append(message)
+    return changes
+
+
+def _stack_of(urn: str) -> str:
+    parts = urn.removeprefix("urn:pulumi:").split("::")
+    return parts[0] if len(parts) > 1 else ""
+
+
+def _kind_of(urn: str) -> str:
+    """The type token in a URN, without those of its parents."""
+    return urn.split("::")[2].rsplit("$", 1)[-1] if urn.count("::") >= 3 else ""
+
+
+def _is_shadow(urn: str) -> bool:
+    """Resources whose change says nothing that the mailboxes do not say: the book, components, providers, the stack."""
+    kind = _kind_of(urn)
+    return "AddressBook" in kind or kind.startswith(("azt3knet:", "pulumi:providers:", "pulumi:pulumi:"))
+
+
+def _routes(state: Mapping[str, Any]) -> dict[str, str]:
+    text = (state.get("inputs") or {}).get("routes")
+    found = json.loads(text) if isinstance(text, str) and text.startswith("{") else {}
+    return {str(agent): str(address) for agent, address in found.items()}
+
+
+def _note_routes(
+    changes: Changes,
+    operation: str,
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    old_routes: dict[str, str],
+    new_routes: dict[str, str],
+    *,
+    counted: bool,
+) -> None:
+    before = {} if operation in {"create", "create-replacement", "import"} and not old else _routes(old)
+    after = {} if operation in DELETING else _routes(new)
+    old_routes.update(before)
+    new_routes.update(after)
+    if operation == "update" and not counted and "routes" in new.get("inputs", {}):
+        same = {agent for agent in before if after.get(agent) == before[agent]}
+        if (old.get("inputs") or {}).get("route_url") != (new.get("inputs") or {}).get("route_url") or before == after:
+            changes.routes_rewritten += len(same)
+
+
+def _note_mailboxes(changes: Changes, old: Mapping[str, str], new: Mapping[str, str]) -> None:
+    changes.mailboxes_added = {agent: new[agent] for agent in sorted(new.keys() - old.keys())}
+    changes.mailboxes_removed = {agent: old[agent] for agent in sorted(old.keys() - new.keys())}
+    changes.mailboxes_moved = [
+        Move(agent, old[agent], new[agent]) for agent in sorted(old.keys() & new.keys()) if old[agent] != new[agent]
+    ]
+
+
+def _note_record(changes: Changes, operation: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    before, after = old.get("inputs") or {}, new.get("inputs") or {}
+    fields = after or before
+    name, kind = fields.get("name"), str(fields.get("type", ""))
+    if operation in DELETING:
+        changes.records_removed.append(RecordChange(kind, before.get("name"), old=_value(before)))
+    elif operation in {"create", "import"}:
+        changes.records_added.append(RecordChange(kind, name, new=_value(after)))
+    elif operation in {"update", "replace", "create-replacement"}:
+        changes.records_changed.append(RecordChange(kind, name, old=_value(before), new=_value(after)))
+
+
+def _value(inputs: Mapping[str, Any]) -> str | None:
+    content = inputs.get("content")
+    if not isinstance(content, str) or not content:
+        return None
+    priority = inputs.get("priority")
+    return content if priority is None else f"{priority:g} {content}"
