@@ -14,16 +14,6 @@ def is_within(name: str, zone: str) -> bool:
     return name == zone or name.endswith(f".{zone}")
 
 
-def relative_to(name: str, zone: str) -> str:
-    """`name` without the zone's suffix, '@' for the apex.
-
-    Raises ValueError for a name outside the zone.
-    """
-    if not is_within(name, zone):
-        raise ValueError(f"{name!r} is outside the zone {zone!r}")
-    return canonical(name)[: -len(canonical(zone))].rstrip(".") or "@"
-
-
 def a_labels(name: str) -> str:
     """The canonical name with every label in ASCII (RFC 5891); an ASCII name only loses case and trailing dot.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +35,9 @@ class Recorder(mocks.Mocks):
 
 
 @pytest.fixture
-def recorder() -> Recorder:
+def recorder() -> Iterator[Recorder]:
     made = Recorder()
     pulumi.runtime.set_mocks(made, project="agentmail", stack="dev", preview=False)
-    return made
+    yield made
+    # The mocks are process-wide; the tests after these want the SDK as it starts.
+    pulumi.runtime.settings.reset_options()

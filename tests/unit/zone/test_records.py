@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from zone.dmarc import DmarcPolicy, report_warnings
 from zone.errors import RecordError
-from zone.names import a_labels, is_within, relative_to
+from zone.names import a_labels, is_within
 from zone.records import configured_records, mailjet_records, mx_warnings, tunnel_record
 from zone.spf import is_spf, spf_record
 from zone.txt import joined, quoted
@@ -181,12 +181,6 @@ class TestNames:
         assert is_within("A.b.example.", "B.example")
         assert is_within("b.example", "b.example.")
         assert not is_within("ab.example", "b.example")
-
-    def test_relative(self):
-        assert relative_to("b.example", "b.example") == "@"
-        assert relative_to("a.c.b.example", "b.example") == "a.c"
-        with pytest.raises(ValueError, match="outside the zone"):
-            relative_to("x.example", "b.example")
 
     def test_a_labels(self):
         assert a_labels("Ágents.example.") == "xn--gents-wqa.example"
