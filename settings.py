@@ -281,6 +281,8 @@ class Settings(BaseModel):
     agent_mail_prefix: Annotated[str, Field(pattern=r"^[a-z0-9._-]{0,32}$")] = "agent_"
     agent_mailboxes: Annotated[list[str], BeforeValidator(_json)] = []
     allow_mass_removal: Annotated[int, Field(ge=0)] = 0
+    mass_removal_percent: Annotated[int, Field(ge=0, le=100)] = 30
+    mass_removal_count: Annotated[int, Field(ge=0)] = 10
 
     platform_default_seed: str = "azt3knet"
     platform_cloudflare_token: str = Field(default="", repr=False)

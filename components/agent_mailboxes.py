@@ -33,6 +33,9 @@ class AgentMailboxesArgs:
     """The same without the secret: what makes a route ours."""
     take_over: bool
     allow_mass_removal: int
+    removal_percent: int
+    removal_count: int
+    """Beyond both thresholds a removal is refused, unless `allow_mass_removal` names its exact size."""
     protect: bool
 
     @classmethod
@@ -44,6 +47,8 @@ class AgentMailboxesArgs:
             route_identity=settings.route_identity,
             take_over=settings.mailjet_take_over_routes,
             allow_mass_removal=settings.allow_mass_removal,
+            removal_percent=settings.mass_removal_percent,
+            removal_count=settings.mass_removal_count,
             protect=settings.protected,
         )
 
@@ -88,6 +93,8 @@ class AgentMailboxes(pulumi.ComponentResource):
                 addresses=_as_json(args.addresses),
                 route_identity=args.route_identity,
                 allow_mass_removal=args.allow_mass_removal,
+                removal_percent=args.removal_percent,
+                removal_count=args.removal_count,
             ),
             pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=list(after)),
         )
