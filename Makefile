@@ -52,7 +52,7 @@ test-unit: $(INSTALLED) ## quick: no engine
 	$(RUN) pytest tests/unit -n auto
 
 test-e2e: setup ## the real engine against the emulators
-	$(RUN) pytest tests/e2e
+	$(RUN) pytest tests/e2e -n 2 --dist loadfile
 
 clean: ## remove what this clone generated (not the shared engine cache)
 	@test ! -x $(BIN)/python || $(RUN) local down
