@@ -18,6 +18,7 @@ from mailboxes.errors import MailboxError
 from mailboxes.population import PopulationSource, load_populations
 from providers.mailjet.address_book import AddressBook, AddressBookArgs
 from providers.mailjet.inbound_routes import InboundRoutes, InboundRoutesArgs
+from providers.mailjet.packed_map import packed
 from settings import Settings
 
 
@@ -90,7 +91,7 @@ class AgentMailboxes(pulumi.ComponentResource):
         book = AddressBook(
             f"{name}-book",
             AddressBookArgs(
-                addresses=_as_json(args.addresses),
+                addresses=packed(args.addresses),
                 route_identity=args.route_identity,
                 allow_mass_removal=args.allow_mass_removal,
                 removal_percent=args.removal_percent,

@@ -3,18 +3,22 @@
 The book is created before the routes and deleted after them. What it holds is therefore all that a run may have
 left behind, a killed one included: its `delete`, and its `update` for dropped addresses, remove every route of ours
 that is still there.
+
+Its outputs do not repeat the map: a digest tells a later run whether the book has changed, and the packed list of the
+addresses alone is what a sweep needs. The engine keeps the inputs beside them, and hands those to `check` only.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
 from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
 from providers.mailjet import plugin
-from providers.mailjet.address_map import parse_address_map, recorded_address_map
+from providers.mailjet.address_map import parse_address_map, recorded_address_map, render_address_map
 from providers.mailjet.contract import (
     MailjetProvider,
     Props,
@@ -28,15 +32,17 @@ from providers.mailjet.contract import (
 )
 from providers.mailjet.errors import MailjetError
 from providers.mailjet.guards import REMOVED_COUNT, REMOVED_PERCENT, RemovalLimit, refusals
+from providers.mailjet.packed_map import packed_list, unpacked_list
 from providers.mailjet.route_identity import require_route_url
 from providers.mailjet.route_writes import RouteWriter, owners_of
 
 _INPUTS = ("addresses", "route_identity", "allow_mass_removal", "removal_percent", "removal_count")
+_OUTPUTS = ("route_identity", "digest", "held")
 
 
 @dataclass(frozen=True, kw_only=True)
 class AddressBookArgs:
-    """`addresses`: JSON text of {agent id: address}, every mailbox of the stack. `route_identity`:
+    """`addresses`: {agent id: address} as JSON text or packed, every mailbox of the stack. `route_identity`:
     https://OWNERTAG@host/path. `allow_mass_removal`: exactly so many mailboxes may go, 0 for no exception.
     `removal_percent`, `removal_count`: removals above both need that exception."""
 
@@ -67,30 +73,32 @@ class AddressBookProvider(MailjetProvider):
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
         """The exception and the limits are of the moment: they are no change."""
         found = changed(_olds, _news, ("route_identity",))
-        if not known(_news.get("addresses")) or _addresses(_olds) != _addresses(_news):
+        if not known(_news.get("addresses")) or _digest_held(_olds) != _digest(_addresses(_news)):
             found.append("addresses")
         return unchanged_or(found)
 
     def create(self, props: Props) -> CreateResult:
         plugin.current().route_claims.claim(_addresses(props).values())
         digest = hashlib.sha256(text(props, "route_identity").encode()).hexdigest()[:12]
-        return CreateResult(f"address-book-{digest}", own(props, _INPUTS))
+        return CreateResult(f"address-book-{digest}", _outputs(props))
 
     def read(self, id_: str, props: Props) -> ReadResult:
-        """The book is only in the state."""
-        return ReadResult(id_, own(props, _INPUTS), own(props, _INPUTS))
+        """The book is only in the state. Without inputs in the answer, the engine keeps those that it has."""
+        return ReadResult(id_, own(props, (*_OUTPUTS, *_INPUTS)))
 
     def update(self, _id: str, _olds: Props, _news: Props) -> UpdateResult:
         process = plugin.current()
-        wanted = _addresses(_news).values()
+        before, wanted = _held(_olds), set(_addresses(_news).values())
         process.route_claims.claim(wanted)
-        dropped = set(_addresses(_olds).values()) - set(wanted)
+        process.book_news.gained |= {address.lower() for address in wanted - before}
+        process.book_news.former |= owners_of(_olds.get("route_identity")) - owners_of(_news.get("route_identity"))
+        dropped = before - wanted
         if dropped:
             _broom(process, _olds, _news).release(sorted(dropped))
-        return UpdateResult(own(_news, _INPUTS))
+        return UpdateResult(_outputs(_news))
 
     def delete(self, _id: str, _props: Props) -> None:
-        addresses = sorted(set(_addresses(_props).values()))
+        addresses = sorted(_held(_props))
         if addresses:
             _broom(plugin.current(), _props).release(addresses)
 
@@ -98,7 +106,6 @@ class AddressBookProvider(MailjetProvider):
 class AddressBook(Resource, module="mailjet", name="AddressBook"):
     """Every mailbox of the stack. A preview hides the book's own diff: the buckets show the same change."""
 
-    addresses: pulumi.Output[str]
     route_identity: pulumi.Output[str]
 
     def __init__(self, name: str, args: AddressBookArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -109,12 +116,33 @@ class AddressBook(Resource, module="mailjet", name="AddressBook"):
             "removal_percent": args.removal_percent,
             "removal_count": args.removal_count,
         }
-        hidden = pulumi.ResourceOptions(hide_diffs=["addresses"])
+        hidden = pulumi.ResourceOptions(hide_diffs=["addresses", "held", "digest"])
         super().__init__(AddressBookProvider(), name, props, pulumi.ResourceOptions.merge(hidden, opts))
 
 
 def _addresses(props: Props) -> dict[str, str]:
     return recorded_address_map(text(props, "addresses"))
+
+
+def _outputs(props: Props) -> Props:
+    addresses = _addresses(props)
+    held = packed_list(sorted(set(addresses.values())))
+    return {**own(props, ("route_identity",)), "digest": _digest(addresses), "held": held}
+
+
+def _digest(addresses: Mapping[str, str]) -> str:
+    return hashlib.sha256(render_address_map(addresses).encode()).hexdigest()
+
+
+def _digest_held(outputs: Props) -> str:
+    """Of the outputs in the state; those of an older program hold the whole map instead."""
+    return text(outputs, "digest") or _digest(_addresses(outputs))
+
+
+def _held(outputs: Props) -> set[str]:
+    """Every address of the book in the state."""
+    held = text(outputs, "held")
+    return set(unpacked_list(held) if held else _addresses(outputs).values())
 
 
 def _refusals(olds: Props, news: Props) -> list[str]:

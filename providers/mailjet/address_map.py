@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from providers.mailjet.errors import InvalidAddressMapError, first_few
+from providers.mailjet.packed_map import NotPackedError, unpacked
 
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
 def parse_address_map(text: str) -> dict[str, str]:
-    """Raises InvalidAddressMapError with what was found."""
+    """From JSON text or a packed map. Raises InvalidAddressMapError with what was found."""
+    entries: Any
     repeated: list[str] = []
 
     def keep(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -26,7 +28,10 @@ def parse_address_map(text: str) -> dict[str, str]:
     try:
         entries = json.loads(text, object_pairs_hook=keep)
     except ValueError:
-        raise InvalidAddressMapError("found text that is no JSON") from None
+        try:
+            entries = unpacked(text)
+        except NotPackedError:
+            raise InvalidAddressMapError("found text that is no JSON") from None
     if not isinstance(entries, dict):
         raise InvalidAddressMapError(f"found a JSON {type(entries).__name__}")
     if repeated:
@@ -48,6 +53,8 @@ def _is_address(value: object) -> bool:
 
 def recorded_address_map(text: str) -> dict[str, str]:
     """What the state holds, which passed a check once or tells of a drift; empty for no text."""
+    if text and not text.startswith("{"):
+        return unpacked(text)
     entries = json.loads(text) if text else {}
     return {str(agent): str(address) for agent, address in entries.items()}
 

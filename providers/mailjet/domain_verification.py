@@ -190,7 +190,10 @@ def _verify(props: Props) -> Props:
         process.engine.warn(f"mail domain {domain} is not verified: {unanswered}")
         return not_checked
     failure = VerificationFailedError(
-        domain, waited_seconds=timeout, findings=_findings(sighting, _parse_records(props.get("records")) or [])
+        domain,
+        waited_seconds=timeout,
+        findings=_findings(sighting, _parse_records(props.get("records")) or []),
+        required=mode == VerificationMode.REQUIRE,
     )
     if mode == VerificationMode.REQUIRE:
         raise failure

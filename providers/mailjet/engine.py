@@ -24,6 +24,7 @@ from providers.mailjet.redaction import redact
 _ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9.\-]+|\[[0-9a-f:]+\]):(?P<port>\d{1,5})")
 _PLUGIN_MODULE = ("pulumi", "dynamic", "__main__.py")
 _CONNECT_SECONDS = 5.0
+_CONNECT_TRIES = 3
 _LOG_SECONDS = 5.0
 _WATCH_SECONDS = 2.0
 
@@ -120,13 +121,18 @@ class Engine:
 
 
 def _connect(address: str) -> socket.socket | None:
+    """None where nobody listens any more. A busy machine may need a second try, a dead engine refuses at once."""
     host, _, port = address.rpartition(":")
-    try:
-        connection = socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS)
-    except OSError:
-        return None
-    connection.setblocking(False)
-    return connection
+    for _ in range(_CONNECT_TRIES):
+        try:
+            connection = socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS)
+        except ConnectionRefusedError:
+            return None
+        except OSError:
+            continue
+        connection.setblocking(False)
+        return connection
+    return None
 
 
 def _open(connection: socket.socket) -> bool:

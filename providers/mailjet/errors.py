@@ -359,12 +359,16 @@ class NotVerifiableError(MailjetError):
 class VerificationFailedError(MailjetError):
     """The deadline passed before Mailjet saw every record."""
 
-    def __init__(self, domain: str, *, waited_seconds: int, findings: Sequence[str]) -> None:
-        report = "".join(f"\n  - {finding}" for finding in findings)
-        super().__init__(
-            f"Mailjet has not verified {domain} after {waited_seconds} s; correct these records, or give DNS more "
-            f"time (verificationTimeoutSeconds) or set `verification` to warn, then run `pulumi up` again:{report}"
+    def __init__(self, domain: str, *, waited_seconds: int, findings: Sequence[str], required: bool) -> None:
+        """`findings`: per record what Mailjet sees and what it should be. `required` says what happens next."""
+        way_out = (
+            "correct these records, or give DNS more time (verificationTimeoutSeconds) or set `verification` to warn, "
+            "then run `pulumi up` again"
+            if required
+            else "mail may be refused until these records are right, and `pulumi refresh` records when they are"
         )
+        report = "".join(f"\n  - {finding}" for finding in findings)
+        super().__init__(f"Mailjet has not verified {domain} after {waited_seconds} s; {way_out}:{report}")
 
 
 # Routes and event callbacks
@@ -396,10 +400,15 @@ class ForeignCallbackError(MailjetError):
 class RoutesIncompleteError(MailjetError):
     """Some writes of a batch failed; what was done stays done."""
 
-    def __init__(self, left: Sequence[str], *, done: int, cause: MailjetError) -> None:
+    def __init__(self, left: Sequence[str], *, done: int, cause: MailjetError, removal: bool = False) -> None:
+        """`removal`: routes were to go. Otherwise somebody may revert the change that failed half-way; the state has
+        not recorded the half that was done, so only a refresh sees what that takes."""
         self.left = tuple(left)
         self.cause = cause
-        super().__init__(f"{counted(done, 'inbound route')} settled, {len(left):,} left ({first_few(left)}): {cause}")
+        undo = "" if removal else " To undo the change instead, revert it and run `pulumi up --refresh`."
+        super().__init__(
+            f"{counted(done, 'inbound route')} settled, {len(left):,} left ({first_few(left)}): {cause}{undo}"
+        )
 
 
 # Input

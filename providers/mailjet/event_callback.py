@@ -160,5 +160,5 @@ def _settle(props: Props, owners: Owners) -> Props:
         try:
             row = process.client.settle(write=change, look=lambda: as_wanted(look()))
         except NotFoundError:
-            row = process.client.settle(write=create, look=look)
+            row = process.client.settle(write=create, look=lambda: as_wanted(look()))
     return {**own(props, _INPUTS), "callback_id": row.id, "status": ALIVE}

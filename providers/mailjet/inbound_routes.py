@@ -28,11 +28,13 @@ from providers.mailjet.contract import (
     vanished,
 )
 from providers.mailjet.errors import MailjetError
+from providers.mailjet.packed_map import packed
 from providers.mailjet.route_identity import RouteIdentity, learn_password, require_route_url
 from providers.mailjet.route_plan import is_ours
 from providers.mailjet.route_writes import RouteWriter, owners_of
 
 _INPUTS = ("routes", "route_url", "take_over")
+_OUTPUTS = ("held", "route_url", "take_over", "drift")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,23 +61,31 @@ class InboundRoutesProvider(MailjetProvider):
         return refused(news, wrong)
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
+        """The book, which buckets depend on, has had its update by now."""
         found = changed(_olds, _news, ("route_url",))
-        if not known(_news.get("routes")) or _routes(_olds) != _routes(_news):
+        olds = _held(_olds)
+        if (
+            not known(_news.get("routes"))
+            or olds != _routes(_news)
+            or (not found and plugin.book_news().contradicts(olds.values()))
+        ):
             found.append("routes")
         return unchanged_or(found)
 
     def create(self, props: Props) -> CreateResult:
+        process = plugin.current()
         url, routes = text(props, "route_url"), _routes(props)
-        writer = RouteWriter(plugin.current(), url=url, owners=owners_of(url), take_over=flag(props, "take_over"))
+        owners = owners_of(url) | process.book_news.former
+        writer = RouteWriter(process, url=url, owners=owners, take_over=flag(props, "take_over"))
         writer.settle(routes.values())
-        return CreateResult(_resource_id(url, routes), own(props, _INPUTS))
+        return CreateResult(_resource_id(url, routes), _outputs(props, routes))
 
     def read(self, id_: str, props: Props) -> ReadResult:
         """Says what is true of one URL: routes that are missing or go elsewhere leave the map, a second route of ours
         enters it under a telling name, and a password that all routes agree on shows as another `route_url`. Each
-        is a change for the next preview."""
+        is a change for the next preview. Where all is as expected, the engine keeps the inputs that it has."""
         process = plugin.current()
-        url, expected = text(props, "route_url"), _routes(props)
+        url, expected = text(props, "route_url"), _held(props)
         learn_password(url)
         owners = owners_of(url)
         found = {
@@ -93,33 +103,33 @@ class InboundRoutesProvider(MailjetProvider):
             if any(route.url == shown_url for route in routes):
                 live[agent] = expected[agent]
                 live |= {f"{agent} (route {route.id}, one too many)": route.email for route in routes[1:]}
-        inputs = own(props, _INPUTS) | {"route_url": shown_url}
-        if live != expected:
-            inputs["routes"] = render_address_map(live)
-        return ReadResult(id_, dict(inputs), inputs)
+        if (shown_url, live) == (url, expected):
+            return ReadResult(id_, own(props, (*_OUTPUTS, *_INPUTS)))
+        inputs = own(props, _INPUTS) | {"routes": render_address_map(live), "route_url": shown_url}
+        return ReadResult(id_, {**_outputs(inputs, live), **_drift(expected, live)}, inputs)
 
     def update(self, _id: str, _olds: Props, _news: Props) -> UpdateResult:
+        process = plugin.current()
         url, routes = text(_news, "route_url"), _routes(_news)
         learn_password(text(_olds, "route_url"))
         writer = RouteWriter(
-            plugin.current(),
+            process,
             url=url,
-            owners=owners_of(url, _olds.get("route_url")),
+            owners=owners_of(url, _olds.get("route_url")) | process.book_news.former,
             take_over=flag(_news, "take_over"),
         )
         wanted = set(routes.values())
-        writer.settle(routes.values(), dropped=sorted(set(_routes(_olds).values()) - wanted))
-        return UpdateResult(own(_news, _INPUTS))
+        writer.settle(routes.values(), dropped=sorted(set(_held(_olds).values()) - wanted))
+        return UpdateResult(_outputs(_news, routes))
 
     def delete(self, _id: str, _props: Props) -> None:
         url = text(_props, "route_url")
-        RouteWriter(plugin.current(), url=url, owners=owners_of(url)).release(sorted(set(_routes(_props).values())))
+        RouteWriter(plugin.current(), url=url, owners=owners_of(url)).release(sorted(set(_held(_props).values())))
 
 
 class InboundRoutes(Resource, module="mailjet", name="InboundRoutes"):
     """Routes of one bucket. `route_url` is secret in the state and in every preview."""
 
-    routes: pulumi.Output[str]
     route_url: pulumi.Output[str]
     take_over: pulumi.Output[bool]
 
@@ -129,11 +139,29 @@ class InboundRoutes(Resource, module="mailjet", name="InboundRoutes"):
             "route_url": pulumi.Output.secret(args.route_url),
             "take_over": args.take_over,
         }
-        super().__init__(InboundRoutesProvider(), name, props, opts)
+        hidden = pulumi.ResourceOptions(hide_diffs=["held"])
+        super().__init__(InboundRoutesProvider(), name, props, pulumi.ResourceOptions.merge(hidden, opts))
 
 
 def _routes(props: Props) -> dict[str, str]:
     return recorded_address_map(text(props, "routes"))
+
+
+def _held(outputs: Props) -> dict[str, str]:
+    """The routes that the state holds; an older program's outputs have them as their input had."""
+    return recorded_address_map(text(outputs, "held") or text(outputs, "routes"))
+
+
+def _outputs(inputs: Props, routes: Mapping[str, str]) -> Props:
+    """The map legible in the inputs, where previews compare it, and packed here, where only this module reads it."""
+    return {**own(inputs, ("route_url", "take_over")), "held": packed(routes)}
+
+
+def _drift(expected: Mapping[str, str], live: Mapping[str, str]) -> Props:
+    """What a refresh shows to people, agent by agent, since it compares outputs and those are packed."""
+    found = {agent: f"{address} has no route to us" for agent, address in expected.items() if agent not in live}
+    found |= {agent: f"{address} has two" for agent, address in live.items() if agent not in expected}
+    return {"drift": render_address_map(found)} if found else {}
 
 
 def _resource_id(url: str, routes: Mapping[str, str]) -> str:

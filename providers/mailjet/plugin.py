@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from providers.mailjet.api import MailjetApi
@@ -19,6 +19,7 @@ from providers.mailjet.engine import Engine
 from providers.mailjet.errors import InvalidSettingError, MailjetError
 from providers.mailjet.limiter import AdaptiveLimiter
 from providers.mailjet.progress import Progress
+from providers.mailjet.route_identity import RouteIdentity
 from providers.mailjet.route_listing import RouteListing
 from providers.mailjet.workers import WORKERS, Workers
 
@@ -79,6 +80,25 @@ def _number(text: str) -> float | None:
         return None
 
 
+@dataclass
+class BookNews:
+    """What the address book has changed in this run, before any bucket is looked at.
+
+    A run that fails between the book and a bucket leaves a bucket whose state no longer is true. Reverting the change
+    brings the bucket's inputs back to that state, so a comparison finds nothing to do; the book, which did change,
+    knows better.
+    """
+
+    gained: set[str] = field(default_factory=set)
+    """Addresses that the book did not have."""
+    former: set[RouteIdentity] = field(default_factory=set)
+    """Whose routes were ours until now: still ours, to be redirected or removed."""
+
+    def contradicts(self, addresses: Iterable[str]) -> bool:
+        """Whether a bucket that already holds `addresses`, and that nothing else changes, was left behind."""
+        return bool(self.former) or any(address.lower() in self.gained for address in addresses)
+
+
 class PluginProcess:
     """Everything shared; built without a single call to Mailjet."""
 
@@ -111,6 +131,7 @@ class PluginProcess:
         self.sender_claims = Claims()
         self.route_claims = Claims()
         self.callback_claims = Claims()
+        self.book_news = BookNews()
 
     def close(self) -> None:
         """Threads and connections end; needed by tests, a plugin simply exits."""
@@ -140,6 +161,12 @@ def install(process: PluginProcess | None) -> PluginProcess | None:
     with _lock:
         previous, _process = _process, process
     return previous
+
+
+def book_news() -> BookNews:
+    """Of this run; nothing before `configure`."""
+    with _lock:
+        return BookNews() if _process is None else _process.book_news
 
 
 def current() -> PluginProcess:

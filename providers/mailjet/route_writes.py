@@ -46,7 +46,7 @@ class RouteWriter:
     def release(self, addresses: Iterable[str]) -> None:
         """No route of ours at `addresses`, unless this run has claimed the address."""
         gone = strays(addresses, at=self._process.routes.at, owners=self._owners)
-        run_writes(self._process, [_Write(route.email, self._release(route)) for route in gone])
+        run_writes(self._process, [_Write(route.email, self._release(route)) for route in gone], removal=True)
 
     # One write each
 
@@ -122,7 +122,7 @@ class RouteWriter:
         return ForeignRoutesError([(route.email, shown(route.url)) for route in routes], ours=shown(self._url))
 
 
-def run_writes(process: PluginProcess, writes: list[_Write], *, settled: int = 0) -> None:
+def run_writes(process: PluginProcess, writes: list[_Write], *, settled: int = 0, removal: bool = False) -> None:
     """All of `writes`, in parallel; raises RoutesIncompleteError with what is left."""
     if not writes:
         return
@@ -131,7 +131,7 @@ def run_writes(process: PluginProcess, writes: list[_Write], *, settled: int = 0
     if outcome.cause is None:
         return
     left = sorted({write.address for write, _ in outcome.failed} | {write.address for write in outcome.untouched})
-    raise RoutesIncompleteError(left, done=settled + len(outcome.done), cause=outcome.cause)
+    raise RoutesIncompleteError(left, done=settled + len(outcome.done), cause=outcome.cause, removal=removal)
 
 
 def owners_of(*urls: object) -> Owners:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,7 +38,12 @@ class Recorder(mocks.Mocks):
 @pytest.fixture
 def recorder() -> Iterator[Recorder]:
     made = Recorder()
+    # The SDK asks for the thread's event loop, and an earlier test's `asyncio.run` has taken it away.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
     pulumi.runtime.set_mocks(made, project="agentmail", stack="dev", preview=False)
     yield made
     # The mocks are process-wide; the tests after these want the SDK as it starts.
     pulumi.runtime.settings.reset_options()
+    asyncio.set_event_loop(None)
+    loop.close()

@@ -10,6 +10,7 @@ import pytest
 
 from components.agent_mailboxes import AgentMailboxes, AgentMailboxesArgs, read_addresses
 from mailboxes.buckets import bucket_of
+from providers.mailjet.packed_map import unpacked
 from settings import from_config
 
 SECRETS = {"mailjetApiKey": "k" * 32, "mailjetApiSecret": "s" * 32, "webhookSecret": "w" * 32}
@@ -60,8 +61,13 @@ class TestBuckets:
     def test_an_empty_population_has_a_book_and_no_bucket(self, recorder):
         declare({})
 
-        assert recorder.of_type("AddressBook")["agents-book"]["addresses"] == "{}"
+        assert unpacked(recorder.of_type("AddressBook")["agents-book"]["addresses"]) == {}
         assert recorder.of_type("InboundRoutes") == {}
+
+    def test_the_book_has_every_agent(self, recorder):
+        declare(ADDRESSES)
+
+        assert unpacked(recorder.of_type("AddressBook")["agents-book"]["addresses"]) == ADDRESSES
 
     def test_the_book_knows_the_url_without_its_secret(self, recorder):
         declare(ADDRESSES)

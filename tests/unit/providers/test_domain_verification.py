@@ -147,6 +147,13 @@ def test_mailjet_that_never_answers_is_told_as_such(mailjet: Mailjet, props: dic
         provider.create({**props, "timeout_seconds": 20.0})
 
 
+def test_warn_goes_on_without_an_answer_too(mailjet: Mailjet, props: dict[str, Any], engine: RecordingEngine) -> None:
+    mailjet.faults({"method": "POST", "path": "*", "kind": "503"})
+    outs = outs_of(provider.create({**props, "mode": "warn", "timeout_seconds": 20.0}))
+    assert {key: outs[key] for key in UNCHECKED} == UNCHECKED
+    assert "failed with 503" in engine.warnings[0]
+
+
 def test_a_sender_that_is_gone_cannot_be_verified(props: dict[str, Any]) -> None:
     with pytest.raises(NotVerifiableError, match="up --refresh"):
         provider.create({**props, "sender_id": 1.0})

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from providers.mailjet.errors import ForeignCallbackError
+from providers.mailjet.errors import AlreadyExistsError, ForeignCallbackError
 from providers.mailjet.event_callback import EventCallbackProvider
 from providers.mailjet.plugin import PluginProcess
 from tests.unit.providers.emulated import Mailjet, outs_of
@@ -117,6 +117,14 @@ def test_an_update_meets_a_callback_that_is_gone(mailjet: Mailjet, next_run: Any
     next_run()
     provider.update("id", outs, props(url=ROTATED))
     assert callbacks(mailjet) == {"bounce": (ROTATED, 2, "alive")}
+
+
+def test_a_callback_that_vanishes_under_a_change_is_made_anew(mailjet: Mailjet) -> None:
+    add(mailjet, "bounce", ROTATED)
+    mailjet.faults({"method": "PUT", "path": "*", "kind": "404"})
+    with pytest.raises(AlreadyExistsError):
+        provider.create(props())
+    assert callbacks(mailjet) == {"bounce": (ROTATED, 1, "alive")}
 
 
 def test_delete_leaves_somebody_elses_and_what_this_run_holds(mailjet: Mailjet, next_run: Any) -> None:

@@ -228,6 +228,13 @@ class TestSender:
         verify_domain(mailjet, process)
         assert outs_of(self.provider.create(dict(NOTIFY)))["status"] == "Active"
 
+    @pytest.mark.parametrize("kind", ["500", "reset-after"])
+    def test_a_failing_activation_converges(self, mailjet: Mailjet, process: PluginProcess, kind: str) -> None:
+        mailjet.api("POST", "/v3/REST/sender", {"Email": NOTIFY["email"], "Name": "Notifications"})
+        verify_domain(mailjet, process)
+        mailjet.faults({"method": "POST", "path": "*/validate", "kind": kind, "times": 1})
+        assert outs_of(self.provider.create(dict(NOTIFY)))["status"] == "Active"
+
     def test_adoption_and_update_set_name_and_type(self, mailjet: Mailjet, process: PluginProcess) -> None:
         verify_domain(mailjet, process)
         mailjet.api("POST", "/v3/REST/sender", {"Email": NOTIFY["email"], "Name": "theirs", "EmailType": "bulk"})
