@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import pulumi
@@ -35,15 +36,18 @@ class Recorder(mocks.Mocks):
         return {args.name: dict(args.inputs) for args in self.resources if args.typ.endswith(kind)}
 
 
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """One loop for all tests: the SDK's mocks leave loops of their own in its threads, which live as long as it does."""
+    return asyncio.new_event_loop()
+
+
 @pytest.fixture
 def recorder() -> Iterator[Recorder]:
     made = Recorder()
     # The SDK asks for the thread's event loop, and an earlier test's `asyncio.run` has taken it away.
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
+    asyncio.set_event_loop(_loop())
     pulumi.runtime.set_mocks(made, project="agentmail", stack="dev", preview=False)
     yield made
     # The mocks are process-wide; the tests after these want the SDK as it starts.
     pulumi.runtime.settings.reset_options()
-    asyncio.set_event_loop(None)
-    loop.close()
