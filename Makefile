@@ -7,7 +7,7 @@ PULUMI := ./engine/pulumi
 INSTALLED := .venv/.installed
 RUN := $(BIN)/python -m
 
-.PHONY: help setup up preview down demo test test-unit test-e2e lint bench chaos clean
+.PHONY: help setup up preview down demo tunnel-env test test-unit test-e2e lint bench chaos clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -39,6 +39,9 @@ down: setup ## destroy the embedded default and stop the emulators
 demo: up ## one agent mails another, through the whole loop
 	@echo
 	@$(PULUMI) stack output --stack $(STACK) --json --show-secrets | $(RUN) demo
+
+tunnel-env: setup ## the tunnel's token for deploy/docker-compose.yml, from the stack outputs
+	@$(PULUMI) stack output tunnelToken --show-secrets --stack $(STACK) | $(BIN)/python deploy/tunnel_env.py deploy/tunnel.env
 
 test: lint test-unit test-e2e ## everything: lint, types, unit, e2e on the real engine
 

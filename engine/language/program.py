@@ -82,7 +82,7 @@ def _program_traceback(program: str) -> str:
 
 def _main_file(program: str) -> Path:
     path = Path(program).absolute()
-    return path if path.suffix else path / "__main__.py"
+    return path / "__main__.py" if path.is_dir() else path
 
 
 def _exit_status(ending: SystemExit, logged: _LoggedErrors) -> int:

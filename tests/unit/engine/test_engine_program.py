@@ -63,3 +63,10 @@ def test_a_syntax_error_needs_no_traceback(tmp_path: Path) -> None:
     shown = traceback_of(tmp_path / "__main__.py", "def f(:\n    pass\n")
     assert shown.splitlines()[0] == f'  File "{tmp_path}/__main__.py", line 1'
     assert shown.splitlines()[-1] == "SyntaxError: invalid syntax"
+
+
+def test_a_project_folder_may_have_a_dot_in_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "agent-mail.v2"
+    folder.mkdir()
+    assert program._main_file(str(folder)) == folder / "__main__.py"
+    assert program._main_file(str(folder / "other.py")) == folder / "other.py"
