@@ -6,19 +6,28 @@ from components.agent_mailboxes import AgentMailboxes, AgentMailboxesArgs, read_
 from components.api_tunnel import ApiTunnel, ApiTunnelArgs
 from components.mail_domain import MailDomain, MailDomainArgs
 from components.platform_mail import PlatformMail, PlatformMailArgs
-from components.stack_outputs import stack_outputs
+from components.shared_domain import read_shared_domain
+from components.stack_outputs import shared_domain_outputs, stack_outputs
 from components.zone_survey import survey_zone
 from settings import load
 
-# All input is read, and the zone looked at, before anything is declared.
+# All input is read, and the zone or the stack that owns the domain looked at, before anything is declared.
 settings = load()
-addresses = read_addresses(settings)
-zone = survey_zone(settings)
+shared = read_shared_domain(settings)
 
-domain = MailDomain("mail", MailDomainArgs.of(settings, zone))
-tunnel = ApiTunnel("api", ApiTunnelArgs.of(settings, zone), after=[domain.sender])
-agents = AgentMailboxes("agents", AgentMailboxesArgs.of(settings, addresses), after=[domain.verification])
-PlatformMail("platform", PlatformMailArgs.of(settings), after=[domain.verification])
+if shared:
+    settings = shared.complete(settings)
+    addresses = read_addresses(settings)
+    agents = AgentMailboxes("agents", AgentMailboxesArgs.of(settings, addresses), after=[])
+    outputs = shared_domain_outputs(settings, addresses, shared, agents)
+else:
+    addresses = read_addresses(settings)
+    zone = survey_zone(settings)
+    domain = MailDomain("mail", MailDomainArgs.of(settings, zone))
+    tunnel = ApiTunnel("api", ApiTunnelArgs.of(settings, zone), after=[domain.sender])
+    agents = AgentMailboxes("agents", AgentMailboxesArgs.of(settings, addresses), after=[domain.verification])
+    PlatformMail("platform", PlatformMailArgs.of(settings), after=[domain.verification])
+    outputs = stack_outputs(settings, addresses, domain, tunnel, agents)
 
-for name, value in stack_outputs(settings, addresses, domain, tunnel, agents).items():
+for name, value in outputs.items():
     pulumi.export(name, value)

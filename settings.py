@@ -228,7 +228,8 @@ class Settings(BaseModel):
     stack: str
     preview: bool
 
-    domain: DomainName
+    domain: DomainName = ""
+    domain_stack: Annotated[str, Field(pattern=r"^([A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+/)?[A-Za-z0-9_.-]+$")] = ""
     owner_tag: Annotated[str, AfterValidator(_owner_tag)] = ""
     protected: bool = False
 
@@ -295,6 +296,8 @@ class Settings(BaseModel):
         return self
 
     def _contradictions(self) -> list[str]:
+        if self.domain_stack:
+            return self._not_of_a_shared_domain()
         problems = []
         if self.dns is Dns.CLOUDFLARE:
             problems += [
@@ -316,6 +319,11 @@ class Settings(BaseModel):
                 "agentmail:accountId and agentmail:tunnelCname are both set; expected one: accountId creates a tunnel, "
                 "tunnelCname names an existing one; remove the other"
             )
+        if self.tunnel_cname and not is_within(self.tunnel_cname, "cfargotunnel.com"):
+            problems.append(
+                f"agentmail:tunnelCname is {self.tunnel_cname!r}; expected the name of a tunnel, ID.cfargotunnel.com; "
+                "copy the tunnel's id from the Zero Trust dashboard"
+            )
         if (self.account_id or self.tunnel_cname) and not self.tunnel_hostname:
             problems.append(
                 "agentmail:tunnelHostname is not set although a tunnel is; expected the public host name of the platform, "
@@ -336,6 +344,31 @@ class Settings(BaseModel):
             problems.append(
                 f"agentmail:webhookUrl is {self.webhook_url!r}, the root of a site; expected a URL with a path, since Mailjet "
                 "refuses a root URL; add the path of the webhook"
+            )
+        return problems
+
+    def _not_of_a_shared_domain(self) -> list[str]:
+        """What only the stack that owns the domain may have."""
+        problems = [
+            f"agentmail:{key} is set beside domainStack ({self.domain_stack}); expected it in that stack alone, which owns "
+            f"the domain, its records and what leads to the platform; remove it with: pulumi config rm {key}"
+            for key, value in (
+                ("domain", self.domain),
+                ("zoneId", self.zone_id),
+                ("zoneName", self.zone_name),
+                ("accountId", self.account_id),
+                ("tunnelHostname", self.tunnel_hostname),
+                ("tunnelCname", self.tunnel_cname),
+                ("adoptedRecords", self.adopted_records),
+                ("mailjetSenders", self.mailjet_senders),
+                ("mailjetEvents", self.mailjet_events),
+            )
+            if value
+        ]
+        if self.domain_stack == self.stack:
+            problems.append(
+                f"agentmail:domainStack is {self.domain_stack!r}, this very stack; expected the stack that owns the domain; "
+                "name it, or remove domainStack and set domain"
             )
         return problems
 
@@ -478,6 +511,8 @@ def from_config(
         settings = Settings.model_validate({**values, "stack": stack, "preview": preview, "cloudflareApiToken": token})
     except ValidationError as error:
         problems += _sentences(error)
+    if not values.get("domain") and not values.get("domainStack"):
+        problems.append("agentmail:domain is not set; expected a value; set it with: pulumi config set domain VALUE")
     if settings and not preview:
         problems += _missing_credentials(settings)
     if problems or settings is None:
@@ -510,7 +545,7 @@ def _missing_credentials(settings: Settings) -> list[str]:
             "MAILJET_INBOUND_SECRET",
         ),
     ]
-    if settings.dns is Dns.CLOUDFLARE or settings.account_id:
+    if not settings.domain_stack and (settings.dns is Dns.CLOUDFLARE or settings.account_id):
         wanted.append(
             (
                 settings.cloudflare_api_token,

@@ -11,6 +11,7 @@ import pulumi
 from components.agent_mailboxes import AgentMailboxes
 from components.api_tunnel import ApiTunnel
 from components.mail_domain import MailDomain
+from components.shared_domain import SharedDomain
 from settings import InboundAuth, Settings
 
 CONTRACT_VERSION = "1.0"
@@ -103,4 +104,28 @@ def stack_outputs(
         "tunnelHostname": tunnel.hostname,
         "tunnelToken": tunnel.token,
         "webhookUrl": settings.public_webhook_url,
+        "ownerTag": settings.tag,
+    }
+
+
+def shared_domain_outputs(
+    settings: Settings, addresses: Mapping[str, str], shared: SharedDomain, agents: AgentMailboxes
+) -> dict[str, pulumi.Input[Any]]:
+    """The same outputs for a stack on another stack's domain: the platform reads both kinds alike.
+
+    Records and tunnel are that stack's to tell, its token above all.
+    """
+    return {
+        "contractVersion": CONTRACT_VERSION,
+        "domain": shared.domain,
+        "mailboxCount": agents.count,
+        "mailboxes": pulumi.Output.secret(mailboxes(addresses, settings)),
+        "platformEnv": pulumi.Output.secret(platform_environment(settings, tunnel_token="", tunnel_target="")),
+        "expectedRecords": [],
+        "dkimStatus": shared.dkim_status,
+        "spfStatus": shared.spf_status,
+        "tunnelHostname": shared.tunnel_hostname,
+        "tunnelToken": pulumi.Output.secret(""),
+        "webhookUrl": settings.public_webhook_url,
+        "ownerTag": settings.tag,
     }

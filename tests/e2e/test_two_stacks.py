@@ -1,0 +1,189 @@
+"""A second population on the domain of another stack: two states, two owners, one domain."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentmail import MailStack
+from tests.e2e.stack import Emulators, Stack
+
+FIRST = {"a-1": "Ada Lovelace", "a-2": "Grace Hopper"}
+SECOND = {"b-1": "Mary Shelley", "b-2": "Jane Austen", "b-3": "Emily Brontë"}
+NEWCOMER = {"b-4": "Anne Brontë"}
+OF_THE_DOMAIN_ALONE = (
+    *("domain", "zoneId", "zoneName", "accountId", "tunnelHostname", "tunnelService"),
+    *("mailjetSenders", "mailjetEvents"),
+)
+
+
+def write(population: Path, agents: dict[str, str]) -> None:
+    population.write_text(
+        json.dumps(
+            {
+                "seed": population.stem,
+                "created_at": "20241005123045",
+                "agents": [{"id": agent, "name": name, "username_hint": agent} for agent, name in agents.items()],
+            }
+        )
+    )
+
+
+def on_the_domain_of(owner: Stack, name: str, population: Path) -> Stack:
+    """A stack beside `owner`, in the same backend, with mailboxes on its domain."""
+    stack = Stack.create(owner.folder, owner.emulators, name=name, population=population)
+    stack.configure(**dict.fromkeys(OF_THE_DOMAIN_ALONE), domainStack=owner.name)
+    return stack
+
+
+def kinds(stack: Stack) -> set[str]:
+    """What the state of a stack holds, by type without its module."""
+    exported = json.loads(stack.pulumi("stack", "export", "--stack", stack.name).out)
+    return {resource["type"].rsplit(":", 1)[-1] for resource in exported["deployment"]["resources"]}
+
+
+@pytest.fixture(scope="module")
+def owner(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """The stack that owns the domain, with a population of its own."""
+    emulators.reset()
+    folder = tmp_path_factory.mktemp("two-stacks")
+    write(folder / "first.json", FIRST)
+    stack = Stack.create(folder / "project", emulators, population=folder / "first.json")
+    stack.up()
+    return stack
+
+
+@pytest.fixture(scope="module")
+def guest(owner: Stack) -> Stack:
+    """A stack with mailboxes on that domain and nothing else."""
+    population = owner.folder.parent / "second.json"
+    write(population, SECOND)
+    return on_the_domain_of(owner, "second", population)
+
+
+class TestTwoStacksOnOneDomain:
+    """The tests of this class build on each other, in order."""
+
+    def test_a_preview_knows_every_address(self, guest: Stack) -> None:
+        shown = guest.preview("--diff").out
+        assert shown.count("@dev.agents.example") == len(SECOND)
+        assert "mary.shelley." in shown
+
+    def test_the_second_stack_adds_its_mailboxes_and_touches_nothing_else(
+        self, owner: Stack, guest: Stack, emulators: Emulators
+    ) -> None:
+        records, before = emulators.state("cloudflare"), route_owners(emulators)
+        emulators.forget_requests()
+        guest.up()
+        assert emulators.writes == len(SECOND)
+        assert emulators.state("cloudflare") == records
+        assert emulators.counts("cloudflare")["reads"] == 0
+        assert route_owners(emulators) == before | dict.fromkeys(addresses(guest).values(), "agentmail-second")
+        assert kinds(guest) == {
+            "Stack",
+            "pulumi-python",
+            "AgentMailboxes",
+            "AddressBook",
+            "InboundRoutes",
+        }
+
+    def test_the_platform_reads_both_alike(self, owner: Stack, guest: Stack) -> None:
+        first, second = owner.outputs(), guest.outputs()
+        assert {box.agent_id for box in MailStack(second)} == SECOND.keys()
+        assert {key: second[key] for key in ("domain", "webhookUrl", "dkimStatus", "spfStatus", "tunnelHostname")} == {
+            key: first[key] for key in ("domain", "webhookUrl", "dkimStatus", "spfStatus", "tunnelHostname")
+        }
+        assert (first["ownerTag"], second["ownerTag"]) == ("agentmail-dev", "agentmail-second")
+        assert second["tunnelToken"] == ""
+        assert second["platformEnv"]["AZT3KNET_DOMAIN"] == "dev.agents.example"
+
+    def test_either_changes_alone(self, owner: Stack, guest: Stack, emulators: Emulators) -> None:
+        write(owner.folder.parent / "second.json", SECOND | NEWCOMER)
+        emulators.forget_requests()
+        guest.up()
+        assert emulators.writes == 1
+        emulators.forget_requests()
+        owner.up("--expect-no-changes")
+        guest.up("--expect-no-changes")
+        assert emulators.writes == 0
+
+    def test_an_address_of_the_other_stack_is_refused(
+        self, owner: Stack, guest: Stack, emulators: Emulators, tmp_path: Path
+    ) -> None:
+        """The same population file, seed and stamp give the same addresses."""
+        population = tmp_path / "first.json"
+        write(population, FIRST)
+        rival = on_the_domain_of(owner, "rival", population)
+        before = route_owners(emulators)
+        emulators.forget_requests()
+        refused = rival.up(check=False)
+        assert refused.code != 0
+        assert "agentmail-dev@" in refused.text
+        assert "ada.lovelace." in refused.text
+        assert emulators.writes == 0
+        rival.destroy()
+        assert route_owners(emulators) == before
+
+    def test_destroying_one_never_touches_the_other(self, owner: Stack, guest: Stack, emulators: Emulators) -> None:
+        records = emulators.state("cloudflare")
+        guest.destroy()
+        assert route_owners(emulators) == dict.fromkeys(addresses(owner).values(), "agentmail-dev")
+        assert emulators.state("cloudflare") == records
+        owner.up("--expect-no-changes")
+
+        guest.up()
+        owner.destroy()
+        assert route_owners(emulators) == dict.fromkeys(addresses(guest).values(), "agentmail-second")
+        guest.destroy()
+        assert emulators.routes() == []
+
+
+class TestMistakes:
+    """Each is one sentence, and nothing is written."""
+
+    def refused(self, stack: Stack) -> str:
+        stack.emulators.forget_requests()
+        finished = stack.up(check=False)
+        assert finished.code != 0
+        assert stack.emulators.writes == 0
+        assert "Traceback" not in finished.text
+        return finished.text
+
+    @pytest.fixture
+    def lone(self, stack: Stack, tmp_path: Path) -> Stack:
+        """A stack whose domain stack has never been brought up."""
+        population = tmp_path / "second.json"
+        write(population, SECOND)
+        return on_the_domain_of(stack, "second", population)
+
+    def test_a_domain_stack_without_outputs(self, lone: Stack) -> None:
+        assert "organization/agentmail/dev, which has no outputs" in self.refused(lone)
+
+    def test_a_domain_stack_that_does_not_exist(self, lone: Stack) -> None:
+        lone.configure(domainStack="nowhere")
+        text = self.refused(lone)
+        assert "the stack organization/agentmail/nowhere, which does not exist in this backend" in text
+
+    @pytest.mark.parametrize(
+        ("changes", "sentence"),
+        [
+            ({"domainStack": "second"}, "this very stack"),
+            ({"domain": "dev.agents.example"}, "agentmail:domain is set beside domainStack (dev)"),
+            ({"tunnelHostname": "api.agents.example"}, "agentmail:tunnelHostname is set beside domainStack"),
+        ],
+    )
+    def test_settings_that_contradict_it(self, lone: Stack, changes: dict[str, Any], sentence: str) -> None:
+        lone.configure(**changes)
+        assert sentence in self.refused(lone)
+
+
+def addresses(stack: Stack) -> dict[str, str]:
+    return {box.agent_id: box.address for box in MailStack(stack.outputs())}
+
+
+def route_owners(emulators: Emulators) -> dict[str, str]:
+    """Address -> owner tag of every route there is."""
+    return {route["Email"]: route["Url"].split("//", 1)[1].split(":", 1)[0] for route in emulators.routes()}
