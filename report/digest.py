@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from report.preview import Changes, RecordChange
 
 FIRST = 20
 """How many items of a list are named; the rest is counted."""
+LONGEST_TEXT = 4_000
+"""Characters of an error or warning; a table of conflicts fits."""
 MARKDOWN_LIMIT = 60_000
-"""GitHub cuts a comment at 65,536 characters; this leaves room for what an action adds."""
+"""GitHub refuses a comment of more than 65,536 characters."""
 
 
 @dataclass(frozen=True)
@@ -20,17 +22,19 @@ class Section:
     title: str
     items: tuple[str, ...]
     total: int
+    verbatim: bool = False
+    """Whether an item is a text of several lines rather than a name."""
 
     @property
     def hidden(self) -> int:
         return self.total - len(self.items)
 
 
-def sections(changes: Changes, *, first: int = FIRST) -> list[Section]:
+def sections(changes: Changes, *, refused: Sequence[str] = (), first: int = FIRST) -> list[Section]:
     """The digest's sections, deletions before everything else, empty ones left out."""
 
-    def section(title: str, items: Sequence[str]) -> Section:
-        return Section(f"{title} ({len(items)})", tuple(items[:first]), len(items))
+    def section(title: str, items: Sequence[str], *, verbatim: bool = False) -> Section:
+        return Section(f"{title} ({len(items)})", tuple(items[:first]), len(items), verbatim)
 
     deleted = [item for item in changes.resources if item.operation.startswith("delete")]
     replaced = [
@@ -38,7 +42,8 @@ def sections(changes: Changes, *, first: int = FIRST) -> list[Section]:
     ]
     other = [item for item in changes.resources if item not in deleted and item not in replaced]
     found = [
-        section("Errors", changes.errors),
+        section("Errors", [_with_remedy(error) for error in changes.errors], verbatim=True),
+        section("Deletions without their switch", refused, verbatim=True),
         section(
             "Mailboxes removed",
             [f"{address}  agent {agent}" for agent, address in changes.mailboxes_removed.items()],
@@ -64,7 +69,7 @@ def sections(changes: Changes, *, first: int = FIRST) -> list[Section]:
                 for item in other
             ],
         ),
-        section("Warnings", changes.warnings),
+        section("Warnings", changes.warnings, verbatim=True),
     ]
     return [item for item in found if item.total]
 
@@ -87,12 +92,23 @@ def _short(value: str, limit: int = 100) -> str:
     return value if len(value) <= limit else value[: limit - 1] + "…"
 
 
-def headline(changes: Changes) -> str:
-    """One line: what would happen to how many."""
+def _with_remedy(error: str) -> str:
+    """The engine proposes `pulumi state unprotect`, one resource after the other; the configuration lifts them all."""
+    if "because it is protected" not in error:
+        return error
+    return (
+        f"{error}\nTo lift the protection of the whole stack: take this change back, run ./engine/pulumi config set "
+        "protected false and ./engine/pulumi up, then make the change."
+    )
+
+
+def headline(changes: Changes, *, refused: Sequence[str] = (), drift: bool = False) -> str:
+    """One line: what would happen to how many. With `drift`, the changes are what an up would put back."""
+    stack = changes.stack or "the stack"
     if changes.errors:
-        return f"The preview of {changes.stack or 'the stack'} failed; nothing would be written."
+        return f"The preview of {stack} failed; nothing would be written."
     if changes.nothing:
-        return f"No changes: {changes.stack or 'the stack'} stays as it is."
+        return f"No drift: {stack} is as it should be." if drift else f"No changes: {stack} stays as it is."
     counts = [
         (len(changes.mailboxes_added), "mailbox", "mailboxes", "added"),
         (len(changes.mailboxes_removed), "mailbox", "mailboxes", "removed"),
@@ -104,50 +120,72 @@ def headline(changes: Changes) -> str:
         (len(changes.resources), "other resource", "other resources", "touched"),
     ]
     told = [f"{number} {one if number == 1 else many} {what}" for number, one, many, what in counts if number]
-    return f"{changes.stack}: " + ", ".join(told) + "."
+    return f"{stack}{' has drifted; an up would put back' if drift else ''}: {', '.join(told)}.{' Refused, see below.' if refused else ''}"
 
 
-def as_text(changes: Changes) -> str:
+def marker(stack: str) -> str:
+    """The first line of a stack's comment, by which the next run finds it again."""
+    return f"<!-- agentmail-preview:{stack} -->"
+
+
+def as_text(changes: Changes, *, refused: Sequence[str] = (), drift: bool = False) -> str:
     """The digest for a terminal."""
-    return _render(
-        headline(changes),
-        sections(changes),
-        lambda title: f"\n{title}",
-        lambda item: f"  {item}",
-        lambda hidden: f"  … and {hidden} more",
-    )
+    lines = [headline(changes, refused=refused, drift=drift)]
+    for part in sections(changes, refused=refused):
+        lines += ["", part.title, *(f"  {line}" for item in part.items for line in item.split("\n"))]
+        if part.hidden:
+            lines.append(f"  … and {part.hidden} more")
+    return "\n".join(lines) + "\n"
 
 
-def as_markdown(changes: Changes, *, limit: int = MARKDOWN_LIMIT) -> str:
-    """The digest for a pull request, never longer than `limit` characters: lists shrink before anything is cut."""
+def as_markdown(
+    changes: Changes,
+    *,
+    refused: Sequence[str] = (),
+    drift: bool = False,
+    note: str = "",
+    limit: int = MARKDOWN_LIMIT,
+) -> str:
+    """The digest for a pull request, never longer than `limit` characters: lists shrink before anything is cut.
+
+    `note` stands below it, such as the commit that was looked at.
+    """
     first = FIRST
     while True:
-        text = _render(
-            f"**{_escaped(headline(changes))}**",
-            sections(changes, first=first),
-            lambda title: f"\n#### {title}\n",
-            lambda item: f"- {_code(item)}",
-            lambda hidden: f"- … and {hidden} more",
-        )
+        head = headline(changes, refused=refused, drift=drift)
+        text = _markdown(changes.stack, head, sections(changes, refused=refused, first=first), note=note)
         if len(text) <= limit or first == 0:
             return text[:limit]
         first //= 2
 
 
-def _render(
-    head: str,
-    parts: Iterable[Section],
-    title: Callable[[str], str],
-    item: Callable[[str], str],
-    more: Callable[[int], str],
-) -> str:
-    lines = [head]
+def failure_as_markdown(stack: str, reason: str, *, note: str = "") -> str:
+    """The comment where there is no preview to digest."""
+    return "\n".join(
+        [marker(stack), f"**The preview of {_escaped(stack)} failed.**", "", *_fenced(reason), *_foot(note), ""]
+    )
+
+
+def _markdown(stack: str, head: str, parts: Sequence[Section], *, note: str) -> str:
+    lines = [marker(stack), f"**{_escaped(head)}**"]
     for part in parts:
-        lines.append(title(part.title))
-        lines += [item(text) for text in part.items]
+        lines += ["", f"#### {part.title}", ""]
+        for item in part.items:
+            lines += _fenced(item) if part.verbatim else [f"- {_code(item)}"]
         if part.hidden:
-            lines.append(more(part.hidden))
-    return "\n".join(lines) + "\n"
+            lines.append(f"- … and {part.hidden} more")
+    return "\n".join([*lines, *_foot(note), ""])
+
+
+def _foot(note: str) -> list[str]:
+    return ["", f"<sub>{_escaped(note)}</sub>"] if note else []
+
+
+def _fenced(text: str) -> list[str]:
+    """Text as it is, in a code block whose fence is longer than any in it (CommonMark 4.5)."""
+    shown = _short(text, LONGEST_TEXT)
+    fence = "`" * max(3, 1 + max((len(run) for run in _runs(shown)), default=0))
+    return [f"{fence}text", *shown.split("\n"), fence]
 
 
 def _escaped(text: str) -> str:
@@ -156,7 +194,7 @@ def _escaped(text: str) -> str:
 
 def _code(text: str) -> str:
     """Text as inline code; a backtick inside asks for a longer fence (CommonMark 6.1)."""
-    flat = " ".join(text.split("\n"))
+    flat = " ".join(text.splitlines())
     fence = "`" * (max((len(run) for run in _runs(flat)), default=0) + 1)
     pad = " " if "`" in flat else ""
     return f"{fence}{pad}{flat}{pad}{fence}"

@@ -7,14 +7,22 @@ display shows a changed bucket of routes whole; here old and new inputs are comp
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from providers.mailjet.guards import REMOVED_COUNT, REMOVED_PERCENT
+
 ROUTES = "InboundRoutes"
+BOOK = "AddressBook"
 RECORD_TYPES = frozenset({"cloudflare:index/dnsRecord:DnsRecord", "cloudflare:index/record:Record"})
-UNCHANGED = frozenset({"same", "read", "refresh"})
+UNCHANGED = frozenset({"same", "read"})
+REFRESHING = frozenset({"refresh"})
+"""Steps of `preview --refresh` that only look: what they find stands as the old state of the steps after them."""
 DELETING = frozenset({"delete", "delete-replaced", "discard"})
+_SUMMARY = "preview failed"
+"""What the engine adds to the error that made it fail."""
 
 
 class PreviewUnreadableError(Exception):
@@ -41,6 +49,8 @@ class RecordChange:
     name: str | None
     old: str | None = None
     new: str | None = None
+    resource: str = ""
+    """The logical name."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +63,25 @@ class ResourceChange:
     properties: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Switches:
+    """What the stack's configuration allows this time."""
+
+    mass_removal: int = 0
+    foreign_mx: bool = False
+    removed_percent: int = REMOVED_PERCENT
+    removed_count: int = REMOVED_COUNT
+
+
 @dataclass
 class Changes:
     """What a preview announces."""
 
     stack: str = ""
+    switches: Switches = field(default_factory=Switches)
+    before: dict[str, str] = field(default_factory=dict)
+    """{agent id: address} of all mailboxes by the address book, unchanged ones too: their routes are no steps."""
+    after: dict[str, str] = field(default_factory=dict)
     mailboxes_added: dict[str, str] = field(default_factory=dict)
     mailboxes_removed: dict[str, str] = field(default_factory=dict)
     mailboxes_moved: list[Move] = field(default_factory=list)
@@ -99,12 +123,17 @@ def read_preview(text: str) -> Changes:
         raise PreviewUnreadableError(f"broken at character {error.pos}") from None
     if not isinstance(document, dict) or not {"steps", "changeSummary", "diagnostics", "config"} & document.keys():
         raise PreviewUnreadableError("JSON of another kind")
-    return compare(document.get("steps") or [], document.get("diagnostics") or [])
+    return compare(document.get("steps") or [], document.get("diagnostics") or [], config=document.get("config") or {})
 
 
-def compare(steps: Iterable[Mapping[str, Any]], diagnostics: Iterable[Mapping[str, Any]]) -> Changes:
+def compare(
+    steps: Iterable[Mapping[str, Any]],
+    diagnostics: Iterable[Mapping[str, Any]],
+    *,
+    config: Mapping[str, Any] | None = None,
+) -> Changes:
     """The changes in the steps of a preview, mailboxes merged over all buckets."""
-    changes = Changes()
+    changes = Changes(switches=_switches(config or {}))
     old_routes: dict[str, str] = {}
     new_routes: dict[str, str] = {}
     seen: set[str] = set()
@@ -113,13 +142,18 @@ def compare(steps: Iterable[Mapping[str, Any]], diagnostics: Iterable[Mapping[st
         old, new = step.get("oldState") or {}, step.get("newState") or {}
         state = new or old
         changes.stack = changes.stack or _stack_of(urn)
+        if BOOK in _kind_of(urn) and operation not in REFRESHING:
+            changes.switches = _with_limits(changes.switches, new.get("inputs") or {})
+            changes.before, changes.after = _book(old), {} if operation in DELETING else _book(new)
+        if operation in REFRESHING:
+            continue
         if ROUTES in _kind_of(urn):
             _note_routes(changes, operation, old, new, old_routes, new_routes, counted=urn in seen)
             seen.add(urn)
         elif operation in UNCHANGED:
             continue
         elif state.get("type") in RECORD_TYPES:
-            _note_record(changes, operation, old, new)
+            _note_record(changes, operation, old, new, resource=urn.rsplit("::", 1)[-1])
         elif not _is_shadow(urn):
             changes.resources.append(
                 ResourceChange(
@@ -131,12 +165,38 @@ def compare(steps: Iterable[Mapping[str, Any]], diagnostics: Iterable[Mapping[st
             )
     _note_mailboxes(changes, old_routes, new_routes)
     for diagnostic in diagnostics:
-        message = str(diagnostic.get("message", "")).strip()
-        if message and diagnostic.get("severity") == "warning":
-            changes.warnings.append(message)
-        elif message and diagnostic.get("severity") == "error":
-            changes.errors.append(message)
+        message = _sentence(str(diagnostic.get("message", "")))
+        listed = {"warning": changes.warnings, "error": changes.errors}.get(str(diagnostic.get("severity")))
+        if message and listed is not None and message not in listed:
+            listed.append(message)
+    if len(changes.errors) > 1 and _SUMMARY in changes.errors:
+        changes.errors.remove(_SUMMARY)
     return changes
+
+
+def _switches(config: Mapping[str, Any]) -> Switches:
+    """Values of `pulumi preview --json` are texts."""
+    allowed = str(config.get("agentmail:allowMassRemoval") or "0")
+    return Switches(
+        mass_removal=int(allowed) if allowed.isdigit() else 0,
+        foreign_mx=str(config.get("agentmail:replaceForeignMx")).lower() == "true",
+    )
+
+
+def _with_limits(switches: Switches, book: Mapping[str, Any]) -> Switches:
+    """The limits that the book itself guards with."""
+    percent, count = book.get("removal_percent"), book.get("removal_count")
+    return replace(
+        switches,
+        removed_percent=int(percent) if isinstance(percent, int | float) else switches.removed_percent,
+        removed_count=int(count) if isinstance(count, int | float) else switches.removed_count,
+    )
+
+
+def _sentence(message: str) -> str:
+    """A diagnostic without what the engine puts before it."""
+    text = re.sub(r"^(?:error|warning): ", "", message.strip())
+    return re.sub(r"^\S+ resource '\S+' has a problem: ", "", text).strip()
 
 
 def _stack_of(urn: str) -> str:
@@ -152,11 +212,19 @@ def _kind_of(urn: str) -> str:
 def _is_shadow(urn: str) -> bool:
     """Resources whose change says nothing that the mailboxes do not say: the book, components, providers, the stack."""
     kind = _kind_of(urn)
-    return "AddressBook" in kind or kind.startswith(("azt3knet:", "pulumi:providers:", "pulumi:pulumi:"))
+    return BOOK in kind or kind.startswith(("azt3knet:", "pulumi:providers:", "pulumi:pulumi:"))
 
 
 def _routes(state: Mapping[str, Any]) -> dict[str, str]:
-    text = (state.get("inputs") or {}).get("routes")
+    return _address_map(state, "routes")
+
+
+def _book(state: Mapping[str, Any]) -> dict[str, str]:
+    return _address_map(state, "addresses")
+
+
+def _address_map(state: Mapping[str, Any], key: str) -> dict[str, str]:
+    text = (state.get("inputs") or {}).get(key)
     found = json.loads(text) if isinstance(text, str) and text.startswith("{") else {}
     return {str(agent): str(address) for agent, address in found.items()}
 
@@ -189,16 +257,20 @@ def _note_mailboxes(changes: Changes, old: Mapping[str, str], new: Mapping[str, 
     ]
 
 
-def _note_record(changes: Changes, operation: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+def _note_record(
+    changes: Changes, operation: str, old: Mapping[str, Any], new: Mapping[str, Any], *, resource: str
+) -> None:
     before, after = old.get("inputs") or {}, new.get("inputs") or {}
     fields = after or before
     name, kind = fields.get("name"), str(fields.get("type", ""))
     if operation in DELETING:
-        changes.records_removed.append(RecordChange(kind, before.get("name"), old=_value(before)))
+        changes.records_removed.append(RecordChange(kind, before.get("name"), old=_value(before), resource=resource))
     elif operation in {"create", "import"}:
-        changes.records_added.append(RecordChange(kind, name, new=_value(after)))
+        changes.records_added.append(RecordChange(kind, name, new=_value(after), resource=resource))
     elif operation in {"update", "replace", "create-replacement"}:
-        changes.records_changed.append(RecordChange(kind, name, old=_value(before), new=_value(after)))
+        changes.records_changed.append(
+            RecordChange(kind, name, old=_value(before), new=_value(after), resource=resource)
+        )
 
 
 def _value(inputs: Mapping[str, Any]) -> str | None:

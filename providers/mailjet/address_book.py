@@ -68,6 +68,8 @@ class AddressBookProvider(MailjetProvider):
                 wrong += _refusals(_olds, news)
             except MailjetError as error:
                 wrong.append(str(error))
+        if not wrong:
+            plugin.claim(routes=_addresses(news).values())
         return refused(news, wrong)
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:

@@ -60,6 +60,7 @@ class EventCallbackProvider(MailjetProvider):
                 require_route_url(text(news, "url"))
             except MailjetError as error:
                 wrong.append(str(error))
+        plugin.claim(callbacks=[text(news, "event_type")])
         return refused(news, wrong)
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:

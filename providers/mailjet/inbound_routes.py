@@ -58,6 +58,8 @@ class InboundRoutesProvider(MailjetProvider):
                     parse(text(news, key))
                 except MailjetError as error:
                     wrong.append(str(error))
+        if not wrong:
+            plugin.claim(routes=_routes(news).values())
         return refused(news, wrong)
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:

@@ -163,6 +163,20 @@ def install(process: PluginProcess | None) -> PluginProcess | None:
     return previous
 
 
+def claim(*, routes: Iterable[str] = (), senders: Iterable[str] = (), callbacks: Iterable[str] = ()) -> None:
+    """Keep what the program declares from every delete of this run; nothing to keep before `configure`.
+
+    Said by each `check`, which the engine calls in a preview and an up but never in a refresh or a destroy: a resource
+    that is unchanged gets no other call before the deletions that an earlier, failed `--replace` left pending.
+    """
+    with _lock:
+        process = _process
+    if process is not None:
+        process.route_claims.claim(routes)
+        process.sender_claims.claim(senders)
+        process.callback_claims.claim(callbacks)
+
+
 def book_news() -> BookNews:
     """Of this run; nothing before `configure`."""
     with _lock:

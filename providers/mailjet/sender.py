@@ -53,6 +53,7 @@ class SenderProvider(MailjetProvider):
             wrong.append(f"email is {email!r}, expected one address such as notifications@agents.example: correct it.")
         if known(email_type) and email_type not in _EMAIL_TYPES:
             wrong.append(f"email_type is {email_type!r}, expected one of {', '.join(_EMAIL_TYPES)}: correct it.")
+        plugin.claim(senders=[text(news, "email")])
         return refused(news, wrong)
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:

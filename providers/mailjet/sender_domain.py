@@ -53,6 +53,7 @@ class SenderDomainProvider(MailjetProvider):
                 news,
                 [f"domain is {domain!r}, expected a mail domain in lower case such as agents.example: correct it."],
             )
+        plugin.claim(senders=[_email(news)])
         return refused(news, [])
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:

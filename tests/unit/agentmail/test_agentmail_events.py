@@ -100,7 +100,12 @@ def test_what_is_no_event(body: bytes) -> None:
 @given(
     st.dictionaries(
         st.sampled_from(["event", "time", "MessageID", "email", "Payload", "CustomID", "hard_bounce", "comment"]),
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text() | st.lists(st.text()),
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text()
+        | st.lists(st.text()),
     )
 )
 def test_any_object_is_an_event_or_a_payload_error(body: dict[str, Any]) -> None:
