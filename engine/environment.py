@@ -61,10 +61,16 @@ def _with_first(directory: Path, path: str) -> str:
 def _uses_embedded_backend(layout: Layout, environment: Mapping[str, str], arguments: Sequence[str]) -> bool:
     named = environment.get("PULUMI_BACKEND_URL")
     if named:
-        return named == layout.backend_url
+        return _same_folder(named, layout.backend_url)
     if command_of(arguments) in ("login", "logout"):
         return False
-    return _logged_in_at(layout.home) in (None, layout.backend_url)
+    logged_in = _logged_in_at(layout.home)
+    return logged_in is None or _same_folder(logged_in, layout.backend_url)
+
+
+def _same_folder(backend: str, other: str) -> bool:
+    """Whether two backends are one, whatever options of the storage library stand behind them."""
+    return backend.partition("?")[0] == other.partition("?")[0]
 
 
 def _logged_in_at(home: Path) -> str | None:

@@ -34,7 +34,8 @@ class Layout:
 
     @property
     def backend_url(self) -> str:
-        return f"file://{self.backend}"
+        # Without the option a killed run can leave an empty sidecar that no command gets past (decision record 070).
+        return f"file://{self.backend}?metadata=skip"
 
     @property
     def credentials(self) -> Path:

@@ -171,7 +171,7 @@ class Stack:
             for part in PROGRAM:
                 (folder / part).symlink_to(ROOT / part)
         environment = clean_environment() | emulators.credentials
-        environment |= {"PULUMI_BACKEND_URL": f"file://{backend}", "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}
+        environment |= {"PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip", "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}
         made = cls(folder, emulators, name, environment)
         made.pulumi("stack", "init", name)
         status = emulators.status

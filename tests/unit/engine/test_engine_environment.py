@@ -140,4 +140,4 @@ def test_layout_of_this_clone() -> None:
 def test_layout_elsewhere() -> None:
     here = layout({"AGENTMAIL_STATE_DIR": "/elsewhere", "PULUMI_HOME": "/theirs"})
     assert (here.state, here.home, here.private_home) == (Path("/elsewhere"), Path("/theirs"), False)
-    assert here.backend_url == "file:///elsewhere/backend"
+    assert here.backend_url == "file:///elsewhere/backend?metadata=skip"

@@ -37,7 +37,7 @@ def with_cli(bare: Machine) -> Machine:
 def test_everything_reaches_the_cli(with_cli: Machine) -> None:
     said = launch(with_cli, "say", "two words", "--flag=*")
     state = with_cli.folder / "state"
-    assert said.stdout == f"{ROOT}|{state}/pulumi-home|file://{state}/backend|say two words --flag=*\n"
+    assert said.stdout == f"{ROOT}|{state}/pulumi-home|file://{state}/backend?metadata=skip|say two words --flag=*\n"
     assert (said.returncode, said.stderr) == (0, "")
     assert (state / "backend").is_dir()
 
