@@ -57,6 +57,12 @@ test-unit: $(INSTALLED) ## quick: no engine
 test-e2e: setup ## the real engine against the emulators
 	$(RUN) pytest tests/e2e -n 2 --dist loadfile
 
+chaos: setup ## faults, kills, replaces and two stacks, full size (about an hour; bounded by CHAOS="faults --seeds 3")
+	$(RUN) tests.chaos $(CHAOS)
+
+bench: setup ## the benchmarks, as ratios within one run (BENCH="--quick" for a short one)
+	$(RUN) bench $(BENCH)
+
 clean: ## remove what this clone generated (not the shared engine cache)
 	@test ! -x $(BIN)/python || $(RUN) local down
 	rm -rf .state .venv

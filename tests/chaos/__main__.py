@@ -1,0 +1,164 @@
+"""`python -m tests.chaos [faults kills replaces neighbours] [--quick]`: what `make chaos` runs; ends by itself.
+
+Every scenario starts on an account with a bystander, is seeded, prints what it took, and fails with what it found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.chaos import neighbours, replaces
+from tests.chaos.faults import run_faults
+from tests.chaos.kills import (
+    SETUP_WRITES,
+    Victim,
+    kill_then_destroy,
+    kill_then_up,
+    moments,
+    with_official_launcher,
+)
+from tests.chaos.world import World
+from tests.e2e.stack import Emulators
+
+KILLED_MAILBOXES = 300
+OTHER_MAILBOXES = 100
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the scenarios that were named; 0 when all ended well."""
+    given = _parser().parse_args(arguments)
+    scenarios: dict[str, Callable[[argparse.Namespace], int]] = {
+        "faults": _faults,
+        "kills": _kills,
+        "replaces": _replaces,
+        "neighbours": _neighbours,
+    }
+    unknown = [name for name in given.scenarios if name not in scenarios]
+    if unknown:
+        print(f"{unknown[0]} is no scenario; there are {', '.join(scenarios)}", file=sys.stderr)
+        return 2
+    failed = 0
+    for name in given.scenarios or scenarios:
+        print(f"== {name}", flush=True)
+        failed += scenarios[name](given)
+    print("all ended well" if not failed else f"{failed} did not end well")
+    return 1 if failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO")
+    parser.add_argument("--seed", type=int, default=1, help="where the seeds begin")
+    parser.add_argument("--seeds", type=int, default=20, metavar="N", help="runs under faults")
+    parser.add_argument(
+        "--severe", type=int, default=3, metavar="N", help="further ones in which half of all calls fail"
+    )
+    parser.add_argument("--mailboxes", type=int, default=2000, metavar="N", help="mailboxes of a run under faults")
+    parser.add_argument(
+        "--kills", type=int, default=30, metavar="N", help="kills followed by up, for each of CLI and plugins"
+    )
+    parser.add_argument("--destroys", type=int, default=15, metavar="N", help="kills followed by destroy")
+    return parser
+
+
+@contextmanager
+def _world(mailboxes: int) -> Iterator[tuple[World, Path]]:
+    with tempfile.TemporaryDirectory(prefix="chaos-") as name:
+        folder = Path(name)
+        emulators = Emulators.start(folder / "emulators")
+        try:
+            yield World.build(folder, emulators, mailboxes=mailboxes), folder
+        finally:
+            emulators.stop()
+
+
+def _attempt(run: Callable[[], object]) -> bool:
+    """Run, and print what came of it and how long it took; whether it ended well."""
+    started = time.monotonic()
+    try:
+        text = str(run())
+    except AssertionError as error:
+        print(f"FAILED after {time.monotonic() - started:.0f} s: {error}", flush=True)
+        return False
+    print(f"{text} ({time.monotonic() - started:.0f} s)", flush=True)
+    return True
+
+
+def _faults(given: argparse.Namespace) -> int:
+    """The brake after a 429 is on in every fifth run only: it takes most of the time."""
+    runs = [(given.seed + number, 0.2, number % 5 == 4) for number in range(given.seeds)]
+    runs += [(given.seed + 1000 + number, 0.5, False) for number in range(given.severe)]
+    failed = 0
+    for seed, share, limiter in runs:
+        mailboxes = given.mailboxes // 10 if limiter else given.mailboxes
+        with _world(mailboxes) as (world, _):
+            failed += not _attempt(
+                lambda w=world, s=seed, h=share, b=limiter: run_faults(w, seed=s, share=h, limiter=b)
+            )
+    print(f"faults: {len(runs) - failed} of {len(runs)} runs converged")
+    return failed
+
+
+def _kills(given: argparse.Namespace) -> int:
+    """Half of the kills of the CLI leave a plugin that is started as Pulumi's own distribution starts it."""
+    writes = KILLED_MAILBOXES + SETUP_WRITES
+    jobs = [
+        (victim, moment, kill_then_up)
+        for victim in Victim
+        for moment in moments(given.seed, given.kills, writes=writes)
+    ]
+    victims = itertools.cycle(Victim)
+    jobs += [
+        (next(victims), moment, kill_then_destroy) for moment in moments(given.seed + 1, given.destroys, writes=writes)
+    ]
+    ended: Counter[str] = Counter()
+    for number, official in enumerate((False, True)):
+        with _world(KILLED_MAILBOXES) as (world, folder):
+            if official:
+                with_official_launcher(world.stack, folder / "launcher")
+            # Moments alternate between setup and routes: each launcher gets pairs of both.
+            for victim, moment, end in (job for index, job in enumerate(jobs) if index // 2 % 2 == number):
+                ended[
+                    "well" if _attempt(lambda v=victim, m=moment, e=end: e(world, victim=v, moment=m)) else "badly"
+                ] += 1
+    print(f"kills: {ended['well']} of {len(jobs)} ended well")
+    return ended["badly"]
+
+
+def _replaces(_given: argparse.Namespace) -> int:
+    with _world(OTHER_MAILBOXES) as (world, _):
+        failed = not _attempt(lambda: f"--replace of {replaces.replace_everything(world)} resources lost nothing")
+        failed += not _attempt(
+            lambda: f"a --replace that failed half-way (deletions pending: {replaces.fail_half_way(world)}) was mended"
+        )
+    return failed
+
+
+def _neighbours(_given: argparse.Namespace) -> int:
+    failed = 0
+    with _world(OTHER_MAILBOXES) as (world, folder):
+        for name, run in (
+            (
+                "an agent who left while her route was in doubt",
+                lambda: neighbours.withdrawn_after_an_ambiguous_post(world),
+            ),
+            ("a second stack with the same addresses", lambda: neighbours.same_addresses(world, folder / "rival")),
+            ("routes that were taken over", lambda: neighbours.taken_over(world, folder / "taker")),
+        ):
+            print(f"{name}: ", end="", flush=True)
+            failed += not _attempt(run)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
