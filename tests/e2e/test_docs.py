@@ -1,0 +1,60 @@
+"""Every command block of the documentation that is not marked live, as a reader would paste it: in order, page by page."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.clone import Clone, clone
+from tests.e2e.stack import ROOT
+from tests.unit.docs.pages import PAGES, Block, read
+
+RUN = {path: [block for block in read(path).blocks if block.info == "sh"] for path in PAGES}
+EDITED = ("Pulumi.dev.yaml", "populations")
+"""What commands on a page may change, and the next page must not find changed."""
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    """A clone after `make up`, which the README's first block then finds done."""
+    with clone(tmp_path_factory.mktemp("docs") / "clone") as made:
+        made.sh("make up")
+        yield made
+
+
+@pytest.fixture
+def page(reader: Clone, tmp_path: Path) -> Iterator[Clone]:
+    """The clone; edited files come back afterwards."""
+    for name in EDITED:
+        copy = shutil.copytree if (reader.folder / name).is_dir() else shutil.copy2
+        copy(reader.folder / name, tmp_path / name)
+    yield reader
+    changed = False
+    for path in sorted(file for file in tmp_path.rglob("*") if file.is_file()):
+        original = reader.folder / path.relative_to(tmp_path)
+        if not original.exists() or original.read_bytes() != path.read_bytes():
+            shutil.copy2(path, original)
+            changed = True
+    if changed:
+        reader.sh("./engine/pulumi up --stack dev --yes --skip-preview --suppress-outputs")
+
+
+def runnable(block: Block) -> str:
+    """`make test` is what runs this very test, so it is only looked at; whatever else stands there is run."""
+    return re.sub(r"^make (test|lint)\b", r"make -n \1", block.text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if RUN[path]], ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_commands_of_a_page(path: Path, page: Clone):
+    for block in RUN[path]:
+        done = page.sh(runnable(block), check=False)
+        assert done.code == 0, f"{block.where}\n{block.text}\n{done.text}"
+        assert "Traceback" not in done.text, f"{block.where}\n{done.text}"
+
+
+def test_there_is_something_to_run():
+    assert sum(map(len, RUN.values())) >= 15

@@ -1,0 +1,125 @@
+"""The doctor at a stack that is up: nothing to find, then three planted faults, then mended by what it says."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.stack import ROOT, Emulators, Finished, Stack, python
+
+DOMAIN = "dev.agents.example"
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    """A port that nobody listens at, for the platform behind the tunnel."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        found: int = probe.getsockname()[1]
+        return found
+
+
+@pytest.fixture(scope="module")
+def sick(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory, port: int) -> Stack:
+    """A small stack whose tunnel leads to `port`."""
+    made = Stack.create(tmp_path_factory.mktemp("doctor"), emulators, population=ROOT / "populations" / "prod.yaml")
+    made.configure(tunnelService=f"http://127.0.0.1:{port}", inboundAuth="basic")
+    return made
+
+
+def doctor(stack: Stack, *options: str | Path) -> Finished:
+    arguments = ["-m", "doctor", stack.name, "-C", stack.folder, "--emulators", stack.emulators.folder, *options]
+    done = python(*arguments, env=stack.environment, check=False)
+    assert "Traceback" not in done.text, done.text
+    for secret in stack.emulators.credentials.values():
+        assert secret not in done.text
+    return done
+
+
+def examined(stack: Stack, *options: str) -> tuple[int, list[dict[str, Any]]]:
+    done = doctor(stack, "--json", *options)
+    findings: list[dict[str, Any]] = json.loads(done.out)["findings"]
+    return done.code, findings
+
+
+def errors(findings: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    return {(item["check"], item["subject"]) for item in findings if item["status"] == "error"}
+
+
+class TestScenario:
+    """The tests of this class build on each other, in order."""
+
+    def test_before_the_first_up(self, sick):
+        code, findings = examined(sick)
+        assert code == 1
+        assert "has no outputs, expected those of an up" in findings[0]["sentence"]
+
+    def test_nothing_to_find(self, sick):
+        sick.up()
+        code, findings = examined(sick)
+        assert (code, errors(findings)) == (0, set())
+        assert {item["check"] for item in findings} == {
+            "configuration", "credentials", "zone", "dns", "spf", "dkim", "dmarc", "mailjet", "routes", "tunnel", "webhook",
+        }  # fmt: skip
+
+    def test_a_mail_goes_round(self, sick, port):
+        code, findings = examined(sick, "--round-trip", "--listen", f"127.0.0.1:{port}", "--timeout", "60")
+        assert (code, errors(findings)) == (0, set())
+        sentences = [item["sentence"] for item in findings]
+        assert "Sent through Mailjet, routed, delivered and received." in sentences
+        assert "A wrong one is refused, the right one is not." in sentences
+
+    def test_what_somebody_broke_is_found(self, sick, emulators):
+        records = {f"{record['type']} {record['name']}": record for record in emulators.records()}
+        dkim, dmarc = f"TXT mailjet._domainkey.{DOMAIN}", f"TXT _dmarc.{DOMAIN}"
+        for label, content in ((dkim, '"k=rsa; p=MIGfMA0GCSqGSIb3DQEB"'), (dmarc, '"v=DMARC1; p=reject"')):
+            changed = emulators.cloudflare("PATCH", f"/dns_records/{records[label]['id']}", json={"content": content})
+            changed.raise_for_status()
+        route = emulators.routes()[0]
+        emulators.mailjet("DELETE", f"/v3/REST/parseroute/{route['ID']}").raise_for_status()
+
+        code, findings = examined(sick)
+        assert code == 1
+        assert errors(findings) == {
+            ("zone", dkim),
+            ("dns", dkim),
+            ("dkim", f"DKIM mailjet._domainkey.{DOMAIN}"),
+            ("zone", dmarc),
+            ("dns", dmarc),
+            ("dmarc", f"DMARC {DOMAIN}"),
+            ("routes", "missing"),
+        }
+        [missing] = [item["sentence"] for item in findings if item["subject"] == "missing"]
+        assert f"1 of 3 mailboxes have no inbound route ({route['Email']})" in missing
+        for item in findings:
+            if item["status"] == "error":
+                assert "./engine/pulumi up --refresh --stack dev" in item["sentence"]
+
+    def test_what_it_says_mends_it(self, sick):
+        sick.up("--refresh")
+        table = doctor(sick)
+        assert table.code == 0, table.out
+        assert table.out.splitlines()[0].startswith("STATUS")
+        assert table.out.splitlines()[-1].endswith("0 errors")
+
+    def test_a_configuration_that_is_wrong(self, sick):
+        good = sick.config_file.read_text()
+        sick.configure(tunnelHostname="api.elsewhere.example")
+        code, [finding] = examined(sick)
+        assert code == 1
+        assert "agentmail:tunnelHostname is 'api.elsewhere.example', which is outside the zone" in finding["sentence"]
+        sick.config_file.write_text(good)
+
+    def test_a_stack_that_does_not_exist(self, sick):
+        done = python("-m", "doctor", "nowhere", "-C", sick.folder, env=sick.environment, check=False)
+        assert done.code == 1
+        assert "no stack named 'nowhere' found" in done.out
+
+    def test_a_resolver_that_is_none(self, sick):
+        done = doctor(sick, "--resolver", "dns.google")
+        assert done.code == 2
+        assert "--resolver is 'dns.google', expected an IP address" in done.err
