@@ -1,0 +1,106 @@
+"""What a run has found, as text."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from statistics import median
+
+from bench import targets
+from bench.processes import Cost
+from bench.run import SMALL, Plan, Results
+from bench.scenario import Figure, Step
+from bench.tables import (
+    comparison_table,
+    imports_table,
+    memory_table,
+    no_op_table,
+    serial_table,
+    state_table,
+    steps_table,
+    where_the_time_goes,
+)
+from bench.targets import Verdict
+
+
+def report(plan: Plan, results: Results, imports: Mapping[str, float]) -> str:
+    """Every table of the run that has something in it, then the targets."""
+    first_ups = [figure for figure in results.figures if figure.step is Step.FIRST_UP]
+    shortest = [figure for figure in results.figures if figure.latency_ms == plan.latencies[0]]
+    remembered = [figure for figure in shortest if figure.step in {Step.FIRST_UP, Step.NO_OP}]
+    ends = {size: costs for size, costs in results.no_ops.items() if size in {SMALL, max(results.no_ops)}}
+    parts = [
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()}. Seconds are wall time, in "
+        "brackets CPU time of all processes. Requests are reads+writes at Mailjet, then at Cloudflare.",
+        _part("Every step", steps_table(results.figures)),
+        _part("An up that changes nothing", no_op_table(results.no_ops)),
+        _part("Against a serial loop of POSTs", serial_table(results.loops, first_ups)),
+        _part("State", state_table(results.states)),
+        _part("Peak memory, MB", memory_table(remembered)),
+        _part("Where an up that changes nothing spends its time", where_the_time_goes(ends, imports)),
+        imports_table(imports),
+    ]
+    if results.theirs:
+        title = f"Against a resource for each of {plan.comparison:,} mailboxes"
+        parts.append(_part(title, comparison_table(results.ours, results.theirs)))
+    parts.append(_part("Targets", "\n".join(f"- {verdict}" for verdict in verdicts(plan, results))))
+    if results.skipped:
+        parts.append(f"Not measured, since {plan.minutes:g} minutes were over: {', '.join(results.skipped)}.")
+    return "\n\n".join(parts)
+
+
+def _part(title: str, text: str) -> str:
+    return f"### {title}\n\n{text}"
+
+
+def verdicts(plan: Plan, results: Results) -> Iterator[Verdict]:
+    """The targets, as far as the run has measured what they speak of; sizes below 10,000 have those of their size."""
+    size = plan.sizes[-1]
+    figures = {
+        (figure.step, figure.latency_ms): figure for figure in results.figures if figure.size == size and figure.limiter
+    }
+    if size in results.no_ops:
+        yield targets.no_op_overhead(_median(results.no_ops[SMALL]), _median(results.no_ops[size]), size)
+    yield from _serial_verdicts(size, results)
+    for step, expected in ((Step.ADDED, 1), (Step.REMOVED, 1), (Step.NO_OP, 0), (Step.PREVIEW, 0), (Step.REFRESH, 0)):
+        figure = figures.get((step, plan.latencies[0]))
+        if figure:
+            found = figure.calls.mailjet_writes + figure.calls.cloudflare_writes
+            yield targets.writes(step.value, found, expected, size)
+    if refresh := figures.get((Step.REFRESH, plan.latencies[0])):
+        yield targets.refresh_reads(refresh.calls.mailjet_reads, size)
+    if size in results.states:
+        total, identifying = results.states[size]
+        yield targets.state_bytes(total / size - identifying, size)
+    if len(plan.sizes) > 2:
+        for step in Step:
+            points = sorted(_points(results.figures, step, plan.latencies[0]))
+            if len(points) == len(plan.sizes):
+                yield targets.linear_growth(step.value, points)
+
+
+def _serial_verdicts(size: int, results: Results) -> Iterator[Verdict]:
+    loops = {loop.latency_ms: loop for loop in results.loops}
+    for figure in results.figures:
+        loop = loops.get(figure.latency_ms)
+        if figure.step is Step.FIRST_UP and figure.size == size and loop and figure.latency_ms >= targets.SLOW_MS:
+            yield targets.faster_than_serial(
+                loop.seconds_for(size),
+                figure.cost.seconds,
+                size=size,
+                latency_ms=figure.latency_ms,
+                limiter=figure.limiter,
+            )
+
+
+def _points(figures: list[Figure], step: Step, latency_ms: int) -> list[tuple[int, float]]:
+    return [
+        (figure.size, figure.cost.cpu_seconds)
+        for figure in figures
+        if (figure.step, figure.latency_ms, figure.limiter) == (step, latency_ms, True)
+    ]
+
+
+def _median(costs: list[Cost]) -> float:
+    return median(cost.seconds for cost in costs)
