@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,6 +55,8 @@ class Results:
     states: dict[int, tuple[int, float]] = field(default_factory=dict)
     """Size -> bytes of the state, bytes of an address and an id."""
     skipped: list[str] = field(default_factory=list)
+    load_average: float = field(default_factory=lambda: os.getloadavg()[0])
+    """Processes that want a core, before the run: what else this machine does."""
 
 
 class Bench:
@@ -102,9 +105,15 @@ class Bench:
         ]
 
     def _block(self, size: int, latency_ms: int) -> Callable[[], None]:
+        """A stack of this size at this latency, from its first up to its end; at the shortest latency also what
+        its state weighs and what an up costs that changes nothing."""
+        after = (
+            {Step.FIRST_UP: self._weigh, Step.NO_OP: self._alternate} if latency_ms == self.plan.latencies[0] else {}
+        )
+
         def block() -> None:
             subject = self._new_program(self._emulators)
-            figures = self._play(subject, size, latency_ms, self.plan.steps(size, latency_ms))
+            figures = self._play(subject, size, latency_ms, self.plan.steps(size, latency_ms), after=after)
             self.results.figures += figures
             if (size, latency_ms) == (self.plan.comparison, self.plan.latencies[0]):
                 self.results.ours = figures
@@ -113,18 +122,25 @@ class Bench:
         return block
 
     def _play(
-        self, subject: Subject, size: int, latency_ms: int, steps: Sequence[Step], *, limiter: bool = True
+        self,
+        subject: Subject,
+        size: int,
+        latency_ms: int,
+        steps: Sequence[Step],
+        *,
+        limiter: bool = True,
+        after: Mapping[Step, Callable[[Subject, int], None]] | None = None,
     ) -> list[Figure]:
         figures = []
         for figure in play(subject, size=size, latency_ms=latency_ms, steps=steps, limiter=limiter):
             figures.append(figure)
             say(f"  {figure.step.value:<16}{figure.cost.seconds:7.1f} s")
-            if latency_ms == self.plan.latencies[0] and subject.name == self._small.name:
-                if figure.step is Step.FIRST_UP:
-                    self.results.states[size] = (subject.state_bytes, identifying_bytes(subject.addresses()))
-                elif figure.step is Step.NO_OP:
-                    self._alternate(subject, size)
+            if after and figure.step in after:
+                after[figure.step](subject, size)
         return figures
+
+    def _weigh(self, subject: Subject, size: int) -> None:
+        self.results.states[size] = (subject.state_bytes, identifying_bytes(subject.addresses()))
 
     def _alternate(self, subject: Subject, size: int) -> None:
         """No-op ups of this stack and of the small one in turn, so that both meet the same machine."""
