@@ -19,11 +19,18 @@ _LAST = (
     *("Kowalski", "Lindqvist", "Moreau", "Nakamura", "Oliveira", "Petrov", "Quintero", "Rossi", "Schneider", "Tanaka"),
     *("Ueda", "Vasquez", "Weber", "Xu", "Yilmaz", "Zimmermann", "Okafor", "Haddad", "Novak", "Lopez", "Garcia", "Sato"),
 )
+_SUFFIX = ("", *(consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"))
+
+NAMES = len(_FIRST) * len(_LAST) * len(_SUFFIX)
+"""Agents who share a name share a thousand addresses, and a new one might then need another's: a measured step that
+adds an agent wants none of that."""
 
 
 def agent(number: int) -> dict[str, str]:
-    """The agent with this number, as the platform exports agents."""
-    first, last = _FIRST[number % len(_FIRST)], _LAST[number // len(_FIRST) % len(_LAST)]
+    """The agent with this number, as the platform exports agents; the first `NAMES` have names of their own."""
+    rest, given = divmod(number, len(_FIRST))
+    rest, family = divmod(rest, len(_LAST))
+    first, last = _FIRST[given], _LAST[family] + _SUFFIX[rest % len(_SUFFIX)]
     return {
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"azt3knet://agents/{SEED}/{number}")),
         "name": f"{first} {last}",

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from statistics import median
 
 from bench import targets
-from bench.processes import Cost
-from bench.run import SMALL, Plan, Results
+from bench.run import Plan, Results
 from bench.scenario import Figure, Step
 from bench.tables import (
     comparison_table,
@@ -29,7 +27,6 @@ def report(plan: Plan, results: Results, imports: Mapping[str, float]) -> str:
     first_ups = [figure for figure in results.figures if figure.step is Step.FIRST_UP]
     shortest = [figure for figure in results.figures if figure.latency_ms == plan.latencies[0]]
     remembered = [figure for figure in shortest if figure.step in {Step.FIRST_UP, Step.NO_OP}]
-    ends = {size: costs for size, costs in results.no_ops.items() if size in {SMALL, max(results.no_ops)}}
     parts = [
         f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.system()}, load average before the run "
         f"{results.load_average:.1f}. Seconds are wall time, in brackets CPU time of all processes. Requests are "
@@ -39,9 +36,11 @@ def report(plan: Plan, results: Results, imports: Mapping[str, float]) -> str:
         _part("Against a serial loop of POSTs", serial_table(results.loops, first_ups)),
         _part("State", state_table(results.states)),
         _part("Peak memory, MB", memory_table(remembered)),
-        _part("Where an up that changes nothing spends its time", where_the_time_goes(ends, imports)),
-        imports_table(imports),
     ]
+    if results.no_ops:
+        largest = max(results.no_ops)
+        where = where_the_time_goes(results.no_ops[largest], largest, imports)
+        parts += [_part("Where an up that changes nothing spends its time", where), imports_table(imports)]
     if results.theirs:
         title = f"Against a resource for each of {plan.comparison:,} mailboxes"
         parts.append(_part(title, comparison_table(results.ours, results.theirs)))
@@ -74,7 +73,7 @@ def verdicts(plan: Plan, results: Results) -> Iterator[Verdict]:
     if size < targets.SIZE:
         return
     if size in results.no_ops:
-        yield targets.no_op_overhead(_median(results.no_ops[SMALL]), _median(results.no_ops[size]), size)
+        yield targets.no_op_overhead(results.no_ops[size].seconds_above, size)
     yield from _serial_verdicts(size, results)
     if size in results.states:
         total, identifying = results.states[size]
@@ -105,7 +104,3 @@ def _points(figures: list[Figure], step: Step, latency_ms: int) -> list[tuple[in
         for figure in figures
         if (figure.step, figure.latency_ms, figure.limiter) == (step, latency_ms, True)
     ]
-
-
-def _median(costs: list[Cost]) -> float:
-    return median(cost.seconds for cost in costs)

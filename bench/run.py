@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.population import identifying_bytes
-from bench.processes import Cost
-from bench.scenario import EVERY_STEP, Figure, SerialLoop, Step, play, serial_loop
+from bench.scenario import EVERY_STEP, Figure, NoOps, SerialLoop, Step, play, serial_loop
 from bench.subjects import UP, Subject, per_mailbox, program
 from tests.e2e.stack import Emulators
 
@@ -51,7 +50,7 @@ class Results:
     """Of the comparison; the same as in `figures` where its size is among the sizes."""
     theirs: list[Figure] = field(default_factory=list)
     loops: list[SerialLoop] = field(default_factory=list)
-    no_ops: dict[int, list[Cost]] = field(default_factory=dict)
+    no_ops: dict[int, NoOps] = field(default_factory=dict)
     states: dict[int, tuple[int, float]] = field(default_factory=dict)
     """Size -> bytes of the state, bytes of an address and an id."""
     skipped: list[str] = field(default_factory=list)
@@ -144,9 +143,10 @@ class Bench:
 
     def _alternate(self, subject: Subject, size: int) -> None:
         """No-op ups of this stack and of the small one in turn, so that both meet the same machine."""
+        pair = self.results.no_ops[size] = NoOps()
         for _ in range(self.plan.rounds):
-            self.results.no_ops.setdefault(SMALL, []).append(self._small.command(*UP))
-            self.results.no_ops.setdefault(size, []).append(subject.command(*UP))
+            pair.small.append(self._small.command(*UP))
+            pair.own.append(subject.command(*UP))
 
     def _without_limiter(self) -> None:
         subject = self._new_program(self._emulators)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from statistics import median
 
 import requests
 
@@ -51,6 +52,19 @@ class Figure:
     cost: Cost
     calls: Calls
     limiter: bool = True
+
+
+@dataclass
+class NoOps:
+    """Ups that change nothing: of a stack, and in turn with them of one with three mailboxes."""
+
+    small: list[Cost] = field(default_factory=list)
+    own: list[Cost] = field(default_factory=list)
+
+    @property
+    def seconds_above(self) -> float:
+        """By how much the median is above that of three mailboxes, in seconds of wall time."""
+        return median(cost.seconds for cost in self.own) - median(cost.seconds for cost in self.small)
 
 
 def play(

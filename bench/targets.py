@@ -30,12 +30,12 @@ class Verdict:
         return f"{'reached' if self.reached else 'MISSED '}  {self.target}: {self.found}"
 
 
-def no_op_overhead(small: float, large: float, size: int) -> Verdict:
-    """`small` and `large`: median seconds of a no-op up with 3 and with `size` mailboxes."""
+def no_op_overhead(seconds_above: float, size: int) -> Verdict:
+    """`seconds_above`: median of a no-op up with `size` mailboxes less that with 3."""
     return Verdict(
         f"no-op up at {size:,} at most {NO_OP_SECONDS:g} s above that of 3 mailboxes",
-        f"{large - small:+.2f} s",
-        large - small <= NO_OP_SECONDS,
+        f"{seconds_above:+.2f} s",
+        seconds_above <= NO_OP_SECONDS,
     )
 
 

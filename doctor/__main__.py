@@ -21,7 +21,7 @@ from doctor.credentials import CREDENTIALS, ZoneWanted, cloudflare_findings, mai
 from doctor.emulators import Emulators, EmulatorsDownError, find_emulators, is_loopback
 from doctor.engine import ROOT, Pulumi, PulumiFailedError
 from doctor.finding import Check, Finding, Status, worst
-from doctor.mailjet import MAILJET, ROUTES, route_findings, status_findings
+from doctor.mailjet import MAILJET, ROUTES, event_findings, named_sender_findings, route_findings, status_findings
 from doctor.policies import DKIM, DMARC, SPF, dkim_finding, dmarc_findings, first_answering, spf_finding
 from doctor.records import DNS, ZONE, delegation_findings, resolver_findings, zone_findings
 from doctor.resolvers import PUBLIC, Resolver, ResolverError
@@ -236,8 +236,11 @@ def _dkim(world: _World, ask: Resolve) -> Iterator[Finding]:
 
 
 def _statuses(world: _World) -> Iterator[Finding]:
-    domain = world.patient.settings.domain
-    yield from status_findings(world.patient, world.mailjet.sender(f"*@{domain}"), world.mailjet.dns(domain))
+    domain, mailjet = world.patient.settings.domain, world.mailjet
+    yield from status_findings(world.patient, mailjet.sender(f"*@{domain}"), mailjet.dns(domain))
+    yield from named_sender_findings(world.patient, mailjet.sender)
+    if world.patient.settings.mailjet_events:
+        yield from event_findings(world.patient, mailjet.event_callbacks())
 
 
 if __name__ == "__main__":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import unquote, urlsplit
 
 from doctor.finding import Check, Finding, named
 from doctor.stack import Patient
-from providers.mailjet.api import DnsRow, ParseRoute, RecordStatus, SenderRow, SenderStatus
+from providers.mailjet.api import DnsRow, EventCallback, ParseRoute, RecordStatus, SenderRow, SenderStatus
 from providers.mailjet.errors import counted
 from providers.mailjet.route_identity import RouteIdentity, shown
 
@@ -48,6 +48,47 @@ def status_findings(patient: Patient, sender: SenderRow | None, dns: DnsRow | No
                 f"Mailjet says {status!s} of {what}, expected OK: mend the record that the lines above name, then "
                 f"{again} makes it look again.",
             )
+
+
+def named_sender_findings(patient: Patient, find: Callable[[str], SenderRow | None]) -> Iterator[Finding]:
+    """The platform's own addresses; `find` looks one up."""
+    for named_sender in patient.settings.mailjet_senders:
+        email = named_sender.email
+        sender = find(email)
+        if sender is not None and sender.status is SenderStatus.ACTIVE:
+            yield MAILJET.ok(f"sender {email}", "Active.")
+            continue
+        found = "does not know it" if sender is None else f"says {sender.status}"
+        yield MAILJET.error(
+            f"sender {email}",
+            f"Mailjet {found}, expected Active: ./engine/pulumi up --refresh --stack {patient.stack} makes it again; "
+            f"an address outside {patient.settings.domain} must also confirm a mail from Mailjet.",
+        )
+
+
+def event_findings(patient: Patient, callbacks: Iterable[EventCallback]) -> Iterator[Finding]:
+    """Bounces and the like: does Mailjet report them, here, and still?"""
+    settings = patient.settings
+    ours = RouteIdentity.of(settings.events_url)
+    at = {callback.event_type: callback for callback in callbacks if not callback.is_backup}
+    again = f"./engine/pulumi up --refresh --stack {patient.stack}"
+    for event in settings.mailjet_events:
+        label, callback = f"{event} events", at.get(event)
+        if callback is None:
+            yield MAILJET.error(label, f"Mailjet reports them nowhere, expected {ours}: {again}")
+        elif RouteIdentity.of(callback.url) != ours:
+            yield MAILJET.error(
+                label,
+                f"Mailjet reports them to {shown(callback.url)}, expected {ours}; an account has one callback for "
+                "each event: remove that one in Mailjet, or take mailjetEvents out of one of the stacks.",
+            )
+        elif callback.status != "alive":
+            yield MAILJET.error(
+                label,
+                f"Mailjet has suspended the callback ({callback.status}), after errors for a day: {again} revives it.",
+            )
+        else:
+            yield MAILJET.ok(label, f"Reported to {ours}.")
 
 
 def route_findings(patient: Patient, routes: Iterable[ParseRoute]) -> Iterator[Finding]:

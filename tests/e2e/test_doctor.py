@@ -117,7 +117,7 @@ class TestScenario:
     def test_a_stack_that_does_not_exist(self, sick):
         done = python("-m", "doctor", "nowhere", "-C", sick.folder, env=sick.environment, check=False)
         assert done.code == 1
-        assert "no stack named 'nowhere' found" in done.out
+        assert "no stack named 'nowhere' found" in " ".join(done.out.split())
 
     def test_a_resolver_that_is_none(self, sick):
         done = doctor(sick, "--resolver", "dns.google")

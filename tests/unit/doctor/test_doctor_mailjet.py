@@ -5,10 +5,11 @@ from __future__ import annotations
 from doctor.cloudflare import Cloudflare
 from doctor.credentials import ZoneWanted, cloudflare_findings, mailjet_api, mailjet_findings
 from doctor.finding import Status, worst
-from doctor.mailjet import route_findings, status_findings
+from doctor.mailjet import event_findings, named_sender_findings, route_findings, status_findings
 from local.cloudflare import ACCOUNT_ID, ZONE_ID
 from local.cloudflare.tokens import DNS_READ_ONLY, Permission
-from tests.unit.doctor.world import DOMAIN, HOST, SECRET, only
+from providers.mailjet.api import EventCallback
+from tests.unit.doctor.world import DOMAIN, HOST, SECRET, only, patient
 
 
 class TestStatuses:
@@ -27,6 +28,43 @@ class TestStatuses:
     def test_no_sender(self, up):
         up.mail("DELETE", f"/v3/REST/sender/*@{DOMAIN}")
         assert "so agents cannot send" in only(self.statuses(up)).sentence
+
+
+class TestNamedSenders:
+    NAMED = patient(mailjetSenders=[{"email": f"notifications@{DOMAIN}", "name": "Azt3kNet"}])
+
+    def test_active(self, up):
+        up.mail("POST", "/v3/REST/sender", {"Email": f"notifications@{DOMAIN}"})
+        assert only(named_sender_findings(self.NAMED, up.api.sender)).status is Status.OK
+
+    def test_missing(self, up):
+        found = only(named_sender_findings(self.NAMED, up.api.sender))
+        assert found.status is Status.ERROR
+        assert "Mailjet does not know it, expected Active" in found.sentence
+
+
+class TestEvents:
+    BOUNCES = patient(mailjetEvents=["bounce"])
+
+    def events(self, up, **fields):
+        if fields:
+            up.mail("POST", "/v3/REST/eventcallbackurl", {"EventType": "bounce", "Version": 2, **fields})
+        return only(event_findings(self.BOUNCES, up.api.event_callbacks()))
+
+    def test_reported(self, up):
+        assert self.events(up, Url=self.BOUNCES.settings.events_url).status is Status.OK
+
+    def test_nowhere(self, up):
+        assert "Mailjet reports them nowhere" in self.events(up).sentence
+
+    def test_to_somebody_else(self, up):
+        found = self.events(up, Url="https://u:hunter2secret@elsewhere.example/x")
+        assert "Mailjet reports them to https://u@elsewhere.example/x, expected" in found.sentence
+        assert "hunter2" not in found.sentence
+
+    def test_suspended(self):
+        callback = EventCallback(1, "bounce", self.BOUNCES.settings.events_url, 2, "dead", False)
+        assert "has suspended the callback (dead)" in only(event_findings(self.BOUNCES, [callback])).sentence
 
 
 class TestRoutes:
