@@ -158,7 +158,7 @@ class MailDomain(pulumi.ComponentResource):
                 mode=args.verification,
                 timeout_seconds=args.verification_timeout_seconds,
             ),
-            pulumi.ResourceOptions(parent=self, depends_on=[self.sender, *published]),
+            pulumi.ResourceOptions.merge(own, pulumi.ResourceOptions(depends_on=[self.sender, *published])),
         )
         self.domain = pulumi.Output.from_input(args.domain)
         self.dkim_status = self.verification.dkim_status

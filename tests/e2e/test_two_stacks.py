@@ -19,16 +19,13 @@ OF_THE_DOMAIN_ALONE = (
 )
 
 
-def write(population: Path, agents: dict[str, str]) -> None:
-    population.write_text(
-        json.dumps(
-            {
-                "seed": population.stem,
-                "created_at": "20241005123045",
-                "agents": [{"id": agent, "name": name, "username_hint": agent} for agent, name in agents.items()],
-            }
-        )
-    )
+def write(population: Path, agents: dict[str, str], *, pinned: dict[str, str] | None = None) -> None:
+    """{agent id: name}; `pinned` gives some of them their local part."""
+    people = [{"id": agent, "name": name, "username_hint": agent} for agent, name in agents.items()]
+    for person in people:
+        if pinned and person["id"] in pinned:
+            person["local_part"] = pinned[person["id"]]
+    population.write_text(json.dumps({"seed": population.stem, "created_at": "20241005123045", "agents": people}))
 
 
 def on_the_domain_of(owner: Stack, name: str, population: Path) -> Stack:
@@ -120,6 +117,25 @@ class TestTwoStacksOnOneDomain:
         assert emulators.writes == 0
         rival.destroy()
         assert route_owners(emulators) == before
+
+    def test_an_agent_moves_to_the_other_stack_without_a_gap(
+        self, owner: Stack, guest: Stack, emulators: Emulators
+    ) -> None:
+        """The new stack takes her route over; to the old one it is then somebody else's, which it leaves alone."""
+        address = addresses(owner)["a-2"]
+        second = owner.folder.parent / "second.json"
+        write(second, SECOND | NEWCOMER | {"a-2": FIRST["a-2"]}, pinned={"a-2": address.split("@")[0]})
+        guest.configure(mailjetTakeOverRoutes=True)
+        guest.up()
+        guest.configure(mailjetTakeOverRoutes=None)
+        assert route_owners(emulators)[address] == "agentmail-second"
+
+        write(owner.folder.parent / "first.json", {"a-1": FIRST["a-1"]})
+        emulators.forget_requests()
+        owner.up()
+        assert emulators.writes == 0
+        assert route_owners(emulators)[address] == "agentmail-second"
+        assert addresses(guest)["a-2"] == address
 
     def test_destroying_one_never_touches_the_other(self, owner: Stack, guest: Stack, emulators: Emulators) -> None:
         records = emulators.state("cloudflare")

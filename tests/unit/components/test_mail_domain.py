@@ -110,7 +110,7 @@ class TestOptions:
 
     def test_and_then_all_of_it(self, recorder):
         guarded = Declared(recorder, protected="true")
-        assert all(guarded.options[name].protect for name in ["mail-sender", *guarded.records])
+        assert all(guarded.options[name].protect for name in ["mail-sender", "mail-verification", *guarded.records])
 
     def test_only_adopted_spf_and_dmarc_outlive_a_destroy(self, recorder):
         adopted = [{"name": name, "id": "f" * 32} for name in ("mail-spf", "mail-dmarc", "mail-mx-parse.mailjet.com")]
