@@ -91,6 +91,12 @@ class TestTwoStacksOnOneDomain:
         assert second["tunnelToken"] == ""
         assert second["platformEnv"]["AZT3KNET_DOMAIN"] == "dev.agents.example"
 
+    def test_the_other_stacks_secrets_and_mailboxes_stay_with_it(self, owner: Stack, guest: Stack) -> None:
+        exported = guest.pulumi("stack", "export", "--stack", guest.name, "--show-secrets").out
+        assert "mary.shelley." in exported
+        assert "ada.lovelace." not in exported
+        assert owner.outputs()["tunnelToken"] not in exported
+
     def test_either_changes_alone(self, owner: Stack, guest: Stack, emulators: Emulators) -> None:
         write(owner.folder.parent / "second.json", SECOND | NEWCOMER)
         emulators.forget_requests()

@@ -74,7 +74,7 @@ def test_another_go_sum_is_another_build(bare: Machine) -> None:
 
 def test_a_go_that_is_too_old(bare: Machine) -> None:
     bare.program("go", GO.replace("go1.99.1", "go1.20"))
-    with pytest.raises(GoTooOldError, match=r"Go 1\.20 is on PATH, Go 1\.26 or newer is needed"):
+    with pytest.raises(GoTooOldError, match=r"Go 1\.20 is on PATH, Go 1\.25\.11 or newer is needed"):
         ensure_built(bare.layout, bare.environment)
 
 
