@@ -12,10 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from providers.mailjet.address_map import recorded_address_map
 from providers.mailjet.guards import REMOVED_COUNT, REMOVED_PERCENT
+from providers.mailjet.packed_map import NotPackedError
 
 ROUTES = "InboundRoutes"
 BOOK = "AddressBook"
+FOOTPRINT = "Footprint"
 RECORD_TYPES = frozenset({"cloudflare:index/dnsRecord:DnsRecord", "cloudflare:index/record:Record"})
 UNCHANGED = frozenset({"same", "read"})
 REFRESHING = frozenset({"refresh"})
@@ -210,9 +213,9 @@ def _kind_of(urn: str) -> str:
 
 
 def _is_shadow(urn: str) -> bool:
-    """Resources whose change says nothing that the mailboxes do not say: the book, components, providers, the stack."""
+    """Resources whose change says nothing that others do not say: the book, footprints, components, providers, the stack."""
     kind = _kind_of(urn)
-    return BOOK in kind or kind.startswith(("azt3knet:", "pulumi:providers:", "pulumi:pulumi:"))
+    return BOOK in kind or FOOTPRINT in kind or kind.startswith(("azt3knet:", "pulumi:providers:", "pulumi:pulumi:"))
 
 
 def _routes(state: Mapping[str, Any]) -> dict[str, str]:
@@ -224,9 +227,12 @@ def _book(state: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _address_map(state: Mapping[str, Any], key: str) -> dict[str, str]:
+    """Unknown and secret values are no map."""
     text = (state.get("inputs") or {}).get(key)
-    found = json.loads(text) if isinstance(text, str) and text.startswith("{") else {}
-    return {str(agent): str(address) for agent, address in found.items()}
+    try:
+        return recorded_address_map(text) if isinstance(text, str) else {}
+    except NotPackedError:
+        return {}
 
 
 def _note_routes(

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from providers.mailjet.packed_map import packed
 from report.__main__ import main
 from report.digest import LONGEST_TEXT, MARKDOWN_LIMIT, as_markdown, as_text, marker
 from report.preview import Changes, RecordChange, Switches, read_preview
@@ -21,8 +22,10 @@ RECORD = "urn:pulumi:prod::agentmail::azt3knet:mail:MailDomain$cloudflare:index/
 
 
 def book(old, new, **limits):
+    """As the program declares it: packed."""
+
     def state(addresses):
-        return {"inputs": {"addresses": json.dumps(addresses), **limits}}
+        return {"inputs": {"addresses": packed(addresses), **limits}}
 
     return {"urn": BOOK, "op": "update", "oldState": state(old), "newState": state(new)}
 
