@@ -17,6 +17,7 @@ import pulumi
 import pulumi_cloudflare as cloudflare
 
 from components.failures import tunnel_token_sentence
+from components.tunnel_survey import tunnel_guard
 from components.zone_survey import ZoneSurvey, plugin_version
 from settings import Dns, Settings, TunnelKind
 from zone.records import AUTOMATIC_TTL, Record, tunnel_record
@@ -26,6 +27,7 @@ from zone.records import AUTOMATIC_TTL, Record, tunnel_record
 class ApiTunnelArgs:
     """What leads to the platform."""
 
+    stack: str
     kind: TunnelKind
     tunnel_name: str
     account_id: str
@@ -43,6 +45,7 @@ class ApiTunnelArgs:
     def of(cls, settings: Settings, zone: ZoneSurvey) -> ApiTunnelArgs:
         """The tunnel that the stack's settings describe."""
         return cls(
+            stack=settings.stack,
             kind=settings.tunnel_kind,
             tunnel_name=settings.tag,
             account_id=settings.account_id,
@@ -86,7 +89,7 @@ class ApiTunnel(pulumi.ComponentResource):
                 account_id=args.account_id,
                 name=args.tunnel_name,
                 config_src="cloudflare",
-                opts=own,
+                opts=pulumi.ResourceOptions.merge(own, pulumi.ResourceOptions(hooks=self._guard(args))),
             )
             ingress = cloudflare.ZeroTrustTunnelCloudflaredConfig(
                 f"{name}-ingress",
@@ -122,6 +125,12 @@ class ApiTunnel(pulumi.ComponentResource):
             lambda target: [tunnel_record(hostname=args.hostname, target=target)] if target else []
         )
         self.register_outputs({"hostname": self.hostname})
+
+    @staticmethod
+    def _guard(args: ApiTunnelArgs) -> pulumi.ResourceHookBinding:
+        return tunnel_guard(
+            account_id=args.account_id, tunnel_name=args.tunnel_name, stack=args.stack, preview=args.preview
+        )
 
     def _token(self, args: ApiTunnelArgs, tunnel_id: str) -> pulumi.Output[str]:
         """The token that cloudflared runs the tunnel with.

@@ -38,13 +38,31 @@ def cloudflare_sentence(error: Exception, settings: Settings) -> str:
 
 def tunnel_token_sentence(error: Exception, tunnel_name: str) -> str:
     """One sentence on a tunnel whose token cannot be read."""
+    return _tunnel_sentence(
+        error,
+        refused=f"does not show the token of the tunnel {tunnel_name!r} to this API token",
+        without="the outputs tunnelToken and platformEnv stay unknown in it",
+        failed=f"gave no token for the tunnel {tunnel_name!r}",
+    )
+
+
+def tunnel_listing_sentence(error: Exception, tunnel_name: str) -> str:
+    """One sentence on a tunnel of which nobody can say whether it exists."""
+    return _tunnel_sentence(
+        error,
+        refused=f"does not list the account's tunnels to this API token, so whether {tunnel_name!r} exists is not known",
+        without="it did not look",
+        failed=f"did not list the account's tunnels named {tunnel_name!r}",
+    )
+
+
+def _tunnel_sentence(error: Exception, *, refused: str, without: str, failed: str) -> str:
     text = str(error)
     code = match.group(1) if (match := _STATUS.search(text)) else ""
     if code in _REFUSED_TOKEN or " 401 " in text or " 403 " in text:
         return (
-            f"Cloudflare does not show the token of the tunnel {tunnel_name!r} to this API token, code {code or 'unknown'}; expected the "
-            "permission Account.Cloudflare Tunnel Edit, which an up needs (a preview goes on without: the outputs tunnelToken and "
-            "platformEnv stay unknown in it)"
+            f"Cloudflare {refused}, code {code or 'unknown'}; expected the permission Account.Cloudflare Tunnel Edit, "
+            f"which an up needs (a preview goes on without: {without})"
         )
     first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
-    return f"Cloudflare gave no token for the tunnel {tunnel_name!r}: {first}"
+    return f"Cloudflare {failed}: {first}"

@@ -2,9 +2,9 @@
 
 For machines where the official one cannot be installed. It answers to the same tokens and property names
 (pulumi-cloudflare 6.23.1) and sends the same API requests, through Cloudflare's own Python client. It knows three
-resources (DnsRecord, ZeroTrustTunnelCloudflared, ZeroTrustTunnelCloudflaredConfig) and three functions (getDnsRecords,
-getZone, getZeroTrustTunnelCloudflaredToken); anything else is an error that says so. A stack can change between this
-plugin and the official one: state carries the same schema marks.
+resources (DnsRecord, ZeroTrustTunnelCloudflared, ZeroTrustTunnelCloudflaredConfig) and four functions (getDnsRecords,
+getZone, getZeroTrustTunnelCloudflareds, getZeroTrustTunnelCloudflaredToken); anything else is an error that says so. A
+stack can change between this plugin and the official one: state carries the same schema marks.
 
 Where it differs on purpose:
 

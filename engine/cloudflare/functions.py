@@ -14,7 +14,7 @@ from engine.cloudflare.fields import Failure, Field, Kind, Role, Table
 from engine.cloudflare.properties import Properties
 from engine.cloudflare.resource import Api, path
 
-_MOST_RECORDS = 1000
+_MOST_ROWS = 1000
 
 
 def _text(*names: str) -> tuple[Field, ...]:
@@ -43,8 +43,28 @@ class Function(ABC):
         """The result. Raises CloudflareError."""
 
 
-class GetDnsRecords(Function):
-    """The records of a zone, page after page until one comes empty or `maxItems` are found."""
+class Listing(Function):
+    """What a collection holds, page after page until one comes empty or `maxItems` are found."""
+
+    row: ClassVar[Table]
+
+    def call(self, api: Api, arguments: Properties) -> Properties:
+        most = arguments.get("maxItems") or 0
+        most = most if most > 0 else _MOST_ROWS
+        found: list[Properties] = []
+        for rows in _pages(api, self.collection(arguments), _query(self, arguments)):
+            found.extend(fields.read(self.row, row) for row in rows)
+            if len(found) >= most:
+                break
+        return arguments | {"results": found[:most]}
+
+    @abstractmethod
+    def collection(self, arguments: Properties) -> str:
+        """The path of what is listed."""
+
+
+class GetDnsRecords(Listing):
+    """The records of a zone."""
 
     name: ClassVar = "cloudflare:index/getDnsRecords:getDnsRecords"
     _matches: ClassVar = _text("contains", "endswith", "exact", "startswith")
@@ -59,7 +79,7 @@ class GetDnsRecords(Function):
         Field(name="name", kind=Kind.OBJECT, of=_matches),
         Field(name="tag", kind=Kind.OBJECT, of=(*_matches, *_presence)),
     )
-    record: ClassVar[Table] = (
+    row: ClassVar[Table] = (
         *_text("id", "name", "type", "content", "comment", "createdOn", "modifiedOn", "commentModifiedOn"),
         *_text("tagsModifiedOn"),
         *_flags("proxied", "proxiable", "privateRouting"),
@@ -70,27 +90,40 @@ class GetDnsRecords(Function):
         Field(name="data", kind=Kind.OBJECT, of=tuple(DATA)),
         Field(name="settings", kind=Kind.OBJECT, of=tuple(SETTINGS)),
     )
-    results: ClassVar[Table] = (Field(name="results", kind=Kind.LIST, of=tuple(record)),)
+    results: ClassVar[Table] = (Field(name="results", kind=Kind.LIST, of=tuple(row)),)
 
-    def call(self, api: Api, arguments: Properties) -> Properties:
-        most = arguments.get("maxItems") or 0
-        most = most if most > 0 else _MOST_RECORDS
-        found: list[Properties] = []
-        for records in self._pages(api, path("zones", arguments["zoneId"], "dns_records"), _query(self, arguments)):
-            found.extend(fields.read(self.record, record) for record in records)
-            if len(found) >= most:
-                break
-        return arguments | {"results": found[:most]}
+    def collection(self, arguments: Properties) -> str:
+        return path("zones", arguments["zoneId"], "dns_records")
 
-    def _pages(self, api: Api, where: str, query: list[tuple[str, str]]) -> Iterator[list[Any]]:
-        page = 1
-        while True:
-            numbered = query if page == 1 else [*query, ("page", str(page))]
-            records = api.send("GET", _url(where, numbered)).get("result")
-            if not isinstance(records, list) or not records:
-                return
-            yield records
-            page += 1
+
+class GetTunnels(Listing):
+    """The tunnels of an account, deleted ones included unless `isDeleted` says otherwise."""
+
+    name: ClassVar = "cloudflare:index/getZeroTrustTunnelCloudflareds:getZeroTrustTunnelCloudflareds"
+    arguments: ClassVar[Table] = (
+        Field(name="accountId", kind=Kind.STRING, role=Role.REQUIRED, in_path=True),
+        Field(name="maxItems", kind=Kind.INTEGER, in_path=True),
+        *_text("excludePrefix", "existedAt", "includePrefix", "name", "status", "uuid", "wasActiveAt", "wasInactiveAt"),
+        *_flags("isDeleted"),
+    )
+    row: ClassVar[Table] = (
+        *_text("id", "accountTag", "configSrc", "connsActiveAt", "connsInactiveAt", "createdAt", "deletedAt"),
+        *_text("name", "status", "tunType"),
+        *_flags("remoteConfig"),
+        Field(name="metadata", kind=Kind.JSON),
+        Field(
+            name="connections",
+            kind=Kind.LIST,
+            of=(
+                *_text("id", "clientId", "clientVersion", "coloName", "openedAt", "originIp", "uuid"),
+                *_flags("isPendingReconnect"),
+            ),
+        ),
+    )
+    results: ClassVar[Table] = (Field(name="results", kind=Kind.LIST, of=tuple(row)),)
+
+    def collection(self, arguments: Properties) -> str:
+        return path("accounts", arguments["accountId"], "cfd_tunnel")
 
 
 class GetZone(Function):
@@ -178,6 +211,17 @@ class GetTunnelToken(Function):
         if not isinstance(found, str):
             raise UnreadableAnswerError("GET", where, "`result` is not the tunnel's token")
         return arguments | {"token": found}
+
+
+def _pages(api: Api, where: str, query: list[tuple[str, str]]) -> Iterator[list[Any]]:
+    page = 1
+    while True:
+        numbered = query if page == 1 else [*query, ("page", str(page))]
+        rows = api.send("GET", _url(where, numbered)).get("result")
+        if not isinstance(rows, list) or not rows:
+            return
+        yield rows
+        page += 1
 
 
 def _query(function: Function, arguments: Properties) -> list[tuple[str, str]]:

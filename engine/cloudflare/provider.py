@@ -24,7 +24,7 @@ from engine.cloudflare.dns_record import DnsRecord
 from engine.cloudflare.engine_log import EngineLog
 from engine.cloudflare.errors import CloudflareError, NotConfiguredError, UnsupportedTokenError
 from engine.cloudflare.fields import Change, Failure
-from engine.cloudflare.functions import Function, GetDnsRecords, GetTunnelToken, GetZone
+from engine.cloudflare.functions import Function, GetDnsRecords, GetTunnels, GetTunnelToken, GetZone
 from engine.cloudflare.properties import UNKNOWN, Properties, Secret, from_struct, marked_like, plain, to_struct
 from engine.cloudflare.resource import Resource
 from engine.cloudflare.schema import schema
@@ -32,7 +32,7 @@ from engine.cloudflare.tunnel import Tunnel
 from engine.cloudflare.tunnel_config import TunnelConfig
 
 RESOURCES: tuple[Resource, ...] = (DnsRecord(), Tunnel(), TunnelConfig())
-FUNCTIONS: tuple[Function, ...] = (GetDnsRecords(), GetZone(), GetTunnelToken())
+FUNCTIONS: tuple[Function, ...] = (GetDnsRecords(), GetZone(), GetTunnels(), GetTunnelToken())
 
 _BY_TYPE = {token: resource for resource in RESOURCES for token in resource.tokens}
 _BY_TOKEN = {function.name: function for function in FUNCTIONS}

@@ -40,6 +40,24 @@ def make_stack(emulators: Emulators, folder: Path, **config: object) -> Stack:
     return stack
 
 
+def read_only_token(emulators: Emulators) -> str:
+    """A token that reads the zone's DNS and nothing else."""
+    zone = emulators.status["cloudflare"]["zone_id"]
+    policy = {
+        "effect": "allow",
+        "resources": {f"com.cloudflare.api.account.zone.{zone}": "*"},
+        "permission_groups": [{"name": "DNS Read"}],
+    }
+    made = requests.post(
+        f"{emulators.status['cloudflare']['url']}/user/tokens",
+        headers={"Authorization": f"Bearer {emulators.credentials['CLOUDFLARE_API_TOKEN']}"},
+        json={"name": "preview", "policies": [policy]},
+        timeout=10,
+    )
+    token: str = made.json()["result"]["value"]
+    return token
+
+
 def configuration(stack: Stack) -> dict[str, object]:
     config: dict[str, object] = yaml.safe_load(stack.config_file.read_text())["config"]
     return config
@@ -214,19 +232,7 @@ class TestAccidents:
         assert stack.preview("--expect-no-changes").code == 0
 
     def test_a_token_that_may_only_read_is_enough_for_a_preview(self, stack, emulators):
-        zone = emulators.status["cloudflare"]["zone_id"]
-        policy = {
-            "effect": "allow",
-            "resources": {f"com.cloudflare.api.account.zone.{zone}": "*"},
-            "permission_groups": [{"name": "DNS Read"}],
-        }
-        made = requests.post(
-            f"{emulators.status['cloudflare']['url']}/user/tokens",
-            headers={"Authorization": f"Bearer {emulators.credentials['CLOUDFLARE_API_TOKEN']}"},
-            json={"name": "preview", "policies": [policy]},
-            timeout=10,
-        )
-        done = stack.preview("--expect-no-changes", CLOUDFLARE_API_TOKEN=made.json()["result"]["value"])
+        done = stack.preview("--expect-no-changes", CLOUDFLARE_API_TOKEN=read_only_token(emulators))
         assert "Cloudflare does not show the token of the tunnel 'agentmail-dev' to this API token" in done.text
 
     def test_a_renamed_stack(self, stack, emulators):
@@ -258,6 +264,11 @@ class TestKilledRun:
 
     def ours(self, emulators: Emulators) -> list[dict[str, object]]:
         return [record for record in emulators.records() if record["comment"] == OURS]
+
+    def test_a_preview_that_may_not_look_for_tunnels_says_so(self, stack, emulators):
+        done = stack.preview(CLOUDFLARE_API_TOKEN=read_only_token(emulators))
+        said = " ".join(done.text.split())
+        assert "does not list the account's tunnels to this API token, so whether 'agentmail-dev' exists is" in said
 
     def test_the_next_preview_names_the_record_before_anything_is_written(self, stack, emulators):
         emulators.faults(
@@ -296,6 +307,10 @@ class TestKilledRun:
         exported = stack.pulumi("stack", "export", "--stack", "dev").out
         [urn] = {word.strip('",') for word in exported.split() if word.strip('",').endswith("::api-tunnel")}
         stack.pulumi("state", "delete", urn, "--stack", "dev", "--force", "--target-dependents", "--yes")
+        for refused in (stack.preview(check=False), stack.up(check=False)):
+            said = " ".join(refused.text.split())
+            assert "the account already has a tunnel 'agentmail-dev' (id " + tunnel["id"] in said
+            assert "take it into the state with: python -m adopt dev" in said
         done = adopt(stack, "--yes")
         assert "api-tunnel" in done.out
         stack.up()

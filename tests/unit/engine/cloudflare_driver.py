@@ -32,6 +32,7 @@ TUNNEL = "cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared
 TUNNEL_CONFIG = "cloudflare:index/zeroTrustTunnelCloudflaredConfig:ZeroTrustTunnelCloudflaredConfig"
 GET_RECORDS = "cloudflare:index/getDnsRecords:getDnsRecords"
 GET_ZONE = "cloudflare:index/getZone:getZone"
+GET_TUNNELS = "cloudflare:index/getZeroTrustTunnelCloudflareds:getZeroTrustTunnelCloudflareds"
 GET_TOKEN = "cloudflare:index/getZeroTrustTunnelCloudflaredToken:getZeroTrustTunnelCloudflaredToken"
 
 ZONE = "023e105f4ecef8ad9ca31a8372d0c353"

@@ -11,6 +11,7 @@ from tests.unit.engine.cloudflare_driver import (
     ACCOUNT,
     GET_RECORDS,
     GET_TOKEN,
+    GET_TUNNELS,
     GET_ZONE,
     ZONE,
     Answer,
@@ -195,6 +196,29 @@ class TestGetZone:
             assert "exactly one of `zoneId` and `filter`" in reason
 
 
+class TestGetTunnels:
+    """The requests are those of the official plugin's data source, read in its source."""
+
+    def test_a_name_among_the_live_ones(self, plugin: Plugin, api: RecordingApi) -> None:
+        tunnel = {"id": "u1", "name": "t 1", "remote_config": True, "deleted_at": None, "tun_type": "cfd_tunnel"}
+        api.will_answer([tunnel], [])
+        result = plugin.invoke(GET_TUNNELS, {"accountId": ACCOUNT, "name": "t 1", "isDeleted": False})
+        where = f"/accounts/{ACCOUNT}/cfd_tunnel?is_deleted=false&name=t+1"
+        assert paths(api) == [where, f"{where}&page=2"]
+        [found] = result["results"]
+        assert (found["id"], found["name"], found["remoteConfig"]) == ("u1", "t 1", True)
+        assert found.get("deletedAt") is None
+
+    def test_an_account_without_one_is_one_request(self, plugin: Plugin, api: RecordingApi) -> None:
+        api.will_answer([])
+        assert plugin.invoke(GET_TUNNELS, {"accountId": ACCOUNT})["results"] == []
+        assert paths(api) == [f"/accounts/{ACCOUNT}/cfd_tunnel"]
+
+    def test_the_account_is_required(self, plugin: Plugin) -> None:
+        [(where, _)] = plugin.invoke_failures(GET_TUNNELS, {"name": "t1"})
+        assert where == "accountId"
+
+
 class TestGetToken:
     def test_the_token_comes_plain(self, plugin: Plugin, api: RecordingApi) -> None:
         api.will_answer("eyJhIjoiYWNjb3VudCJ9")
@@ -214,6 +238,6 @@ class TestUnknownFunction:
             plugin.invoke("cloudflare:index/getAccounts:getAccounts", {})
         message = caught.value.message
         assert "no function 'cloudflare:index/getAccounts:getAccounts'" in message
-        for name in (GET_RECORDS, GET_ZONE, GET_TOKEN):
+        for name in (GET_RECORDS, GET_ZONE, GET_TUNNELS, GET_TOKEN):
             assert name in message
         assert "the official plugin has the rest" in message

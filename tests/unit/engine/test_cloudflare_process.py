@@ -267,11 +267,12 @@ class TestNamesOfTheSdk:
         assert names(table) == sdk_names(self.modules[index], f"_{self.classes[index]}State") - left_out
         assert names(inputs_of(table)) == sdk_names(self.modules[index], f"{self.classes[index]}Args") - left_out
 
-    @pytest.mark.parametrize("index", range(3))
+    @pytest.mark.parametrize("index", range(4))
     def test_functions(self, index: int) -> None:
         module, result = (
             ("get_dns_records", "GetDnsRecordsResult"),
             ("get_zone", "GetZoneResult"),
+            ("get_zero_trust_tunnel_cloudflareds", "GetZeroTrustTunnelCloudflaredsResult"),
             ("get_zero_trust_tunnel_cloudflared_token", "GetZeroTrustTunnelCloudflaredTokenResult"),
         )[index]
         function = FUNCTIONS[index]
@@ -283,7 +284,8 @@ class TestNamesOfTheSdk:
         ingress = {field.name: field.of for field in nested["ingresses"]}
         origin = {field.name: field.of for field in ingress["originRequest"]}
         prefix = "ZeroTrustTunnelCloudflaredConfigConfig"
-        listed, zone = ({field.name: field.of for field in function.results} for function in FUNCTIONS[:2])
+        listed, zone, tunnels = ({field.name: field.of for field in function.results} for function in FUNCTIONS[:3])
+        listed_tunnel = {field.name: field.of for field in tunnels["results"]}
         for table, sdk in (
             (record["data"], "DnsRecordData"),
             (record["settings"], "DnsRecordSettings"),
@@ -294,6 +296,8 @@ class TestNamesOfTheSdk:
             (ingress["originRequest"], f"{prefix}IngressOriginRequest"),
             (origin["access"], f"{prefix}IngressOriginRequestAccess"),
             (listed["results"], "GetDnsRecordsResultResult"),
+            (tunnels["results"], "GetZeroTrustTunnelCloudflaredsResultResult"),
+            (listed_tunnel["connections"], "GetZeroTrustTunnelCloudflaredsResultConnectionResult"),
             *((zone[name], f"GetZone{name[0].upper()}{name[1:]}Result") for name in zone if zone[name]),
         ):
             assert names(table) == sdk_names("outputs", sdk), sdk
