@@ -20,7 +20,6 @@ from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnection
 
 from providers.mailjet.clock import Clock, SystemClock
 from providers.mailjet.errors import (
-    AlreadyExistsError,
     CredentialsRejectedError,
     EmulatorDownError,
     InvalidApiUrlError,
@@ -29,6 +28,7 @@ from providers.mailjet.errors import (
     NoAnswerError,
     NotFoundError,
     RateLimitedError,
+    RefusedError,
     UnknownEndpointError,
     UnreachableError,
     error_from_response,
@@ -156,14 +156,24 @@ class MailjetClient:
             return None
 
     def pages(self, path: str, params: Mapping[str, str | int] | None = None) -> Iterator[dict[str, Any]]:
-        """Every row of a list, `PAGE_SIZE` at a time; a short page is the last."""
+        """Every row of a list once, `PAGE_SIZE` at a time; a short page is the last.
+
+        An offset counts what is there now: where somebody deletes rows meanwhile, later ones move forward, past the
+        next offset. So each page begins with a row of the one before, and where it does not, the offset steps back.
+        """
+        seen: set[object] = set()
         offset = 0
         while True:
             rows = self.get(path, {**(params or {}), "Limit": PAGE_SIZE, "Offset": offset}).rows
-            yield from rows
+            fresh = [row for row in rows if row.get("ID") not in seen]
+            if offset and len(fresh) == len(rows):
+                offset = max(0, offset - PAGE_SIZE // 2)
+                continue
+            yield from fresh
             if len(rows) < PAGE_SIZE:
                 return
-            offset += len(rows)
+            seen.update(row.get("ID") for row in fresh)
+            offset += PAGE_SIZE - 1
 
     def write(self, method: Method, path: str, json: Mapping[str, object] | None = None) -> Answer:
         """One try of a POST, PUT or DELETE, never repeated. A 304 (nothing to change) is a success without rows."""
@@ -173,7 +183,8 @@ class MailjetClient:
         """Make `write` happen exactly as often as needed.
 
         `look` asks Mailjet afresh and returns the wished-for outcome, or None while it is absent. It runs after
-        every failed or unanswered write, and the write is repeated only where it shows the outcome absent.
+        every failed, refused or unanswered write: a refusal may mean that the object is there already, in words that
+        nobody has documented. The write is repeated only after a passing failure, where the outcome is absent.
         """
         deadline = self._clock.monotonic() + self._retry.deadline
         attempt = 0
@@ -181,8 +192,8 @@ class MailjetClient:
             attempt += 1
             try:
                 return write()
-            except AlreadyExistsError:
-                settled = look()
+            except RefusedError as refusal:
+                settled = self._seen_in_spite_of(refusal, look)
                 if settled is None:
                     raise
                 return settled
@@ -196,6 +207,13 @@ class MailjetClient:
                     return settled
                 if attempt >= self._retry.attempts or self._clock.monotonic() > deadline:
                     raise
+
+    def _seen_in_spite_of(self, refusal: RefusedError, look: Callable[[], T | None]) -> T | None:
+        """The outcome, if it is there; where nobody can tell, the refusal says more than the failed look."""
+        try:
+            return look()
+        except MailjetError:
+            raise refusal from None
 
     def remove(self, *, delete: Callable[[], None], gone: Callable[[], bool]) -> None:
         """Make sure that something is gone. A 404 alone proves nothing: `gone` looks afresh."""

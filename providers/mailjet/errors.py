@@ -40,6 +40,11 @@ class MailjetError(Exception):
     transient: ClassVar[bool] = False
     hopeless: ClassVar[bool] = False
 
+    def __init_subclass__(cls) -> None:
+        """The SDK shows what a provider raises as module, qualified name and text: `Mailjet: the sentence`."""
+        super().__init_subclass__()
+        cls.__module__, cls.__qualname__ = "builtins", "Mailjet"
+
     def __init__(self, sentence: str) -> None:
         super().__init__(redact(sentence))
         # A second error may arise while the first is handled; the person who runs Pulumi is told the last, once.
@@ -410,8 +415,6 @@ class RoutesIncompleteError(MailjetError):
             f"{counted(done, 'inbound route')} settled, {len(left):,} left ({first_few(left)}): {cause}{undo}"
         )
 
-
-# Input
 
 # Input
 

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from local.serving import ServerThread
 from providers.mailjet import plugin
 from providers.mailjet.api import ParseRoute
+from providers.mailjet.client import PAGE_SIZE
 from providers.mailjet.errors import EngineGoneError, MailjetError, NoAnswerError
 from providers.mailjet.inbound_routes import InboundRoutesProvider
 from providers.mailjet.plugin import PluginProcess
@@ -153,7 +154,8 @@ class TestListing:
                 assert InboundRoutesProvider().read("id", dict(props)).outs == props
             plugin.install(before)
             process.close()
-        assert gets == list(range(0, 10_001, 1000))
+        assert gets == list(range(0, 10_000, PAGE_SIZE - 1))
+        assert len(gets) == 11
 
 
 class TestProgress:
