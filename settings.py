@@ -419,22 +419,32 @@ class Settings(BaseModel):
     @property
     def route_identity(self) -> str:
         """`https://OWNERTAG@host/path`: what makes a parse route ours, without the secret."""
-        scheme, rest = self.public_webhook_url.split("://", 1)
-        return f"{scheme}://{self.tag}@{rest}"
+        return _with_userinfo(self.public_webhook_url, self.tag)
 
     @property
     def route_url(self) -> str:
         """The URL of every inbound route, secret included: `https://OWNERTAG:SECRET@host/path`."""
-        return self._with_credentials(self.public_webhook_url)
+        return _with_userinfo(self.public_webhook_url, f"{self.tag}:{self.webhook_secret}")
+
+    @property
+    def _public_events_url(self) -> str:
+        """`eventsPath` on the webhook's host."""
+        return urljoin(self.public_webhook_url, self.events_path)
+
+    @property
+    def events_identity(self) -> str:
+        """What makes an event callback ours, without the secret."""
+        return _with_userinfo(self._public_events_url, self.tag)
 
     @property
     def events_url(self) -> str:
-        """Where Mailjet reports events, secret included: `eventsPath` on the webhook's host."""
-        return self._with_credentials(urljoin(self.public_webhook_url, self.events_path))
+        """Where Mailjet reports events, secret included."""
+        return _with_userinfo(self._public_events_url, f"{self.tag}:{self.webhook_secret}")
 
-    def _with_credentials(self, url: str) -> str:
-        scheme, rest = url.split("://", 1)
-        return f"{scheme}://{self.tag}:{self.webhook_secret}@{rest}"
+
+def _with_userinfo(url: str, userinfo: str) -> str:
+    scheme, rest = url.split("://", 1)
+    return f"{scheme}://{userinfo}@{rest}"
 
 
 @dataclass(frozen=True)

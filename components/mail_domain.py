@@ -16,6 +16,7 @@ import pulumi_cloudflare as cloudflare
 from components.resolver import PatientResolver
 from components.zone_survey import ZoneSurvey
 from providers.mailjet.domain_verification import DomainVerification, DomainVerificationArgs
+from providers.mailjet.footprint import Footprint, FootprintArgs
 from providers.mailjet.sender_domain import SenderDomain, SenderDomainArgs
 from settings import Dns, Settings
 from zone.dmarc import report_warnings
@@ -108,8 +109,15 @@ class MailDomain(pulumi.ComponentResource):
         super().__init__("azt3knet:mail:MailDomain", name, None, opts)
         own = pulumi.ResourceOptions(parent=self, protect=args.protect)
 
+        footprint = Footprint(
+            f"{name}-footprint",
+            FootprintArgs(senders=[f"*@{args.domain}"], delete_senders=args.delete_sender),
+            pulumi.ResourceOptions(parent=self),
+        )
         self.sender = SenderDomain(
-            f"{name}-sender", SenderDomainArgs(domain=args.domain, delete_sender=args.delete_sender), own
+            f"{name}-sender",
+            SenderDomainArgs(domain=args.domain, delete_sender=args.delete_sender),
+            pulumi.ResourceOptions.merge(own, pulumi.ResourceOptions(depends_on=[footprint])),
         )
         from_mailjet = pulumi.Output.all(
             dkim_name=self.sender.dkim_name,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pulumi
 
 from providers.mailjet.event_callback import EventCallback, EventCallbackArgs
+from providers.mailjet.footprint import Footprint, FootprintArgs
 from providers.mailjet.sender import Sender, SenderArgs
 from settings import MailEvent, NamedSender, Settings
 
@@ -23,6 +24,8 @@ class PlatformMailArgs:
     events: Sequence[MailEvent]
     events_url: pulumi.Input[str]
     """`https://OWNERTAG:SECRET@host/path`, secret."""
+    events_identity: str
+    """The same without the secret: what makes a callback ours."""
     delete_senders: bool
     protect: bool
 
@@ -33,6 +36,7 @@ class PlatformMailArgs:
             senders=settings.mailjet_senders,
             events=settings.mailjet_events,
             events_url=pulumi.Output.secret(settings.events_url),
+            events_identity=settings.events_identity,
             delete_senders=settings.mailjet_delete_sender,
             protect=settings.protected,
         )
@@ -50,7 +54,18 @@ class PlatformMail(pulumi.ComponentResource):
     ) -> None:
         """`after`: the verification of the domain, which activates its addresses."""
         super().__init__("azt3knet:mail:PlatformMail", name, None, opts)
-        own = pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=list(after))
+        before = list(after)
+        if args.senders or args.events:
+            footprint = FootprintArgs(
+                senders=[sender.email for sender in args.senders],
+                delete_senders=args.delete_senders,
+                callbacks=[event.value for event in args.events],
+                callback_identity=args.events_identity,
+            )
+            before.append(
+                Footprint(f"{name}-footprint", footprint, pulumi.ResourceOptions(parent=self, depends_on=list(after)))
+            )
+        own = pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=before)
         for sender in args.senders:
             Sender(
                 f"{name}-sender-{sender.email}",

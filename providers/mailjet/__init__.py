@@ -5,5 +5,6 @@ provider; every other public module holds one resource as `XArgs`, `XProvider`, 
 
 The module and provider class names below are written into every stack's state and must not change:
 `sender_domain.SenderDomainProvider`, `sender.SenderProvider`, `domain_verification.DomainVerificationProvider`,
-`inbound_routes.InboundRoutesProvider`, `address_book.AddressBookProvider`, `event_callback.EventCallbackProvider`.
+`inbound_routes.InboundRoutesProvider`, `address_book.AddressBookProvider`, `event_callback.EventCallbackProvider`,
+`footprint.FootprintProvider`.
 """

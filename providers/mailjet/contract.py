@@ -104,6 +104,12 @@ def text(props: Mapping[str, Any], key: str) -> str:
     return value if isinstance(value, str) and known(value) else ""
 
 
+def texts(props: Mapping[str, Any], key: str) -> list[str]:
+    """A list of texts, empty where absent."""
+    value = props.get(key)
+    return [str(entry) for entry in value] if isinstance(value, list) else []
+
+
 def integer(props: Mapping[str, Any], key: str) -> int | None:
     """A number property, None where absent; the engine sends every number as a float."""
     value = props.get(key)

@@ -87,20 +87,9 @@ class EventCallbackProvider(MailjetProvider):
         return UpdateResult(_settle(_news, owners_of(text(_news, "url"), _olds.get("url"))))
 
     def delete(self, _id: str, _props: Props) -> None:
-        process = plugin.current()
-        url, event_type = text(_props, "url"), text(_props, "event_type")
+        url = text(_props, "url")
         learn_password(url)
-        with process.callback_claims.deleting(event_type) as allowed:
-            row = _find(process, event_type) if allowed else None
-            if row is None or RouteIdentity.of(row.url) not in owners_of(url):
-                return
-            callback_id = row.id
-
-            def gone() -> bool:
-                now = _find(process, event_type)
-                return now is None or now.id != callback_id
-
-            process.client.remove(delete=lambda: process.api.delete_event_callback(callback_id), gone=gone)
+        delete_callback(plugin.current(), text(_props, "event_type"), owners_of(url))
 
 
 class EventCallback(Resource, module="mailjet", name="EventCallback"):
@@ -127,6 +116,21 @@ class EventCallback(Resource, module="mailjet", name="EventCallback"):
 def _find(process: plugin.PluginProcess, event_type: str) -> CallbackRow | None:
     rows = process.api.event_callbacks()
     return next((row for row in rows if row.event_type == event_type and not row.is_backup), None)
+
+
+def delete_callback(process: plugin.PluginProcess, event_type: str, owners: Owners) -> None:
+    """Deletes the callback if it belongs to one of `owners`, unless this run has claimed it."""
+    with process.callback_claims.deleting(event_type) as allowed:
+        row = _find(process, event_type) if allowed else None
+        if row is None or RouteIdentity.of(row.url) not in owners:
+            return
+        callback_id = row.id
+
+        def gone() -> bool:
+            now = _find(process, event_type)
+            return now is None or now.id != callback_id
+
+        process.client.remove(delete=lambda: process.api.delete_event_callback(callback_id), gone=gone)
 
 
 def _settle(props: Props, owners: Owners) -> Props:

@@ -233,9 +233,9 @@ def kill_then_destroy(world: World, *, victim: Victim, moment: int) -> Aftermath
     """Killed, `pulumi cancel`, `destroy`: nothing is left."""
     kill = killed_up(world, victim=victim, moment=moment)
     _cancel(world, kill)
-    leftovers = world.destroy_with_discard()
+    discarded = world.destroy_with_discard()
     world.require_empty(f"kill of {victim} at write {moment}, then destroy")
-    return Aftermath(victim, kill, str(leftovers))
+    return Aftermath(victim, kill, f"{discarded} discarded")
 
 
 def _cancel(world: World, kill: Kill) -> None:

@@ -36,29 +36,9 @@ def write_population(file: Path, count: int, *, prefix: str = "agent") -> None:
     file.write_text(json.dumps({"seed": "chaos", "agents": agents}))
 
 
-def without_sidecars(stack: Stack) -> None:
-    """Let the file backend write no `.attrs` files (docs/decisions/070-state-survives-kills.md)."""
-    stack.environment["PULUMI_BACKEND_URL"] = (
-        stack.environment["PULUMI_BACKEND_URL"].partition("?")[0] + "?metadata=skip"
-    )
-    for sidecar in (stack.folder / "backend").rglob("*.attrs"):
-        sidecar.unlink()
-
-
 def live(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Senders that are not soft-deleted, tunnels that are not history."""
     return [row for row in rows if row.get("Status") != "Deleted" and not row.get("deleted_at")]
-
-
-@dataclass(frozen=True)
-class Leftovers:
-    """What a destroy cannot know of, because the killed run died before it was written down."""
-
-    in_zone: int
-    at_mailjet: int
-
-    def __str__(self) -> str:
-        return f"left over {self.in_zone} in the zone, {self.at_mailjet} at Mailjet"
 
 
 @dataclass
@@ -90,7 +70,6 @@ class World:
         write_population(population, mailboxes)
         stack = Stack.create(folder / "stack", emulators, population=population)
         stack.configure(populations=[{"file": str(population), "createdAt": STAMP}])
-        without_sidecars(stack)
         world = cls(emulators, stack, bystander, population)
         world.untouched = world.foreign()
         return world
@@ -227,37 +206,26 @@ class World:
         return [_named(row) for row in (*ours["records"], *ours["tunnels"]) if row["id"] not in known]
 
     def up_after_a_kill(self) -> int:
-        """`up`; before it `adopt` where records or tunnels were lost. Returns how many were.
-
-        Without `adopt` the program refuses a lost record at once, but Cloudflare's plugin asks eleven times, for
-        minutes, to create a tunnel that exists (409).
-        """
+        """`up`; where records or a tunnel were lost, it is refused with a sentence, and `adopt` comes before it.
+        Returns how many were."""
         lost = self.lost()
         if lost:
+            refused = self.stack.preview("--suppress-outputs", check=False)
+            if refused.code == 0 or f"python -m adopt {self.stack.name}" not in " ".join(refused.text.split()):
+                raise ChaosError("a preview after a kill", [f"it does not speak of {lost[0]}"], refused.text)
             self.adopt()
         self.stack.up("--suppress-outputs")
         return len(lost)
 
-    def destroy_with_discard(self) -> Leftovers:
-        """`destroy`, and what remains then: what the killed run had made and not yet recorded.
-
-        Never a route. Records and tunnels carry our mark, so `adopt --discard` deletes them. A sender or an event
-        callback belongs to no state any more; the next `up` adopts it, the `destroy` after that deletes it.
-        """
+    def destroy_with_discard(self) -> int:
+        """`destroy`, which leaves nothing at Mailjet. Records and a tunnel that the killed run had made and not yet
+        recorded carry our mark: `adopt --discard` deletes them. Returns how many they were."""
         self.stack.destroy()
         left = self.ours()
-        if left["routes"]:
-            raise ChaosError("destroy after a kill", [f"{len(left['routes'])} routes left"])
-        found = Leftovers(
-            in_zone=len(left["records"]) + len(left["tunnels"]),
-            at_mailjet=len(left["senders"]) + len(left["callbacks"]),
-        )
-        if found.in_zone:
+        lost = len(left["records"]) + len(left["tunnels"])
+        if lost:
             self.adopt("--discard")
-        if found.at_mailjet:
-            self.stack.up("--suppress-outputs")
-            self.stack.destroy()
-        return found
+        return lost
 
 
 def _differences(noun: str, wanted: Counter[Any], found: Counter[Any]) -> list[str]:

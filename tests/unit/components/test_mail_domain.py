@@ -63,6 +63,21 @@ class Declared:
         self.records = recorder.of_type("DnsRecord")
 
 
+class TestFootprint:
+    def test_the_sender_is_in_the_state_before_mailjet_makes_it(self, recorder):
+        found = Declared(recorder, mailjetDeleteSender=True)
+        [(name, inputs)] = recorder.of_type("Footprint").items()
+        assert (inputs["senders"], inputs["delete_senders"], inputs["callbacks"]) == ([f"*@{DOMAIN}"], True, [])
+        kinds = [args.typ.rpartition(":")[2] for args in recorder.resources if "dynamic" in args.typ]
+        assert kinds.index("Footprint") < kinds.index("SenderDomain")
+        assert [entry._name for entry in found.options["mail-sender"].depends_on] == [name]
+
+    def test_it_is_never_protected_so_that_it_can_be_replaced(self, recorder):
+        found = Declared(recorder, protected=True)
+        assert found.options["mail-sender"].protect is True
+        assert not found.options["mail-footprint"].protect
+
+
 class TestRecords:
     def test_every_record_is_marked_and_named_for_its_role(self, recorder):
         found = Declared(recorder)

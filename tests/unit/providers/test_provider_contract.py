@@ -33,6 +33,7 @@ FROZEN = {
     ("providers.mailjet.inbound_routes", "InboundRoutesProvider"): "pulumi-python:dynamic/mailjet:InboundRoutes",
     ("providers.mailjet.address_book", "AddressBookProvider"): "pulumi-python:dynamic/mailjet:AddressBook",
     ("providers.mailjet.event_callback", "EventCallbackProvider"): "pulumi-python:dynamic/mailjet:EventCallback",
+    ("providers.mailjet.footprint", "FootprintProvider"): "pulumi-python:dynamic/mailjet:Footprint",
 }
 
 PROPS: dict[str, dict[str, Any]] = {
@@ -59,6 +60,12 @@ PROPS: dict[str, dict[str, Any]] = {
         "event_type": "bounce",
         "url": "https://tag:s3cretpassword@hooks.agents.example/in",
         "version": 2.0,
+    },
+    "FootprintProvider": {
+        "senders": ["*@agents.example"],
+        "delete_senders": False,
+        "callbacks": ["bounce"],
+        "callback_identity": "https://tag@hooks.agents.example/in",
     },
 }
 
@@ -151,9 +158,16 @@ class TestEveryProvider:
         engine.is_alive = False
         provider = provider_of(module, name)
         props = dict(PROPS[name])
-        if name == "AddressBookProvider":  # its create writes nothing, its delete does
+        if name == "AddressBookProvider":  # the create of this one and the next writes nothing, their delete does
             mailjet.switch(route_needs_verified_domain=False)
             mailjet.add_route("a@agents.example", props["route_identity"])
+            mailjet.forget_requests()
+            with pytest.raises(MailjetError, match="is gone"):
+                provider.delete("id", props)
+        elif name == "FootprintProvider":
+            mailjet.api(
+                "POST", "/v3/REST/eventcallbackurl", {"EventType": "bounce", "Url": props["callback_identity"]}
+            ).raise_for_status()
             mailjet.forget_requests()
             with pytest.raises(MailjetError, match="is gone"):
                 provider.delete("id", props)
@@ -184,7 +198,7 @@ class TestConfigure:
         except MailjetError:
             shown = traceback.format_exc()
         assert shown.count("\n") == 1
-        assert shown.startswith("providers.mailjet.errors.MissingCredentialsError: Mailjet needs mailjetApiKey")
+        assert shown.startswith("Mailjet: Mailjet needs mailjetApiKey")
 
     def test_all_kinds_of_provider_share_one_process(self, configured: None) -> None:
         config = request(mailjetApiUrl="http://127.0.0.1:1", mailjetApiKey=API_KEY, mailjetApiSecret=API_SECRET)
