@@ -46,8 +46,7 @@ class FaultRun:
 def run_faults(world: World, *, seed: int, share: float = 0.2, limiter: bool = True) -> FaultRun:
     """`up` under faults until it succeeds, with progress at every repeat; converged, and empty after a destroy.
 
-    `limiter`: faults strike at random, so slowing down after a 429 does not help; without the brake the same
-    calls take a fraction of the time.
+    `limiter`: whether the client slows down after a 429, as it does by default.
     """
     where = f"faults, seed {seed}"
     emulators, patience = world.emulators, {"MAILJET_TIMEOUT_SECONDS": PATIENCE_SECONDS}
