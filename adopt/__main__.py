@@ -28,18 +28,18 @@ from adopt.errors import (
     NoTokenError,
 )
 from adopt.plan import Plan, Situation, import_file, make_plan, pending, settings_without
-from adopt.pulumi_cli import ROOT, Engine
 from adopt.stack_file import change_configuration
 from adopt.stack_state import StackState, parse_state
 from adopt.zone_api import ZoneApi
 from components.resolver import PatientResolver
+from engine.stack_commands import ROOT, Pulumi, PulumiFailedError
 from settings import PROJECT, Dns, Settings, SettingsError, TunnelKind, from_config
 from zone.errors import RecordError
 from zone.spf import length_warnings, spf_record
 from zone.spf_lookups import cost_warnings
 from zone.survey import SurveyedRecord, WrongZoneError, survey
 
-EXPECTED = (AdoptError, RecordError, SettingsError, WrongZoneError)
+EXPECTED = (AdoptError, PulumiFailedError, RecordError, SettingsError, WrongZoneError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,7 +80,7 @@ class _Session:
     """One run of the command: where it reads and writes, and what it was asked."""
 
     given: argparse.Namespace
-    engine: Engine
+    engine: Pulumi
     settings: Settings
     zone: ZoneApi
     config_file: Path
@@ -141,7 +141,7 @@ def _run(given: argparse.Namespace) -> int:
 
 def _open(given: argparse.Namespace) -> _Session:
     config_file = given.config_file.absolute() if given.config_file else None
-    engine = Engine(given.stack, project=given.cwd.absolute(), config_file=config_file)
+    engine = Pulumi(given.stack, project=given.cwd, config_file=config_file)
     config = engine.configuration()
     settings = from_config(
         {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items() if key.startswith(f"{PROJECT}:")},

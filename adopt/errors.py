@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from cloudflare_api.client import CloudflareError
+
 
 class AdoptError(Exception):
     """Base of everything that this command says before it gives up."""
@@ -42,16 +44,6 @@ class NoTokenError(AdoptError):
         )
 
 
-class EngineError(AdoptError):
-    """A Pulumi command failed."""
-
-    def __init__(self, command: str, said: str) -> None:
-        lines = [line.strip() for line in said.splitlines() if line.strip()]
-        reasons = [line.removeprefix("error:").strip() for line in lines if line.startswith("error:")]
-        reason = " ".join(reasons[:3] or lines[-1:]) or "it gave no reason"
-        super().__init__(f"`pulumi {command}` failed: {reason}")
-
-
 class ConfigFileError(AdoptError):
     """The stack's configuration file cannot be read or changed."""
 
@@ -68,23 +60,20 @@ class BackupError(AdoptError):
         super().__init__(f"The backup {path} {found}; expected {expected}; name the right file after --restore")
 
 
-class CloudflareError(AdoptError):
-    """Cloudflare refused a request, or gave no answer."""
+class CloudflareRefusedError(AdoptError):
+    """Cloudflare refused a request, or gave no answer; with what mends it."""
 
-    def __init__(self, doing: str, *, status: int | None, code: int | None, said: str) -> None:
-        self.status = status
-        self.code = code
-        if status in {401, 403} or code in {10000, 9109}:
+    def __init__(self, error: CloudflareError) -> None:
+        if error.refused:
             remedy = (
                 "expected a token with Zone.DNS Edit (and Account.Cloudflare Tunnel Edit for a tunnel); "
                 "set it with: pulumi config set --secret cloudflare:apiToken, or in the environment as CLOUDFLARE_API_TOKEN"
             )
-        elif status is None:
+        elif error.status is None:
             remedy = "check the network and cloudflare:baseUrl; for the embedded default start the emulators with: python -m local up"
         else:
             remedy = "mend it and run the command again: it goes on from here"
-        answer = "did not answer" if status is None else f"answered {status}" + (f" (code {code})" if code else "")
-        super().__init__(f"Cloudflare {answer} while {doing}: {said or 'no reason given'}; {remedy}")
+        super().__init__(f"{error}; {remedy}")
 
 
 class DeclinedError(AdoptError):

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agentmail.errors import AgentMailError
-from doctor.cloudflare import Cloudflare, CloudflareError
+from cloudflare_api.client import CloudflareError
+from doctor.cloudflare import Cloudflare
 from doctor.credentials import CREDENTIALS, ZoneWanted, cloudflare_findings, mailjet_api, mailjet_findings
 from doctor.emulators import Emulators, EmulatorsDownError, find_emulators, is_loopback
-from doctor.engine import ROOT, Pulumi, PulumiFailedError
 from doctor.finding import Check, Finding, Status, worst
 from doctor.mailjet import MAILJET, ROUTES, event_findings, named_sender_findings, route_findings, status_findings
 from doctor.policies import DKIM, DMARC, SPF, dkim_finding, dmarc_findings, first_answering, spf_finding
@@ -29,6 +29,7 @@ from doctor.round_trip import ARRIVAL_SECONDS, ROUND_TRIP, Arrivals, Listener, L
 from doctor.stack import NeverUpError, Patient, examine, read_settings
 from doctor.table import as_json, as_table
 from doctor.tunnel import TUNNEL, WEBHOOK, Door, tunnel_findings, webhook_findings
+from engine.stack_commands import ROOT, Pulumi, PulumiFailedError
 from providers.mailjet.api import MailjetApi
 from providers.mailjet.errors import MailjetError
 from settings import Dns, SettingsError

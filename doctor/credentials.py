@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from doctor.cloudflare import Cloudflare, CloudflareError, Zone
+from cloudflare_api.client import CloudflareError
+from doctor.cloudflare import Cloudflare, Zone
 from doctor.finding import Check, Finding
 from providers.mailjet.api import PARSE_ROUTE, SENDER, MailjetApi
 from providers.mailjet.client import Credentials, MailjetClient, RetryPolicy

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from doctor.engine import ROOT
 from doctor.resolvers import Resolver
+from engine.stack_commands import ROOT
 
 
 class EmulatorsDownError(Exception):

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from agentmail.contract import Mailbox
 from agentmail.stack import MailStack
-from doctor.engine import Pulumi
+from engine.stack_commands import Pulumi
 from settings import PROJECT, Settings, from_config
 from zone.names import canonical
 from zone.txt import joined

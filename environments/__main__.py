@@ -14,9 +14,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from doctor.engine import ROOT, Pulumi, PulumiFailedError
 from doctor.finding import Finding, Status, worst
 from doctor.table import as_table
+from engine.stack_commands import ROOT, Pulumi, PulumiFailedError
 from environments.creation import create, require_backend
 from environments.draft import API_TOKEN, VARIABLES, Draft, full
 from environments.errors import DeclinedError, EnvironmentRefusedError, InvalidNameError, ProblemsError

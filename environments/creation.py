@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from doctor.emulators import is_loopback
-from doctor.engine import Pulumi, PulumiFailedError
 from engine import memory
+from engine.stack_commands import Pulumi, PulumiFailedError
 from environments.draft import BASE_URL, Draft, full
 from environments.errors import NoPassphraseError, PublicPassphraseError, WriteError
 from environments.stack_file import StackFile

@@ -6,7 +6,8 @@ import getpass
 from collections.abc import Callable
 from typing import Protocol
 
-from doctor.cloudflare import Cloudflare, CloudflareError, Zone
+from cloudflare_api.client import CloudflareError
+from doctor.cloudflare import Cloudflare, Zone
 from environments.draft import API_TOKEN, Draft
 
 

@@ -22,6 +22,7 @@ COMMAND = re.compile(
 CODE = (
     "adopt",
     "agentmail",
+    "cloudflare_api",
     "components",
     "doctor",
     "engine",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from doctor.engine import Pulumi, PulumiFailedError
+from engine.stack_commands import Pulumi, PulumiFailedError
 from environments.__main__ import main
 from environments.creation import create
 from environments.draft import PLACEHOLDER, Draft

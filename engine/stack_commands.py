@@ -1,10 +1,14 @@
-"""The stack through this clone's launcher: configuration, outputs, and commands whose secrets travel on standard input."""
+"""Pulumi commands on one stack, through this clone's launcher, so that every plugin and credential is the program's.
+
+Secrets travel over pipes, never in arguments.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,9 +32,18 @@ class PulumiFailedError(Exception):
 class Pulumi:
     """`./engine/pulumi` for one stack of one project folder."""
 
-    def __init__(self, stack: str, *, project: Path = ROOT, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        stack: str,
+        *,
+        project: Path = ROOT,
+        config_file: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`config_file`: the stack's configuration where it is not the project's `Pulumi.STACK.yaml`."""
         self.stack = stack
         self.project = project.absolute()
+        self._config_file = config_file
         self.given = dict(os.environ if environment is None else environment)
         """The environment of whoever started this."""
         prepared = cli_environment(layout(self.given), self.given, [])
@@ -46,16 +59,16 @@ class Pulumi:
             command, capture_output=True, text=True, check=False, input=stdin or "", env=self.given
         )
         if done.returncode != 0:
-            shown = arguments[:2] if arguments[0] in {"stack", "config"} else arguments[:1]
-            raise PulumiFailedError(
-                " ".join(word for word in shown if not word.startswith("-")), done.stderr + done.stdout
-            )
+            shown = arguments[:2] if arguments[0] in {"stack", "config", "state"} else arguments[:1]
+            # Only an import tells its reasons on standard output; elsewhere secrets may stand there.
+            said = done.stderr + (done.stdout if arguments[0] == "import" else "")
+            raise PulumiFailedError(" ".join(word for word in shown if not word.startswith("-")), said)
         return done.stdout
 
     def entries(self) -> dict[str, dict[str, Any]]:
         """Every key of the stack's configuration with its `value` in clear, and whether it is stored as a `secret`."""
         found: dict[str, dict[str, Any]] = json.loads(
-            self.run("config", "--show-secrets", "--json", "--stack", self.stack)
+            self.run("config", "--show-secrets", "--json", "--stack", self.stack, *self._configured())
         )
         return found
 
@@ -63,9 +76,44 @@ class Pulumi:
         """Every key's value, secrets in clear; structured values as JSON."""
         return {key: str(entry.get("value") or "") for key, entry in self.entries().items()}
 
+    def export(self) -> dict[str, Any]:
+        """The stack's state; secrets in it stay encrypted."""
+        found: dict[str, Any] = json.loads(self.run("stack", "export", "--stack", self.stack))
+        return found
+
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets in clear; empty before the first `up`."""
         found: dict[str, Any] = json.loads(
             self.run("stack", "output", "--json", "--show-secrets", "--stack", self.stack)
         )
         return found
+
+    def import_resources(self, file: Mapping[str, Any], *, protect: bool) -> None:
+        """Take existing objects into the state; they are only read."""
+        with tempfile.TemporaryDirectory(prefix="import-") as folder:
+            path = Path(folder) / "import.json"
+            path.write_text(json.dumps(file), encoding="utf-8")
+            self.run(
+                "import",
+                "--file",
+                str(path),
+                f"--protect={str(protect).lower()}",
+                "--generate-code=false",
+                "--yes",
+                "--skip-preview",
+                "--suppress-outputs",
+                "--stack",
+                self.stack,
+                *self._configured(),
+            )
+
+    def unprotect(self, urn: str) -> None:
+        """Let the next `up` or `destroy` delete the resource."""
+        self.run("state", "unprotect", urn, "--yes", "--stack", self.stack)
+
+    def forget(self, urn: str) -> None:
+        """Take a resource out of the state; what it stands for is not touched."""
+        self.run("state", "delete", urn, "--force", "--yes", "--stack", self.stack)
+
+    def _configured(self) -> list[str]:
+        return [] if self._config_file is None else ["--config-file", str(self._config_file)]
