@@ -41,9 +41,9 @@ class MailjetError(Exception):
     hopeless: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
-        """The SDK shows what a provider raises as module, qualified name and text: `Mailjet: the sentence`."""
+        """The SDK shows what a provider raises as module, qualified name and text: `agentmail: the sentence`."""
         super().__init_subclass__()
-        cls.__module__, cls.__qualname__ = "builtins", "Mailjet"
+        cls.__module__, cls.__qualname__ = "builtins", "agentmail"
 
     def __init__(self, sentence: str) -> None:
         super().__init__(redact(sentence))
@@ -264,7 +264,7 @@ class RefusedError(ApiError):
 
 
 class AlreadyExistsError(RefusedError):
-    """The three texts for something that exists already: active (MJ18), inactive, deleted."""
+    """The three texts for something that exists already: active (MJ18), inactive, deleted; or a 409."""
 
 
 _EXISTS = re.compile(r"already exist|MJ18", re.IGNORECASE)
@@ -316,7 +316,7 @@ def error_from_response(
         return ServerError(method, path, status=status, detail=detail)
     if status < 400:
         return UnknownEndpointError(base_url, method, path, status=status, found=f"status {status}")
-    if _EXISTS.search(detail):
+    if status == 409 or _EXISTS.search(detail):
         return AlreadyExistsError(method, path, status=status, detail=detail)
     return RefusedError(method, path, status=status, detail=detail)
 

@@ -206,6 +206,7 @@ class TestErrors:
                 AlreadyExistsError,
                 "409",
             ),
+            (status(409, {"ErrorMessage": "Conflict"}), AlreadyExistsError, "409"),
             (
                 status(
                     500,

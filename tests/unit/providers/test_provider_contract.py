@@ -198,7 +198,7 @@ class TestConfigure:
         except MailjetError:
             shown = traceback.format_exc()
         assert shown.count("\n") == 1
-        assert shown.startswith("Mailjet: Mailjet needs mailjetApiKey")
+        assert shown.startswith("agentmail: Mailjet needs mailjetApiKey")
 
     def test_all_kinds_of_provider_share_one_process(self, configured: None) -> None:
         config = request(mailjetApiUrl="http://127.0.0.1:1", mailjetApiKey=API_KEY, mailjetApiSecret=API_SECRET)
