@@ -13,13 +13,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from tests.chaos import neighbours, replaces
 from tests.chaos.faults import run_faults
 from tests.chaos.kills import (
     SETUP_WRITES,
+    Aftermath,
     Victim,
+    kill_a_change_then_up,
     kill_then_destroy,
     kill_then_up,
     moments,
@@ -67,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--kills", type=int, default=30, metavar="N", help="kills followed by up, for each of CLI and plugins"
     )
+    parser.add_argument("--changes", type=int, default=10, metavar="N", help="kills of an up that changes every route")
     parser.add_argument("--destroys", type=int, default=15, metavar="N", help="kills followed by destroy")
     return parser
 
@@ -112,7 +116,7 @@ def _faults(given: argparse.Namespace) -> int:
 def _kills(given: argparse.Namespace) -> int:
     """Half of the kills of the CLI leave a plugin that is started as Pulumi's own distribution starts it."""
     writes = KILLED_MAILBOXES + SETUP_WRITES
-    jobs = [
+    jobs: list[tuple[Victim, int, Callable[..., Aftermath]]] = [
         (victim, moment, kill_then_up)
         for victim in Victim
         for moment in moments(given.seed, given.kills, writes=writes)
@@ -121,6 +125,8 @@ def _kills(given: argparse.Namespace) -> int:
     jobs += [
         (next(victims), moment, kill_then_destroy) for moment in moments(given.seed + 1, given.destroys, writes=writes)
     ]
+    change = partial(kill_a_change_then_up, mailboxes=KILLED_MAILBOXES)
+    jobs += [(next(victims), moment, change) for moment in moments(given.seed + 2, given.changes, writes=writes)]
     ended: Counter[str] = Counter()
     for number, official in enumerate((False, True)):
         with _world(KILLED_MAILBOXES) as (world, folder):

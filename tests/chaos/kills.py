@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -227,6 +227,13 @@ def kill_then_up(world: World, *, victim: Victim, moment: int) -> Aftermath:
     world.stack.destroy()
     world.require_empty(where)
     return Aftermath(victim, kill, f"{adopted} adopted")
+
+
+def kill_a_change_then_up(world: World, *, victim: Victim, moment: int, mailboxes: int) -> Aftermath:
+    """The same in an `up` that changes every route of a standing stack, removes a tenth and adds as many."""
+    with world.changed(mailboxes):
+        ended = kill_then_up(world, victim=victim, moment=moment)
+    return replace(ended, mended=f"changed; {ended.mended}")
 
 
 def kill_then_destroy(world: World, *, victim: Victim, moment: int) -> Aftermath:

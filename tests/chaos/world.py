@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,11 +29,11 @@ class ChaosError(AssertionError):
         super().__init__(f"{where}:{shown}" + (f"\n{printed[-4000:]}" if printed else ""))
 
 
-def write_population(file: Path, count: int, *, prefix: str = "agent") -> None:
-    """`count` agents with names that do not repeat."""
+def write_population(file: Path, count: int, *, first: int = 0, prefix: str = "agent") -> None:
+    """`count` agents, numbered from `first`, with names that do not repeat."""
     agents = [
         {"id": f"{prefix}-{number:05}", "name": f"Ada{number} Lovelace{number % 89}", "username_hint": f"a{number}"}
-        for number in range(count)
+        for number in range(first, first + count)
     ]
     file.write_text(json.dumps({"seed": "chaos", "agents": agents}))
 
@@ -194,6 +196,20 @@ class World:
         """`python -m adopt STACK`: our records that the state has lost, imported (or, with `--discard`, deleted)."""
         words = [sys.executable, "-m", "adopt", self.stack.name, "-C", self.stack.folder, "--yes", *options]
         return run(words, env=self.stack.environment, check=True)
+
+    @contextmanager
+    def changed(self, mailboxes: int) -> Iterator[None]:
+        """A stack of so many mailboxes stands; until the block ends it wants every route to have another password, and
+        a tenth of the agents to be others."""
+        self.stack.up("--suppress-outputs")
+        before = self.stack.environment
+        self.stack.environment = before | {"MAILJET_INBOUND_SECRET": f"Changed{self.secret[7:]}"}
+        write_population(self.population, mailboxes, first=mailboxes // 10)
+        try:
+            yield
+        finally:
+            self.stack.environment = before
+            write_population(self.population, mailboxes)
 
     def cancel(self) -> Finished:
         """Remove the lock of a run that is dead."""

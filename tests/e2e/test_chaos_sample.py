@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.faults import run_faults
-from tests.chaos.kills import Victim, descendants, kill_then_destroy, kill_then_up
+from tests.chaos.kills import Victim, descendants, kill_a_change_then_up, kill_then_destroy, kill_then_up
 from tests.chaos.neighbours import same_addresses, withdrawn_after_an_ambiguous_post
 from tests.chaos.replaces import fail_half_way
 from tests.chaos.world import ChaosError, World, write_population
@@ -30,6 +30,11 @@ def test_a_fifth_of_all_calls_fails(world):
 
 def test_killed_in_the_routes_and_run_again(world):
     ended = kill_then_up(world, victim=Victim.CLI, moment=45)
+    assert not ended.kill.finished
+
+
+def test_killed_while_every_route_changes_and_run_again(world):
+    ended = kill_a_change_then_up(world, victim=Victim.PLUGINS, moment=20, mailboxes=MAILBOXES)
     assert not ended.kill.finished
 
 
