@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +36,8 @@ class Zone:
 class Cloudflare:
     """One token's view. Every question is asked twice at most."""
 
-    def __init__(self, url: str, token: str) -> None:
-        self._client = CloudflareClient(url, token, attempts=ATTEMPTS)
+    def __init__(self, url: str, token: str, *, wait: Callable[[float], None] = time.sleep) -> None:
+        self._client = CloudflareClient(url, token, attempts=ATTEMPTS, wait=wait)
 
     def verify_token(self, account_id: str = "") -> dict[str, Any]:
         """`status` and, where it has an end, `expires_on`. An account's own token is known to its account only."""

@@ -181,5 +181,8 @@ class TestCloudflareToken:
         assert any("expected one account" in sentence for sentence in sentences)
 
     def test_nobody_there(self):
-        found = only(cloudflare_findings(Cloudflare("http://127.0.0.1:9/client/v4", "x" * 40), WANTED))
+        waited: list[float] = []
+        api = Cloudflare("http://127.0.0.1:9/client/v4", "x" * 40, wait=waited.append)
+        found = only(cloudflare_findings(api, WANTED))
         assert "check the network and cloudflare:baseUrl" in found.sentence
+        assert waited == [1.0]
