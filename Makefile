@@ -25,7 +25,7 @@ setup: $(INSTALLED) ## virtualenv, packages, engine and plugins
 up: setup ## the embedded default: emulators, pulumi up on dev, a summary
 	@$(RUN) local up
 	@$(PULUMI) stack select --create $(STACK)
-	@$(PULUMI) up --stack $(STACK) --yes --skip-preview --suppress-outputs
+	@$(PULUMI) up --stack $(STACK) --yes --suppress-outputs
 	@$(PULUMI) stack output --stack $(STACK) --json --show-secrets | $(RUN) report summary --stack $(STACK)
 
 preview: setup ## what an up would change, by name

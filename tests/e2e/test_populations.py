@@ -52,7 +52,7 @@ def deployed(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def world(deployed: World) -> World:
-    """As deployed: every test of this module only previews."""
+    """As deployed: no test of this module changes anything at Mailjet or Cloudflare."""
     deployed.write(agents(40), agents(3, start=500))
     configuration = deployed.stack.config_file.read_text()
     yield deployed
@@ -107,6 +107,16 @@ def test_a_mass_removal_needs_its_exact_number(world):
     assert "20 of 44 mailboxes would be removed" in refused(world)
     world.stack.configure(allowMassRemoval=20)
     assert "20 mailboxes removed" in digest(world)
+
+
+def test_what_a_guard_refuses_stops_an_up_before_its_first_write(world, emulators):
+    world.write(agents(20), agents(3, start=500))
+    world.stack.configure(dmarcPolicy="quarantine", mailjetEvents=["bounce"])
+    emulators.forget_requests()
+    done = world.stack.pulumi("up", "--stack", world.stack.name, "--yes", check=False)
+    assert done.code != 0
+    assert "20 of 44 mailboxes would be removed" in " ".join(done.text.split())
+    assert emulators.writes == 0
 
 
 def test_thresholds_come_from_configuration(world):
