@@ -90,7 +90,7 @@ def _attempt(run: Callable[[], object]) -> bool:
     """Run, and print what came of it and how long it took; whether it ended well."""
     started = time.monotonic()
     try:
-        text = str(run())
+        text = run() or "as it should be"
     except AssertionError as error:
         print(f"FAILED after {time.monotonic() - started:.0f} s: {error}", flush=True)
         return False
