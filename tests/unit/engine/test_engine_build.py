@@ -143,7 +143,11 @@ def test_an_interrupted_build_leaves_nothing(bare: Machine, number: signal.Signa
     state = bare.folder / "state"
     environment = {**bare.environment, "AGENTMAIL_STATE_DIR": str(state), "XDG_CACHE_HOME": str(bare.folder / "cache")}
     setup = subprocess.Popen(
-        [sys.executable, ROOT / "engine" / "__main__.py", "setup"], env=environment, stderr=subprocess.PIPE
+        [sys.executable, ROOT / "engine" / "__main__.py", "setup"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        # A test run in the background (`&` in a script, nohup) hands an ignored SIGINT on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert eventually(lambda: pid.exists() and pid.read_text().endswith("\n"))
     setup.send_signal(number)
