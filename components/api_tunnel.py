@@ -17,8 +17,8 @@ import pulumi
 import pulumi_cloudflare as cloudflare
 
 from components.failures import tunnel_token_sentence
-from components.tunnel_survey import tunnel_guard
-from components.zone_survey import ZoneSurvey, plugin_version
+from components.tunnel_survey import ask_about_tunnels, tunnel_guard
+from components.zone_survey import ZoneSurvey
 from settings import Dns, Settings, TunnelKind
 from zone.records import AUTOMATIC_TTL, Record, tunnel_record
 
@@ -139,19 +139,14 @@ class ApiTunnel(pulumi.ComponentResource):
         """
 
         async def read() -> str | None:
-            try:
-                found = await pulumi.runtime.invoke_async(
-                    "cloudflare:index/getZeroTrustTunnelCloudflaredToken:getZeroTrustTunnelCloudflaredToken",
-                    {"accountId": args.account_id, "tunnelId": tunnel_id},
-                    pulumi.InvokeOptions(parent=self, version=plugin_version()),
-                )
-            except Exception as error:  # noqa: BLE001 - the SDK raises a bare Exception for whatever the plugin answers
-                sentence = tunnel_token_sentence(error, args.tunnel_name)
-                if not args.preview:
-                    raise pulumi.RunError(sentence) from None
-                pulumi.log.warn(sentence)
-                return None
-            return str(found["token"])
+            found = await ask_about_tunnels(
+                "getZeroTrustTunnelCloudflaredToken",
+                {"accountId": args.account_id, "tunnelId": tunnel_id},
+                told=lambda error: tunnel_token_sentence(error, args.tunnel_name),
+                preview=args.preview,
+                parent=self,
+            )
+            return None if found is None else str(found["token"])
 
         reading = asyncio.ensure_future(read())
 

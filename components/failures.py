@@ -12,10 +12,9 @@ _REFUSED_TOKEN = frozenset({"10000", "9109", "6003", "1001", "6111"})
 
 def cloudflare_sentence(error: Exception, settings: Settings) -> str:
     """One sentence on a failed look at the zone: what was asked, what Cloudflare said, what to do."""
-    text = str(error)
-    code = match.group(1) if (match := _STATUS.search(text)) else ""
+    text, code = _said(error)
     zone = f"the zone {settings.zone_name!r} (agentmail:zoneId {settings.zone_id})"
-    if code in _REFUSED_TOKEN or " 401 " in text or " 403 " in text:
+    if _is_refusal(text, code):
         return (
             f"Cloudflare rejected the API token while listing {zone}, code {code or 'unknown'}; expected a token with the permission "
             "Zone.DNS Edit (Read is enough for a preview) for this zone; "
@@ -32,8 +31,7 @@ def cloudflare_sentence(error: Exception, settings: Settings) -> str:
             f"Cloudflare's API does not answer while listing {zone}; expected an API at cloudflare:baseUrl; "
             "check the network, and for the embedded default start the emulators with: python -m local up"
         )
-    first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
-    return f"Cloudflare refused to list {zone}: {first}"
+    return f"Cloudflare refused to list {zone}: {_first_line(error)}"
 
 
 def tunnel_token_sentence(error: Exception, tunnel_name: str) -> str:
@@ -57,12 +55,26 @@ def tunnel_listing_sentence(error: Exception, tunnel_name: str) -> str:
 
 
 def _tunnel_sentence(error: Exception, *, refused: str, without: str, failed: str) -> str:
-    text = str(error)
-    code = match.group(1) if (match := _STATUS.search(text)) else ""
-    if code in _REFUSED_TOKEN or " 401 " in text or " 403 " in text:
+    text, code = _said(error)
+    if _is_refusal(text, code):
         return (
             f"Cloudflare {refused}, code {code or 'unknown'}; expected the permission Account.Cloudflare Tunnel Edit, "
             f"which an up needs (a preview goes on without: {without})"
         )
-    first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
-    return f"Cloudflare {failed}: {first}"
+    return f"Cloudflare {failed}: {_first_line(error)}"
+
+
+def _said(error: Exception) -> tuple[str, str]:
+    """The plugin's text, and Cloudflare's error code in it, empty where there is none."""
+    text = str(error)
+    return text, match.group(1) if (match := _STATUS.search(text)) else ""
+
+
+def _is_refusal(text: str, code: str) -> bool:
+    """Whether it is a matter of the token."""
+    return code in _REFUSED_TOKEN or " 401 " in text or " 403 " in text
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

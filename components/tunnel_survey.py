@@ -1,10 +1,15 @@
-"""The look at the account's tunnels when one is about to be created, and at no other time.
+"""What is asked about an account's tunnels: whether one that is about to be created exists already, and its token.
+
+The first is asked only when a tunnel is about to be created.
 
 Cloudflare allows one tunnel of a name and answers 409 to a second; its plugin asks ten times more, for minutes, before
 it says so. A run that was killed leaves such a tunnel, which the state does not know (docs/decisions/022-guard-before-create.md).
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import pulumi
 
@@ -23,26 +28,45 @@ class TunnelExistsError(Exception):
         )
 
 
-def tunnel_guard(*, account_id: str, tunnel_name: str, stack: str, preview: bool) -> pulumi.ResourceHookBinding:
-    """Refuses to create a tunnel whose name is taken, in a preview too.
+async def ask_about_tunnels(
+    function: str,
+    arguments: dict[str, Any],
+    *,
+    told: Callable[[Exception], str],
+    preview: bool,
+    parent: pulumi.Resource | None = None,
+) -> dict[str, Any] | None:
+    """The answer of one of the plugin's functions.
 
-    A preview whose token may not list tunnels warns and goes on; an `up` does not.
+    What Cloudflare refuses is `told` in a sentence: a preview, whose token may have no right to tunnels, warns and goes
+    on with None; an `up` raises RunError.
     """
+    try:
+        answer: dict[str, Any] = await pulumi.runtime.invoke_async(
+            f"cloudflare:index/{function}:{function}",
+            arguments,
+            pulumi.InvokeOptions(parent=parent, version=plugin_version()),
+        )
+    except Exception as error:  # noqa: BLE001 - the SDK raises a bare Exception for whatever the plugin answers
+        sentence = told(error)
+        if not preview:
+            raise pulumi.RunError(sentence) from None
+        pulumi.log.warn(sentence)
+        return None
+    return answer
+
+
+def tunnel_guard(*, account_id: str, tunnel_name: str, stack: str, preview: bool) -> pulumi.ResourceHookBinding:
+    """Refuses to create a tunnel whose name is taken, in a preview too."""
 
     async def refuse_a_second(about: pulumi.ResourceHookArgs) -> None:
-        try:
-            listing = await pulumi.runtime.invoke_async(
-                "cloudflare:index/getZeroTrustTunnelCloudflareds:getZeroTrustTunnelCloudflareds",
-                {"accountId": account_id, "name": tunnel_name, "isDeleted": False},
-                pulumi.InvokeOptions(version=plugin_version()),
-            )
-        except Exception as error:  # noqa: BLE001 - the SDK raises a bare Exception for whatever the plugin answers
-            sentence = tunnel_listing_sentence(error, tunnel_name)
-            if not preview:
-                raise pulumi.RunError(sentence) from None
-            pulumi.log.warn(sentence)
-            return
-        for found in listing.get("results") or []:
+        listing = await ask_about_tunnels(
+            "getZeroTrustTunnelCloudflareds",
+            {"accountId": account_id, "name": tunnel_name, "isDeleted": False},
+            told=lambda error: tunnel_listing_sentence(error, tunnel_name),
+            preview=preview,
+        )
+        for found in (listing or {}).get("results") or []:
             if found.get("name") == tunnel_name and not found.get("deletedAt"):
                 raise TunnelExistsError(
                     about.name,

@@ -87,7 +87,7 @@ def cloudflare_findings(api: Cloudflare, wanted: ZoneWanted) -> Iterator[Finding
 def _token_sentence(error: CloudflareError) -> str:
     if error.status is None:
         return f"{error}: check the network and cloudflare:baseUrl."
-    if error.token_unknown or error.refused or error.code in {6003, 6111}:
+    if error.token_unknown or error.refused:
         return (
             f"Cloudflare does not accept the token (code {error.code or error.status}): copy it again, or make a new "
             f"one, in {_TOKENS_PAGE}, then store it with: {_SET_TOKEN}"
