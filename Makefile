@@ -23,22 +23,22 @@ setup: $(INSTALLED) ## virtualenv, packages, engine and plugins
 	@$(RUN) engine setup
 
 up: setup ## the embedded default: emulators, pulumi up on dev, a summary
-	@$(RUN) local up
+	@$(RUN) emulators up
 	@$(PULUMI) stack select --create $(STACK)
 	@$(PULUMI) up --stack $(STACK) --yes --suppress-outputs
-	@$(PULUMI) stack output --stack $(STACK) --json --show-secrets | $(RUN) report summary --stack $(STACK)
+	@$(PULUMI) stack output --stack $(STACK) --json --show-secrets | $(RUN) commands.report summary --stack $(STACK)
 
 preview: setup ## what an up would change, by name
-	@$(PULUMI) preview --stack $(STACK) --json | $(RUN) report preview
+	@$(PULUMI) preview --stack $(STACK) --json | $(RUN) commands.report preview
 
 down: setup ## destroy the embedded default and stop the emulators
-	@$(RUN) local up
+	@$(RUN) emulators up
 	@$(PULUMI) destroy --stack $(STACK) --refresh --yes --skip-preview --suppress-outputs
-	@$(RUN) local down
+	@$(RUN) emulators down
 
 demo: up ## one agent mails another, through the whole loop
 	@echo
-	@$(PULUMI) stack output --stack $(STACK) --json --show-secrets | $(RUN) demo
+	@$(PULUMI) stack output --stack $(STACK) --json --show-secrets | $(RUN) commands.demo
 
 tunnel-env: setup ## the tunnel's token for deploy/docker-compose.yml, from the stack outputs
 	@$(PULUMI) stack output tunnelToken --show-secrets --stack $(STACK) | $(BIN)/python deploy/tunnel_env.py deploy/tunnel.env
@@ -61,8 +61,8 @@ chaos: setup ## faults, kills, replaces and two stacks, full size (about an hour
 	$(RUN) tests.chaos $(CHAOS)
 
 bench: setup ## the benchmarks, as ratios within one run (BENCH="--quick" for a short one)
-	$(RUN) bench $(BENCH)
+	$(RUN) tests.bench $(BENCH)
 
 clean: ## remove what this clone generated (not the shared engine cache)
-	@test ! -x $(BIN)/python || $(RUN) local down
+	@test ! -x $(BIN)/python || $(RUN) emulators down
 	rm -rf .state .venv

@@ -9,7 +9,7 @@ from components.platform_mail import PlatformMail, PlatformMailArgs
 from components.shared_domain import read_shared_domain
 from components.stack_outputs import shared_domain_outputs, stack_outputs
 from components.zone_survey import survey_zone
-from settings import load
+from settings.loading import load
 
 # All input is read, and the zone or the stack that owns the domain looked at, before anything is declared.
 settings = load()

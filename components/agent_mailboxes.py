@@ -15,11 +15,11 @@ import pulumi
 from mailboxes.addresses import addresses
 from mailboxes.buckets import bucket_of
 from mailboxes.errors import MailboxError
+from mailboxes.packed_map import packed
 from mailboxes.population import PopulationSource, load_populations
 from providers.mailjet.address_book import AddressBook, AddressBookArgs
 from providers.mailjet.inbound_routes import InboundRoutes, InboundRoutesArgs
-from providers.mailjet.packed_map import packed
-from settings import Settings
+from settings.model import Settings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,8 @@ import pulumi_cloudflare as cloudflare
 from components.failures import tunnel_token_sentence
 from components.tunnel_survey import ask_about_tunnels, tunnel_guard
 from components.zone_survey import ZoneSurvey
-from settings import Dns, Settings, TunnelKind
+from settings.model import Settings
+from settings.values import Dns, TunnelKind
 from zone.records import AUTOMATIC_TTL, Record, tunnel_record
 
 

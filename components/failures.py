@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from settings import Settings
+from settings.model import Settings
 
 _STATUS = re.compile(r'"code":\s*(\d+)')
 _REFUSED_TOKEN = frozenset({"10000", "9109", "6003", "1001", "6111"})
@@ -29,7 +29,7 @@ def cloudflare_sentence(error: Exception, settings: Settings) -> str:
     ):
         return (
             f"Cloudflare's API does not answer while listing {zone}; expected an API at cloudflare:baseUrl; "
-            "check the network, and for the embedded default start the emulators with: python -m local up"
+            "check the network, and for the embedded default start the emulators with: python -m emulators up"
         )
     return f"Cloudflare refused to list {zone}: {_first_line(error)}"
 

@@ -1,7 +1,7 @@
 """The mail domain: Mailjet's sender domain, its DNS records, and the wait until Mailjet has verified both.
 
 It manages no other record of the zone and imports none: foreign records stop the program before
-(components/zone_survey.py), and `python -m adopt` takes them over.
+(components/zone_survey.py), and `python -m commands.adopt` takes them over.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_cloudflare as cloudflare
 
-from components.resolver import PatientResolver
+from clients.dns import PatientResolver
 from components.zone_survey import ZoneSurvey
 from providers.mailjet.domain_verification import DomainVerification, DomainVerificationArgs
 from providers.mailjet.footprint import Footprint, FootprintArgs
 from providers.mailjet.sender_domain import SenderDomain, SenderDomainArgs
-from settings import Dns, Settings
+from settings.model import Settings
+from settings.values import Dns
 from zone.dmarc import report_warnings
 from zone.errors import RecordError
 from zone.records import Record, configured_records, mailjet_records, mx_warnings

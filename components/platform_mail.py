@@ -13,7 +13,8 @@ import pulumi
 from providers.mailjet.event_callback import EventCallback, EventCallbackArgs
 from providers.mailjet.footprint import Footprint, FootprintArgs
 from providers.mailjet.sender import Sender, SenderArgs
-from settings import MailEvent, NamedSender, Settings
+from settings.model import NamedSender, Settings
+from settings.values import MailEvent
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,8 @@ from typing import Any
 
 import pulumi
 
-from settings import PROJECT, Settings
+from settings.model import Settings
+from settings.values import PROJECT
 
 
 class DomainStackError(pulumi.RunError):

@@ -1,4 +1,4 @@
-"""The stack's outputs, the contract with the agent platform (`agentmail/outputs.schema.json`)."""
+"""The stack's outputs, the contract with the agent platform (`azmail/outputs.schema.json`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from components.agent_mailboxes import AgentMailboxes
 from components.api_tunnel import ApiTunnel
 from components.mail_domain import MailDomain
 from components.shared_domain import SharedDomain
-from settings import InboundAuth, Settings
+from settings.model import Settings
+from settings.values import InboundAuth
 
 CONTRACT_VERSION = "1.0"
 

@@ -12,7 +12,8 @@ import pulumi
 import pulumi_cloudflare as cloudflare
 
 from components.failures import cloudflare_sentence
-from settings import Dns, Settings
+from settings.model import Settings
+from settings.values import Dns
 from zone.survey import (
     Claim,
     ForeignRecordsError,

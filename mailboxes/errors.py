@@ -51,3 +51,13 @@ class ProblemsError(MailboxError):
         if hidden > 0:
             lines.append(f"  and {hidden:,} more")
         super().__init__("\n".join(lines))
+
+
+class InvalidAddressMapError(MailboxError):
+    """`routes` or `addresses` is not a JSON object of agent id and address."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            f"{found}, expected a JSON object of agent id and address, such as "
+            '{"agent-1": "ana.lopez.123.20250101120000@agents.example"}, each address once.'
+        )

@@ -31,7 +31,7 @@ class NothingListensError(CloudflareError):
     def __init__(self, method: str, url: str, address: str) -> None:
         super().__init__(
             f'failed to make http request: {method} "{url}": nothing listens on {address}: start the emulator '
-            f"(`python -m local up`) or correct `cloudflare:baseUrl`"
+            f"(`python -m emulators up`) or correct `cloudflare:baseUrl`"
         )
 
 

@@ -17,8 +17,13 @@ from dataclasses import dataclass
 import pulumi
 from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
+from clients.mailjet.errors import MailjetError
+from clients.mailjet.route_identity import require_route_url
+from mailboxes.address_map import parse_address_map, recorded_address_map, render_address_map
+from mailboxes.errors import InvalidAddressMapError
+from mailboxes.guards import REMOVED_COUNT, REMOVED_PERCENT, RemovalLimit, refusals
+from mailboxes.packed_map import packed_list, unpacked_list
 from providers.mailjet import plugin
-from providers.mailjet.address_map import parse_address_map, recorded_address_map, render_address_map
 from providers.mailjet.contract import (
     MailjetProvider,
     Props,
@@ -30,10 +35,6 @@ from providers.mailjet.contract import (
     text,
     unchanged_or,
 )
-from providers.mailjet.errors import MailjetError
-from providers.mailjet.guards import REMOVED_COUNT, REMOVED_PERCENT, RemovalLimit, refusals
-from providers.mailjet.packed_map import packed_list, unpacked_list
-from providers.mailjet.route_identity import require_route_url
 from providers.mailjet.route_writes import RouteWriter, owners_of
 
 _INPUTS = ("addresses", "route_identity", "allow_mass_removal", "removal_percent", "removal_count")
@@ -66,7 +67,7 @@ class AddressBookProvider(MailjetProvider):
         if known(news.get("addresses")):
             try:
                 wrong += _refusals(_olds, news)
-            except MailjetError as error:
+            except InvalidAddressMapError as error:
                 wrong.append(str(error))
         if not wrong:
             plugin.claim(routes=_addresses(news).values())

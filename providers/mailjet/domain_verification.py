@@ -16,8 +16,9 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
+from clients.mailjet.api import DnsCheck, DnsRow, RecordStatus, SenderRow, SenderStatus
+from clients.mailjet.errors import MailjetError, NotVerifiableError, VerificationFailedError
 from providers.mailjet import plugin
-from providers.mailjet.api import DnsCheck, DnsRow, RecordStatus, SenderRow, SenderStatus
 from providers.mailjet.contract import (
     MailjetProvider,
     Props,
@@ -30,7 +31,6 @@ from providers.mailjet.contract import (
     unchanged_or,
     vanished,
 )
-from providers.mailjet.errors import MailjetError, NotVerifiableError, VerificationFailedError
 
 DEFAULT_TIMEOUT_SECONDS = 600
 FIRST_WAIT_SECONDS = 1.0

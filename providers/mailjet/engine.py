@@ -18,8 +18,8 @@ from pathlib import Path
 import grpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
-from providers.mailjet.errors import EngineGoneError
-from providers.mailjet.redaction import redact
+from clients.mailjet.errors import EngineGoneError
+from clients.mailjet.redaction import redact
 
 _ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9.\-]+|\[[0-9a-f:]+\]):(?P<port>\d{1,5})")
 _PLUGIN_MODULE = ("pulumi", "dynamic", "__main__.py")

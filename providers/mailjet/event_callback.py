@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import pulumi
 from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
+from clients.mailjet.api import EventCallback as CallbackRow
+from clients.mailjet.errors import ForeignCallbackError, MailjetError, NotFoundError
+from clients.mailjet.route_identity import RouteIdentity, learn_password, require_route_url, shown
 from providers.mailjet import plugin
-from providers.mailjet.api import EventCallback as CallbackRow
 from providers.mailjet.contract import (
     MailjetProvider,
     Props,
@@ -23,8 +25,6 @@ from providers.mailjet.contract import (
     unchanged_or,
     vanished,
 )
-from providers.mailjet.errors import ForeignCallbackError, MailjetError, NotFoundError
-from providers.mailjet.route_identity import RouteIdentity, learn_password, require_route_url, shown
 from providers.mailjet.route_plan import Owners
 from providers.mailjet.route_writes import owners_of
 

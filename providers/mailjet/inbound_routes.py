@@ -13,8 +13,12 @@ from dataclasses import dataclass
 import pulumi
 from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
+from clients.mailjet.errors import MailjetError
+from clients.mailjet.route_identity import RouteIdentity, learn_password, require_route_url
+from mailboxes.address_map import parse_address_map, recorded_address_map, render_address_map
+from mailboxes.errors import InvalidAddressMapError
+from mailboxes.packed_map import packed
 from providers.mailjet import plugin
-from providers.mailjet.address_map import parse_address_map, recorded_address_map, render_address_map
 from providers.mailjet.contract import (
     MailjetProvider,
     Props,
@@ -27,9 +31,6 @@ from providers.mailjet.contract import (
     unchanged_or,
     vanished,
 )
-from providers.mailjet.errors import MailjetError
-from providers.mailjet.packed_map import packed
-from providers.mailjet.route_identity import RouteIdentity, learn_password, require_route_url
 from providers.mailjet.route_plan import is_ours
 from providers.mailjet.route_writes import RouteWriter, owners_of
 
@@ -56,7 +57,7 @@ class InboundRoutesProvider(MailjetProvider):
             if known(news.get(key)):
                 try:
                     parse(text(news, key))
-                except MailjetError as error:
+                except (InvalidAddressMapError, MailjetError) as error:
                     wrong.append(str(error))
         if not wrong:
             plugin.claim(routes=_routes(news).values())

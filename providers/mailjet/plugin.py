@@ -11,15 +11,15 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from providers.mailjet.api import MailjetApi
+from clients.mailjet.api import MailjetApi
+from clients.mailjet.client import DEFAULT_API_URL, Credentials, MailjetClient, RetryPolicy, Timeouts
+from clients.mailjet.clock import Clock, SystemClock
+from clients.mailjet.errors import InvalidSettingError, MailjetError
+from clients.mailjet.limiter import AdaptiveLimiter
+from clients.mailjet.route_identity import RouteIdentity
 from providers.mailjet.claims import Claims
-from providers.mailjet.client import DEFAULT_API_URL, Credentials, MailjetClient, RetryPolicy, Timeouts
-from providers.mailjet.clock import Clock, SystemClock
 from providers.mailjet.engine import Engine
-from providers.mailjet.errors import InvalidSettingError, MailjetError
-from providers.mailjet.limiter import AdaptiveLimiter
 from providers.mailjet.progress import Progress
-from providers.mailjet.route_identity import RouteIdentity
 from providers.mailjet.route_listing import RouteListing
 from providers.mailjet.workers import WORKERS, Workers
 

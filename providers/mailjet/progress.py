@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from providers.mailjet.clock import Clock
+from clients.mailjet.clock import Clock
 
 QUIET_SECONDS = 2.0
 """Work shorter than this says nothing."""

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 
-from providers.mailjet.api import ParseRoute
+from clients.mailjet.api import ParseRoute
 
 Routes = dict[str, dict[int, ParseRoute]]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from providers.mailjet.api import ParseRoute
-from providers.mailjet.route_identity import RouteIdentity
+from clients.mailjet.api import ParseRoute
+from clients.mailjet.route_identity import RouteIdentity
 
 Lookup = Callable[[str], tuple[ParseRoute, ...]]
 Owners = frozenset[RouteIdentity]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
-from providers.mailjet.api import ParseRoute
-from providers.mailjet.errors import AlreadyExistsError, ForeignRoutesError, NotFoundError, RoutesIncompleteError
+from clients.mailjet.api import ParseRoute
+from clients.mailjet.errors import AlreadyExistsError, ForeignRoutesError, NotFoundError, RoutesIncompleteError
+from clients.mailjet.route_identity import RouteIdentity, learn_password, shown
 from providers.mailjet.plugin import PluginProcess
-from providers.mailjet.route_identity import RouteIdentity, learn_password, shown
 from providers.mailjet.route_plan import Owners, is_ours, plan_routes, strays
 
 

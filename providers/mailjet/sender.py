@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 import pulumi
 from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
+from clients.mailjet.api import SenderRow, SenderStatus
+from clients.mailjet.errors import SenderNotRevivedError
 from providers.mailjet import plugin
-from providers.mailjet.api import SenderRow, SenderStatus
 from providers.mailjet.contract import (
     MailjetProvider,
     Props,
@@ -25,7 +26,6 @@ from providers.mailjet.contract import (
     unchanged_or,
     vanished,
 )
-from providers.mailjet.errors import SenderNotRevivedError
 from providers.mailjet.senders import delete_sender, find_live_sender, settle_sender
 
 _INPUTS = ("email", "display_name", "email_type", "delete_sender")

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import pulumi
 from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
+from clients.mailjet.api import DnsRow, SenderRow, SenderStatus
+from clients.mailjet.errors import NoDnsEntryError, SenderNotRevivedError
 from providers.mailjet import plugin
-from providers.mailjet.api import DnsRow, SenderRow, SenderStatus
 from providers.mailjet.contract import (
     MailjetProvider,
     Props,
@@ -27,7 +28,6 @@ from providers.mailjet.contract import (
     unchanged_or,
     vanished,
 )
-from providers.mailjet.errors import NoDnsEntryError, SenderNotRevivedError
 from providers.mailjet.senders import delete_sender, find_live_sender, settle_sender
 
 _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from providers.mailjet.api import SenderRow, SenderStatus
-from providers.mailjet.errors import AlreadyExistsError, RefusedError
+from clients.mailjet.api import SenderRow, SenderStatus
+from clients.mailjet.errors import AlreadyExistsError, RefusedError
 from providers.mailjet.plugin import PluginProcess
 
 

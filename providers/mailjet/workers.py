@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from providers.mailjet.errors import MailjetError
+from clients.mailjet.errors import MailjetError
 
 WORKERS = 48
 """Calls under way at once, and connections in the pool."""

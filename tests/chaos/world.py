@@ -89,7 +89,7 @@ class World:
 
     def addresses(self) -> dict[str, str]:
         """{agent id: address}, computed without Pulumi."""
-        command = ("-m", "mailboxes", "addresses", self.population, "--domain", DOMAIN, "--created-at", STAMP)
+        command = ("-m", "commands.agents", "addresses", self.population, "--domain", DOMAIN, "--created-at", STAMP)
         found: dict[str, str] = json.loads(python(*command).out)
         return found
 
@@ -193,8 +193,8 @@ class World:
     # What a person would do
 
     def adopt(self, *options: str) -> Finished:
-        """`python -m adopt STACK`: our records that the state has lost, imported (or, with `--discard`, deleted)."""
-        words = [sys.executable, "-m", "adopt", self.stack.name, "-C", self.stack.folder, "--yes", *options]
+        """`python -m commands.adopt STACK`: our records that the state has lost, imported (or, with `--discard`, deleted)."""
+        words = [sys.executable, "-m", "commands.adopt", self.stack.name, "-C", self.stack.folder, "--yes", *options]
         return run(words, env=self.stack.environment, check=True)
 
     @contextmanager
@@ -227,7 +227,7 @@ class World:
         lost = self.lost()
         if lost:
             refused = self.stack.preview("--suppress-outputs", check=False)
-            if refused.code == 0 or f"python -m adopt {self.stack.name}" not in " ".join(refused.text.split()):
+            if refused.code == 0 or f"python -m commands.adopt {self.stack.name}" not in " ".join(refused.text.split()):
                 raise ChaosError("a preview after a kill", [f"it does not speak of {lost[0]}"], refused.text)
             self.adopt()
         self.stack.up("--suppress-outputs")

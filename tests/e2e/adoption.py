@@ -1,4 +1,4 @@
-"""`python -m adopt` as a person runs it, and a zone as its owner has it."""
+"""`python -m commands.adopt` as a person runs it, and a zone as its owner has it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tests.e2e.stack import Emulators, Finished, Stack, python
-from tests.unit.adopt.zones import random_zone
+from tests.unit.commands.adopt.zones import random_zone
 from zone.survey import Claim, Place, SurveyedRecord, place_of
 
 Fields = dict[str, Any]
@@ -18,7 +18,7 @@ def adopt(stack: Stack, *options: object, check: bool = True, stdin: str | None 
     """Run the command on the stack's project folder."""
     words = [str(option) for option in options]
     return python(
-        "-m", "adopt", stack.name, "-C", stack.folder, *words, env=stack.environment, check=check, stdin=stdin
+        "-m", "commands.adopt", stack.name, "-C", stack.folder, *words, env=stack.environment, check=check, stdin=stdin
     )
 
 

@@ -21,7 +21,8 @@ PROGRAM = (
     ".venv",
     "Pulumi.yaml",
     "__main__.py",
-    "settings.py",
+    "settings",
+    "clients",
     "components",
     "mailboxes",
     "populations",
@@ -83,7 +84,7 @@ def run(command: list[Any], *, env: dict[str, str], check: bool, stdin: str | No
 
 @dataclass(frozen=True)
 class Emulators:
-    """Running emulators, as `python -m local status --json` describes them."""
+    """Running emulators, as `python -m emulators status --json` describes them."""
 
     folder: Path
     status: dict[str, Any]
@@ -91,18 +92,18 @@ class Emulators:
 
     @classmethod
     def start(cls, folder: Path) -> Emulators:
-        python("-m", "local", "up", "--free-ports", "--state-dir", folder)
-        status = json.loads(python("-m", "local", "status", "--json", "--state-dir", folder).out)
+        python("-m", "emulators", "up", "--free-ports", "--state-dir", folder)
+        status = json.loads(python("-m", "emulators", "status", "--json", "--state-dir", folder).out)
         lines = Path(status["env_file"]).read_text().splitlines()
         credentials = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
         return cls(folder, status, credentials)
 
     def stop(self) -> None:
-        python("-m", "local", "down", "--state-dir", self.folder)
+        python("-m", "emulators", "down", "--state-dir", self.folder)
 
     def reset(self) -> None:
         """Back to the seeded start: no sender, no route, only the zone's foreign records."""
-        python("-m", "local", "reset", "--state-dir", self.folder)
+        python("-m", "emulators", "reset", "--state-dir", self.folder)
         self.forget_requests()
 
     def control(self, side: str, path: str) -> str:

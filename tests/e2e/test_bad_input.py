@@ -142,11 +142,11 @@ class TestCredentials:
 class TestNothingListens:
     def test_cloudflare(self, stack, emulators):
         stack.configure(**{"cloudflare:baseUrl": "http://127.0.0.1:9/client/v4"})
-        assert_refused(stack.up(check=False), emulators, "Cloudflare's API does not answer", "python -m local up")
+        assert_refused(stack.up(check=False), emulators, "Cloudflare's API does not answer", "python -m emulators up")
 
     def test_mailjet(self, stack, emulators):
         stack.configure(mailjetApiUrl="http://127.0.0.1:9")
-        assert_refused(stack.up(check=False), emulators, "127.0.0.1:9", "python -m local up")
+        assert_refused(stack.up(check=False), emulators, "127.0.0.1:9", "python -m emulators up")
 
 
 class TestForeignRecords:
@@ -161,7 +161,11 @@ class TestForeignRecords:
         emulators.forget_requests()
         for done in (stack.preview(check=False), stack.up(check=False)):
             assert_refused(
-                done, emulators, "1 record that this program did not make", "_spf.corp.example", "python -m adopt dev"
+                done,
+                emulators,
+                "1 record that this program did not make",
+                "_spf.corp.example",
+                "python -m commands.adopt dev",
             )
         assert made["id"] in {record["id"] for record in emulators.records()}
         emulators.cloudflare("DELETE", f"/dns_records/{made['id']}")

@@ -32,7 +32,16 @@ def sick(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory, port: i
 
 
 def doctor(stack: Stack, *options: str | Path) -> Finished:
-    arguments = ["-m", "doctor", stack.name, "-C", stack.folder, "--emulators", stack.emulators.folder, *options]
+    arguments = [
+        "-m",
+        "commands.doctor",
+        stack.name,
+        "-C",
+        stack.folder,
+        "--emulators",
+        stack.emulators.folder,
+        *options,
+    ]
     done = python(*arguments, env=stack.environment, check=False)
     assert "Traceback" not in done.text, done.text
     for secret in stack.emulators.credentials.values():
@@ -115,7 +124,7 @@ class TestScenario:
         sick.config_file.write_text(good)
 
     def test_a_stack_that_does_not_exist(self, sick):
-        done = python("-m", "doctor", "nowhere", "-C", sick.folder, env=sick.environment, check=False)
+        done = python("-m", "commands.doctor", "nowhere", "-C", sick.folder, env=sick.environment, check=False)
         assert done.code == 1
         assert "no stack named 'nowhere' found" in " ".join(done.out.split())
 

@@ -51,7 +51,7 @@ def dotenv(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def environments(stack: Stack, *arguments: str | Path, check: bool = True) -> Finished:
-    return python("-m", "environments", *arguments, "-C", stack.folder, env=stack.environment, check=check)
+    return python("-m", "commands.environments", *arguments, "-C", stack.folder, env=stack.environment, check=check)
 
 
 class TestScenario:

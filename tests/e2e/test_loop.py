@@ -33,7 +33,7 @@ def outputs(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 def test_mail_goes_round(outputs, emulators):
-    done = python("-m", "demo", "--state-dir", emulators.folder, outputs)
+    done = python("-m", "commands.demo", "--state-dir", emulators.folder, outputs)
     assert done.out.endswith("The loop is closed: sent, signed, routed, delivered and answered.\n")
     assert [line.split(".")[0] for line in done.out.splitlines() if line[0].isdigit()] == ["1", "2", "3", "4", "5"]
     password = json.loads(outputs.read_text())["platformEnv"]["MAILJET_INBOUND_SECRET"]
@@ -47,7 +47,14 @@ def test_a_platform_that_expects_another_secret_hears_nothing(outputs, emulators
     changed["platformEnv"]["MAILJET_INBOUND_SECRET"] = "another-secret-0123456789"
     (tmp_path / "outputs.json").write_text(json.dumps(changed))
     done = python(
-        "-m", "demo", "--patience", "3", "--state-dir", emulators.folder, tmp_path / "outputs.json", check=False
+        "-m",
+        "commands.demo",
+        "--patience",
+        "3",
+        "--state-dir",
+        emulators.folder,
+        tmp_path / "outputs.json",
+        check=False,
     )
     assert done.code == 1
     assert "did not arrive within 3 seconds" in done.err

@@ -67,7 +67,7 @@ def refused(world: World) -> str:
 
 
 def digest(world: World) -> str:
-    return python("-m", "report", "preview", stdin=world.stack.preview("--json").out, check=False).out
+    return python("-m", "commands.report", "preview", stdin=world.stack.preview("--json").out, check=False).out
 
 
 def test_all_populations_and_single_mailboxes_are_one_book(world, emulators):
@@ -134,7 +134,7 @@ def test_removing_everybody_is_always_refused(world):
 def test_an_address_never_passes_to_another_agent(world):
     swapped = agents(40)
     swapped[3]["id"] = "00000000-0000-4000-8000-999999999999"
-    old = json.loads(python("-m", "mailboxes", "addresses", world.crowd, "--domain", DOMAIN).out)[
+    old = json.loads(python("-m", "commands.agents", "addresses", world.crowd, "--domain", DOMAIN).out)[
         "00000000-0000-4000-8000-000000000003"
     ]
     swapped[3]["local_part"] = old.split("@")[0]
@@ -150,7 +150,7 @@ def test_the_same_agent_in_two_files_is_refused(world):
 def test_an_export_unchanged_is_a_population(emulators):
     found = json.loads(
         python(
-            "-m", "mailboxes", "addresses", ROOT / "tests/fixtures/population-5-array.json",
+            "-m", "commands.agents", "addresses", ROOT / "tests/fixtures/population-5-array.json",
             "--domain", DOMAIN, "--seed", "cli-5", "--created-at", STAMP,
         ).out
     )  # fmt: skip

@@ -1,5 +1,5 @@
 """Two thousand mailboxes on the real engine: exact counts of requests, and the size of the state. No seconds here:
-`python -m bench` measures those."""
+`python -m tests.bench` measures those."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.population import identifying_bytes
-from bench.scenario import EVERY_STEP, Calls, Step, play
-from bench.subjects import Subject, program
+from tests.bench.population import identifying_bytes
+from tests.bench.scenario import EVERY_STEP, Calls, Step, play
+from tests.bench.subjects import Subject, program
 from tests.e2e.stack import Emulators
 
 SIZE = 2000

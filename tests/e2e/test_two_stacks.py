@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agentmail import MailStack
+from azmail import MailStack
 from tests.e2e.stack import Emulators, Stack
 
 FIRST = {"a-1": "Ada Lovelace", "a-2": "Grace Hopper"}

@@ -6,11 +6,11 @@ import ast
 
 import pytest
 
-from bench.__main__ import FULL, QUICK, numbers, parse
-from bench.imports import import_lines
-from bench.run import SOME_STEPS, Plan
-from bench.scenario import EVERY_STEP, SerialLoop, Step
-from bench.targets import linear_growth
+from tests.bench.__main__ import FULL, QUICK, numbers, parse
+from tests.bench.imports import import_lines
+from tests.bench.run import SOME_STEPS, Plan
+from tests.bench.scenario import EVERY_STEP, SerialLoop, Step
+from tests.bench.targets import linear_growth
 
 
 def test_options_win_over_the_defaults_of_either_plan() -> None:

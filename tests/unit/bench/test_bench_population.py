@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.population import NAMES, agent, identifying_bytes, write_population
 from mailboxes.addresses import addresses
 from mailboxes.population import load_population
+from tests.bench.population import NAMES, agent, identifying_bytes, write_population
 
 
 def test_the_program_accepts_them_and_everybody_has_an_address(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.processes import CommandFailedError, Role, measure, peak_bytes, role_of
+from tests.bench.processes import CommandFailedError, Role, measure, peak_bytes, role_of
 
 PYTHON = "/project/.venv/bin/python"
 

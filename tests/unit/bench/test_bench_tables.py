@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bench.processes import Cost, Role
-from bench.report import report, verdicts
-from bench.run import Plan, Results
-from bench.scenario import Calls, Figure, NoOps, SerialLoop, Step
-from bench.tables import (
+from tests.bench.processes import Cost, Role
+from tests.bench.report import report, verdicts
+from tests.bench.run import Plan, Results
+from tests.bench.scenario import Calls, Figure, NoOps, SerialLoop, Step
+from tests.bench.tables import (
     comparison_table,
     memory_table,
     no_op_table,

@@ -10,8 +10,8 @@ import pytest
 
 from components.agent_mailboxes import AgentMailboxes, AgentMailboxesArgs, read_addresses
 from mailboxes.buckets import bucket_of
-from providers.mailjet.packed_map import unpacked
-from settings import from_config
+from mailboxes.packed_map import unpacked
+from settings.loading import from_config
 
 SECRETS = {"mailjetApiKey": "k" * 32, "mailjetApiSecret": "s" * 32, "webhookSecret": "w" * 32}
 CONFIG = {

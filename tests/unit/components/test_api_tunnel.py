@@ -7,7 +7,7 @@ import warnings
 import pulumi
 import pytest
 
-from settings import from_config
+from settings.loading import from_config
 
 with warnings.catch_warnings():
     # The generated SDK warns of its own old names.

@@ -8,7 +8,7 @@ import warnings
 import pulumi
 import pytest
 
-from settings import from_config
+from settings.loading import from_config
 from zone.survey import SurveyedRecord
 
 with warnings.catch_warnings():

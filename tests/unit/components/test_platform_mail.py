@@ -7,7 +7,7 @@ import json
 import pulumi
 
 from components.platform_mail import PlatformMail, PlatformMailArgs
-from settings import from_config
+from settings.loading import from_config
 
 CONFIG = {
     "domain": "dev.agents.example",

@@ -8,7 +8,8 @@ import pulumi
 import pytest
 
 from components.shared_domain import DomainStackError, SharedDomain, read_shared_domain
-from settings import Settings, from_config
+from settings.loading import from_config
+from settings.model import Settings
 
 REFERENCE = "organization/agentmail/dev"
 SECRETS = {"mailjetApiKey": "k" * 32, "mailjetApiSecret": "s" * 32, "webhookSecret": "w" * 32}

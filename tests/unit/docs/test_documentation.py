@@ -20,17 +20,15 @@ COMMAND = re.compile(
     r"(\$ )?(make|pulumi|git|gh|pip|openssl|docker|export|\./engine/pulumi|\.venv/bin/|python -m) ?", re.MULTILINE
 )
 CODE = (
-    "adopt",
-    "agentmail",
-    "cloudflare_api",
+    "azmail",
+    "clients",
+    "commands",
     "components",
-    "doctor",
+    "emulators",
     "engine",
-    "environments",
-    "local",
     "mailboxes",
     "providers",
-    "report",
+    "settings",
     "zone",
 )
 

@@ -1,4 +1,4 @@
-"""`python -m mailboxes`: what it prints, where, and with which exit code."""
+"""`python -m commands.agents`: what it prints, where, and with which exit code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mailboxes.__main__ import main
+from commands.agents import main
 
 ROOT = Path(__file__).parents[3]
 FIXTURES = ROOT / "tests" / "fixtures"
@@ -220,7 +220,7 @@ class TestUsage:
             main(arguments)
 
         assert caught.value.code == 2
-        assert capsys.readouterr().err.startswith("usage: python -m mailboxes ")
+        assert capsys.readouterr().err.startswith("usage: python -m commands.agents ")
 
     @pytest.mark.parametrize("command", ["addresses", "import", "check"])
     def test_help(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -228,7 +228,7 @@ class TestUsage:
             main([command, "--help"])
 
         assert caught.value.code == 0
-        assert f"usage: python -m mailboxes {command} " in capsys.readouterr().out
+        assert f"usage: python -m commands.agents {command} " in capsys.readouterr().out
 
 
 class TestProcess:
@@ -268,7 +268,7 @@ class TestProcess:
         os.close(reading)
 
         result = subprocess.run(
-            [sys.executable, "-m", "mailboxes", "addresses", str(file), "--domain", "a.example"],
+            [sys.executable, "-m", "commands.agents", "addresses", str(file), "--domain", "a.example"],
             cwd=ROOT,
             stdout=writing,
             stderr=subprocess.PIPE,
@@ -280,7 +280,7 @@ class TestProcess:
 
     def process(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            [sys.executable, "-m", "mailboxes", *arguments],
+            [sys.executable, "-m", "commands.agents", *arguments],
             cwd=ROOT,
             env={**os.environ, **environment},
             capture_output=True,

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from local.mailjet import MailjetEmulator
-from local.serving import ServerThread
+from clients.mailjet.client import RetryPolicy
+from clients.mailjet.redaction import SECRETS
+from emulators.mailjet import MailjetEmulator
+from emulators.serving import ServerThread
 from providers.mailjet import plugin
-from providers.mailjet.client import RetryPolicy
 from providers.mailjet.plugin import PluginProcess
-from providers.mailjet.redaction import SECRETS
 from tests.unit.providers.emulated import (
     API_KEY,
     API_SECRET,

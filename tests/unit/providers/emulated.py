@@ -13,7 +13,7 @@ import dns.rrset
 import requests
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
-from providers.mailjet.client import Credentials
+from clients.mailjet.client import Credentials
 from providers.mailjet.engine import Engine
 from providers.mailjet.plugin import Settings
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from clients.mailjet.errors import RoutesIncompleteError
+from mailboxes.packed_map import packed
 from providers.mailjet.address_book import AddressBookProvider
-from providers.mailjet.errors import RoutesIncompleteError
 from providers.mailjet.inbound_routes import InboundRoutesProvider
-from providers.mailjet.packed_map import packed
 from providers.mailjet.plugin import PluginProcess
 from tests.unit.providers.emulated import DOMAIN, Mailjet, RecordingEngine, outs_of
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from clients.mailjet.errors import MailjetError, NotVerifiableError, VerificationFailedError
 from providers.mailjet.domain_verification import DomainVerificationProvider
-from providers.mailjet.errors import MailjetError, NotVerifiableError, VerificationFailedError
 from providers.mailjet.plugin import PluginProcess
 from providers.mailjet.sender_domain import SenderDomainProvider
 from tests.unit.providers.emulated import DOMAIN, Mailjet, RecordingEngine, VirtualClock, outs_of

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from providers.mailjet.errors import AlreadyExistsError, ForeignCallbackError
+from clients.mailjet.errors import AlreadyExistsError, ForeignCallbackError
 from providers.mailjet.event_callback import EventCallbackProvider
 from providers.mailjet.plugin import PluginProcess
 from tests.unit.providers.emulated import Mailjet, outs_of

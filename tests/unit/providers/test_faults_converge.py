@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from clients.mailjet.errors import MailjetError
 from providers.mailjet.address_book import AddressBookProvider
-from providers.mailjet.errors import MailjetError
 from providers.mailjet.inbound_routes import InboundRoutesProvider
 from providers.mailjet.plugin import PluginProcess
 from tests.unit.providers.emulated import API_KEY, API_SECRET, DOMAIN, Mailjet

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from clients.mailjet.client import Credentials
+from clients.mailjet.errors import CredentialsRejectedError
 from providers.mailjet import plugin
-from providers.mailjet.client import Credentials
-from providers.mailjet.errors import CredentialsRejectedError
 from providers.mailjet.event_callback import EventCallbackProvider
 from providers.mailjet.footprint import FootprintProvider
 from providers.mailjet.plugin import PluginProcess

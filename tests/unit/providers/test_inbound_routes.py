@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pulumi.dynamic import ReadResult
 
-from providers.mailjet.errors import ForeignRoutesError, MailjetError, RoutesIncompleteError
+from clients.mailjet.errors import ForeignRoutesError, MailjetError, RoutesIncompleteError
+from mailboxes.packed_map import packed, unpacked
 from providers.mailjet.inbound_routes import InboundRoutesProvider
-from providers.mailjet.packed_map import packed, unpacked
 from providers.mailjet.plugin import PluginProcess
 from tests.unit.providers.emulated import DOMAIN, Mailjet, RecordingEngine, outs_of
 

@@ -15,9 +15,9 @@ import pytest
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
+from clients.mailjet.errors import EngineGoneError
+from clients.mailjet.redaction import SECRETS
 from providers.mailjet.engine import Engine, engine_address
-from providers.mailjet.errors import EngineGoneError
-from providers.mailjet.redaction import SECRETS
 
 
 class Servicer(engine_pb2_grpc.EngineServicer):

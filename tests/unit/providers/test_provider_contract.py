@@ -14,10 +14,10 @@ from pulumi.dynamic import Config, ConfigureRequest
 from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.output import UNKNOWN
 
+from clients.mailjet.client import DEFAULT_API_URL
+from clients.mailjet.errors import EngineGoneError, InvalidSettingError, MailjetError
 from providers.mailjet import contract, plugin
-from providers.mailjet.client import DEFAULT_API_URL
 from providers.mailjet.contract import MailjetProvider
-from providers.mailjet.errors import EngineGoneError, InvalidSettingError, MailjetError
 from providers.mailjet.plugin import PluginProcess, Settings
 from providers.mailjet.workers import WORKERS
 from tests.unit.providers.emulated import API_KEY, API_SECRET, Mailjet, RecordingEngine

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from providers.mailjet.errors import AlreadyExistsError, MailjetError, NoDnsEntryError, SenderNotRevivedError
+from clients.mailjet.errors import AlreadyExistsError, MailjetError, NoDnsEntryError, SenderNotRevivedError
 from providers.mailjet.plugin import PluginProcess
 from providers.mailjet.sender import SenderProvider
 from providers.mailjet.sender_domain import SenderDomainProvider

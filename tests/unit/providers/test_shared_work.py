@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from local.serving import ServerThread
+from clients.mailjet.api import ParseRoute
+from clients.mailjet.client import PAGE_SIZE
+from clients.mailjet.errors import EngineGoneError, MailjetError, NoAnswerError
+from emulators.serving import ServerThread
 from providers.mailjet import plugin
-from providers.mailjet.api import ParseRoute
-from providers.mailjet.client import PAGE_SIZE
-from providers.mailjet.errors import EngineGoneError, MailjetError, NoAnswerError
 from providers.mailjet.inbound_routes import InboundRoutesProvider
 from providers.mailjet.plugin import PluginProcess
 from providers.mailjet.progress import INTERVAL_SECONDS, QUIET_SECONDS, Progress

@@ -1,0 +1,153 @@
+"""`MailService`: what one agent sends with."""
+
+import json
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from azmail.contract import Mailbox
+from azmail.errors import InvalidMailError
+from azmail.inbound import InboundMail
+from azmail.mail import MAX_SUBJECT_CHARACTERS, Attachment, MailAddress, OutgoingMail, find_message_ids
+from azmail.smtp import SmtpTransport
+from azmail.transport import Receipt, Transport
+
+MAX_REFERENCES = 30
+
+
+class MailService:
+    """Sends as one agent.
+
+    Without a `transport` it makes an `SmtpTransport` of the mailbox's credentials and closes it when it is closed.
+    The agents of a stack share one account: give them one transport and they share its connections.
+
+    Every mail that sets no `event_payload` of its own carries the agent id in it, so that a bounce can be told to the
+    agent who sent the mail.
+    """
+
+    def __init__(self, mailbox: Mailbox, transport: Transport | None = None, *, display_name: str = "") -> None:
+        self.mailbox = mailbox
+        self.address = MailAddress.parse(MailAddress(mailbox.address, display_name), "sender")
+        self.transport = transport or SmtpTransport.of(mailbox)
+        self._owns_transport = transport is None
+
+    def send(self, mail: OutgoingMail) -> Receipt:
+        """Send to all recipients or to none.
+
+        Raises SendError: SenderRefusedError, AccountBlockedError, MailTooLargeError, RecipientsRefusedError,
+        CredentialsRefusedError, TlsError, MessageRefusedError; TemporarySendError after the retries;
+        DeliveryUncertainError when the mail may have been sent.
+        """
+        return self.transport.send(self._labelled(mail), self.address)
+
+    async def send_async(self, mail: OutgoingMail) -> Receipt:
+        """`send` for asyncio."""
+        return await self.transport.send_async(self._labelled(mail), self.address)
+
+    def reply(
+        self,
+        received: InboundMail,
+        *,
+        text: str | None = None,
+        html: str | None = None,
+        to_all: bool = False,
+        attachments: Iterable[Attachment] = (),
+        custom_id: str | None = None,
+    ) -> Receipt:
+        """Answer a mail in its thread. The receipt is that of `send`."""
+        return self.send(
+            self.compose_reply(
+                received, text=text, html=html, to_all=to_all, attachments=attachments, custom_id=custom_id
+            )
+        )
+
+    async def reply_async(
+        self,
+        received: InboundMail,
+        *,
+        text: str | None = None,
+        html: str | None = None,
+        to_all: bool = False,
+        attachments: Iterable[Attachment] = (),
+        custom_id: str | None = None,
+    ) -> Receipt:
+        """`reply` for asyncio."""
+        return await self.send_async(
+            self.compose_reply(
+                received, text=text, html=html, to_all=to_all, attachments=attachments, custom_id=custom_id
+            )
+        )
+
+    def compose_reply(
+        self,
+        received: InboundMail,
+        *,
+        text: str | None = None,
+        html: str | None = None,
+        to_all: bool = False,
+        attachments: Iterable[Attachment] = (),
+        custom_id: str | None = None,
+    ) -> OutgoingMail:
+        """The answer to a mail: to its Reply-To or From, with the thread headers of RFC 5322, 3.6.4.
+
+        `to_all` adds the other recipients in Cc. Raises InvalidMailError if the mail has no sender to answer, which is
+        so for bounces.
+        """
+        if not received.envelope_sender:
+            raise InvalidMailError("the mail has an empty envelope sender, it is a bounce: it must not be answered")
+        to = received.reply_to or ((received.from_address,) if received.from_address else ())
+        if not to:
+            raise InvalidMailError("the mail has neither Reply-To nor From: nobody to answer")
+        answered = {self.address.email.lower(), *(address.email.lower() for address in to)}
+        cc = {
+            address.email.lower(): address
+            for address in (*received.to, *received.cc)
+            if to_all and address.email.lower() not in answered
+        }
+        in_reply_to, references = thread_of(received)
+        subject = received.subject
+        return OutgoingMail(
+            to=to,
+            cc=cc.values(),
+            subject=(subject if subject.lower().startswith("re:") else f"Re: {subject}")[:MAX_SUBJECT_CHARACTERS],
+            text=text,
+            html=html,
+            attachments=attachments,
+            in_reply_to=in_reply_to,
+            references=references,
+            custom_id=custom_id,
+        )
+
+    def close(self) -> None:
+        """Close the transport if this service made it."""
+        if self._owns_transport:
+            self.transport.close()
+
+    def _labelled(self, mail: OutgoingMail) -> OutgoingMail:
+        if mail.event_payload is not None:
+            return mail
+        return mail.with_event_payload(json.dumps({"agent_id": self.mailbox.agent_id}))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"MailService({self.address.email!r}, {self.transport!r})"
+
+
+def thread_of(received: InboundMail) -> tuple[str | None, tuple[str, ...]]:
+    """In-Reply-To and References for an answer (RFC 5322, 3.6.4).
+
+    A long thread keeps its first and its latest ids: the ones that readers thread by.
+    """
+    answered = next(iter(find_message_ids(received.message_id or "")), None)
+    earlier = received.references or ((received.in_reply_to,) if received.in_reply_to else ())
+    references = tuple(dict.fromkeys((*earlier, *((answered,) if answered else ()))))
+    if len(references) > MAX_REFERENCES:
+        references = (references[0], *references[-(MAX_REFERENCES - 1) :])
+    return answered, references

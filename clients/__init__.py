@@ -1,0 +1,1 @@
+"""HTTP and DNS to the services that the program uses; no Pulumi."""

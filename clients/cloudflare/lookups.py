@@ -1,0 +1,88 @@
+"""What is asked of Cloudflare, reading only: token, zone, records, tunnels."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clients.cloudflare.client import CloudflareClient, CloudflareError
+
+ATTEMPTS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Zone:
+    """A zone as its owner sees it."""
+
+    id: str
+    name: str
+    status: str
+    name_servers: tuple[str, ...]
+    account_id: str
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any]) -> Zone:
+        return cls(
+            id=str(fields.get("id") or ""),
+            name=str(fields.get("name") or "").lower(),
+            status=str(fields.get("status") or ""),
+            name_servers=tuple(str(name).lower() for name in fields.get("name_servers") or ()),
+            account_id=str((fields.get("account") or {}).get("id") or ""),
+        )
+
+
+class Cloudflare:
+    """One token's view. Every question is asked twice at most."""
+
+    def __init__(self, url: str, token: str, *, wait: Callable[[float], None] = time.sleep) -> None:
+        self._client = CloudflareClient(url, token, attempts=ATTEMPTS, wait=wait)
+
+    def verify_token(self, account_id: str = "") -> dict[str, Any]:
+        """`status` and, where it has an end, `expires_on`. An account's own token is known to its account only."""
+        try:
+            return self._client.found("user/tokens/verify", "verifying the API token")
+        except CloudflareError as error:
+            if not account_id or error.status is None:
+                raise
+        return self._client.found(f"accounts/{account_id}/tokens/verify", "verifying the API token")
+
+    def zone(self, zone_id: str) -> Zone:
+        return Zone.parse(self._client.found(f"zones/{zone_id}", f"reading the zone {zone_id}"))
+
+    def zones_named(self, name: str) -> list[Zone]:
+        return [
+            Zone.parse(row)
+            for row in self._client.pages("zones", f"looking for the zone {name!r}", {"name": name}, size=50)
+        ]
+
+    def records(self, zone_id: str) -> list[dict[str, Any]]:
+        """Every record of the zone, as Cloudflare shows it."""
+        return list(self._client.pages(f"zones/{zone_id}/dns_records", "listing the zone's records"))
+
+    def peek_at_records(self, zone_id: str) -> None:
+        """Raises CloudflareError where the token may not read the zone's DNS."""
+        self._peek(f"zones/{zone_id}/dns_records", "listing the zone's records")
+
+    def peek_at_tunnels(self, account_id: str) -> None:
+        """Raises CloudflareError where the token may not read the account's tunnels."""
+        self._peek(f"accounts/{account_id}/cfd_tunnel", "listing the account's tunnels")
+
+    def tunnel(self, account_id: str, tunnel_id: str) -> dict[str, Any] | None:
+        """None for one that is gone; Cloudflare keeps showing deleted ones."""
+        found = self._client.found_or_none(
+            f"accounts/{account_id}/cfd_tunnel/{tunnel_id}", f"reading the tunnel {tunnel_id}"
+        )
+        return None if found is None or found.get("deleted_at") else found
+
+    def ingress(self, account_id: str, tunnel_id: str) -> list[dict[str, Any]]:
+        """The tunnel's ingress rules, first match first."""
+        found = self._client.found(
+            f"accounts/{account_id}/cfd_tunnel/{tunnel_id}/configurations",
+            f"reading the configuration of the tunnel {tunnel_id}",
+        )
+        return [dict(rule) for rule in (found.get("config") or {}).get("ingress") or []]
+
+    def _peek(self, path: str, doing: str) -> None:
+        self._client.ask("GET", path, doing, query={"per_page": "1"})

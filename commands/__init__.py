@@ -1,0 +1,1 @@
+"""What people run beside the program: one folder or module a command."""

@@ -1,0 +1,335 @@
+"""`python -m commands.adopt STACK`: take existing DNS records into the stack's state, with a backup and a way back.
+
+Without options: imports foreign records that stand where ours must go, and our own ones that the state has lost;
+keeps foreign SPF mechanisms and the stricter DMARC policy in the stack's configuration; gives our records a lost
+comment back. Nothing is deleted, and nothing in the zone changes but lost comments, before the next `pulumi up`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from clients.cloudflare.zone_api import ZoneApi
+from clients.dns import PatientResolver
+from commands.adopt import wording
+from commands.adopt.backup import Backup, make_restoration, read_backup, write_backup
+from commands.adopt.errors import (
+    AdoptError,
+    BlockedError,
+    ChangedMeanwhileError,
+    DeclinedError,
+    NothingToAdoptError,
+    NoTokenError,
+)
+from commands.adopt.plan import Plan, Situation, import_file, make_plan, pending, settings_without
+from commands.adopt.stack_file import change_configuration
+from commands.adopt.stack_state import StackState, parse_state
+from commands.stack_commands import ROOT, Pulumi, PulumiFailedError
+from settings.loading import SettingsError, from_config
+from settings.model import Settings
+from settings.values import PROJECT, Dns, TunnelKind
+from zone.errors import RecordError
+from zone.spf import length_warnings, spf_record
+from zone.spf_lookups import cost_warnings
+from zone.survey import SurveyedRecord, WrongZoneError, survey
+
+EXPECTED = (AdoptError, PulumiFailedError, RecordError, SettingsError, WrongZoneError)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    given = _parser().parse_args(arguments)
+    try:
+        return _run(given)
+    except EXPECTED as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted; run the command again to go on from here.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m commands.adopt", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("stack", metavar="STACK", help="the stack's name, as in Pulumi.STACK.yaml")
+    parser.add_argument("--config-file", type=Path, help="the stack's configuration file, where it has another name")
+    parser.add_argument("-C", "--cwd", type=Path, default=ROOT, metavar="DIR", help="the Pulumi project's folder")
+    parser.add_argument("--backup-dir", type=Path, metavar="DIR", help="where backups go (default: zone-backups)")
+    parser.add_argument("--dry-run", action="store_true", help="show the plan and stop")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--confirm", metavar="ZONE", help="the zone's name, instead of typing it when asked")
+    parser.add_argument("--everything", action="store_true", help="with --restore: unrelated records as well")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--replace-mx", action="store_true", help="agree that the next up deletes superseded records")
+    what.add_argument("--discard", action="store_true", help="delete our records that the state does not know")
+    what.add_argument("--forget", action="store_true", help="undo an adoption that no up has followed yet")
+    what.add_argument("--restore", type=Path, metavar="BACKUP", help="bring the zone back to a backup")
+    return parser
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Session:
+    """One run of the command: where it reads and writes, and what it was asked."""
+
+    given: argparse.Namespace
+    engine: Pulumi
+    settings: Settings
+    zone: ZoneApi
+    config_file: Path
+
+    @property
+    def stack(self) -> str:
+        return str(self.given.stack)
+
+    def confirm(self, question: str, *, typed: str = "") -> None:
+        """Ask; `typed`: the word that must be given instead of a yes. Raises DeclinedError."""
+        remedy = f"say --confirm {typed}" if typed else "say --yes to go on without a question"
+        if (typed and self.given.confirm == typed) or (not typed and self.given.yes):
+            return
+        prompt = f"{question} Type {typed} to go on: " if typed else f"{question} [y/N] "
+        try:
+            answer = input(prompt).strip()
+        except EOFError:
+            print()
+            raise DeclinedError(asked=False, remedy=remedy) from None
+        if answer.lower() not in ({typed} if typed else {"y", "yes"}):
+            raise DeclinedError(asked=True, remedy=remedy)
+
+    def back_up(self, listing: Sequence[Mapping[str, Any]]) -> None:
+        """Write the backup, and say how to get back to it."""
+        now = datetime.now(UTC)
+        backup = Backup(
+            zone_id=self.settings.zone_id,
+            zone_name=self.settings.zone_name,
+            stack=self.stack,
+            taken_at=now.isoformat(timespec="seconds"),
+            records=tuple(listing),
+        )
+        folder = self.given.backup_dir or self.given.cwd / "zone-backups"
+        path = write_backup(folder, backup, now=now)
+        print(f"Backup of all {len(listing)} records of {self.settings.zone_name}: {path}")
+        print(f"To bring the zone back to it: {self.command('--restore', str(path))}")
+
+    def command(self, *options: str) -> str:
+        """This very command with other options, for a person to copy."""
+        words = ["python", "-m", "commands.adopt", self.stack, *options]
+        if self.given.config_file:
+            words += ["--config-file", str(self.given.config_file)]
+        if self.given.cwd != ROOT:
+            words += ["-C", str(self.given.cwd)]
+        return shlex.join(words)
+
+
+def _run(given: argparse.Namespace) -> int:
+    session = _open(given)
+    if given.forget:
+        return _forget(session)
+    listing = session.zone.records()
+    records = survey(listing, zone_name=session.settings.zone_name, zone_id=session.settings.zone_id)
+    if given.restore:
+        return _restore(session, listing)
+    return _adopt(session, listing, records)
+
+
+def _open(given: argparse.Namespace) -> _Session:
+    config_file = given.config_file.absolute() if given.config_file else None
+    engine = Pulumi(given.stack, project=given.cwd, config_file=config_file)
+    config = engine.configuration()
+    settings = from_config(
+        {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items() if key.startswith(f"{PROJECT}:")},
+        stack=given.stack.rsplit("/", 1)[-1],
+        preview=True,
+        cloudflare_api_token=config.get("cloudflare:apiToken", ""),
+        environment=engine.environment,
+    )
+    if settings.dns is Dns.NONE:
+        raise NothingToAdoptError(given.stack)
+    if not settings.cloudflare_api_token:
+        raise NoTokenError
+    url = config.get("cloudflare:baseUrl") or engine.environment.get("CLOUDFLARE_BASE_URL", "")
+    return _Session(
+        given=given,
+        engine=engine,
+        settings=settings,
+        zone=ZoneApi(url, settings.cloudflare_api_token, settings.zone_id),
+        config_file=config_file or given.cwd.absolute() / f"Pulumi.{settings.stack}.yaml",
+    )
+
+
+# -- adopt -----------------------------------------------------------------------------------------------------------
+
+
+def _adopt(session: _Session, listing: Sequence[Mapping[str, Any]], records: Sequence[SurveyedRecord]) -> int:
+    given, settings = session.given, session.settings
+    state = parse_state(session.engine.export())
+    tunnels = (
+        session.zone.tunnels(settings.account_id, settings.tag) if settings.tunnel_kind is TunnelKind.CREATED else []
+    )
+    plan = make_plan(
+        Situation(stack=given.stack, zone=records, state=state, settings=settings, tunnels=tunnels),
+        discard=given.discard,
+        replace=given.replace_mx,
+    )
+    if plan.blockers:
+        raise BlockedError(plan.blockers)
+    plan.notes += _spf_notes(settings, plan)
+    if plan.is_empty:
+        rest = wording.plan_text(plan, config_file=session.config_file.name)
+        print(f"Nothing to adopt in {settings.zone_name} for stack {given.stack!r}." + (f"\n{rest}" if rest else ""))
+        return 0
+
+    print(f"Plan for stack {given.stack!r} in the zone {settings.zone_name}:")
+    print(wording.plan_text(plan, config_file=session.config_file.name))
+    if given.dry_run:
+        return 0
+    session.back_up(listing)
+    if settings.domain == settings.zone_name and _gives_up_superseded(plan):
+        session.confirm(
+            f"The next up will delete MX records of the whole zone: all mail for {settings.zone_name} will go to Mailjet.",
+            typed=settings.zone_name,
+        )
+    else:
+        session.confirm("Do this?")
+    _carry_out(session, plan, state)
+    print(f"Done. See what the next up will change: ./engine/pulumi preview --stack {given.stack}")
+    return 0
+
+
+def _gives_up_superseded(plan: Plan) -> bool:
+    return bool(plan.releases) or any(item.superseded and not item.protect for item in plan.imports)
+
+
+def _carry_out(session: _Session, plan: Plan, state: StackState) -> None:
+    """Each step leaves a situation from which the same command goes on."""
+    for protect in (True, False):
+        imports = [item for item in plan.imports if item.protect is protect]
+        if not imports:
+            continue
+        file = import_file(
+            imports,
+            state,
+            zone_id=session.settings.zone_id,
+            account_id=session.settings.account_id,
+            version=version("pulumi-cloudflare"),
+        )
+        session.engine.import_resources(file, protect=protect)
+        state = parse_state(session.engine.export())
+    for record in plan.comments:
+        session.zone.set_comment(record.id, plan.comment)
+    for record in plan.discards:
+        _delete_if_unchanged(session.zone, record)
+    for tunnel in plan.tunnel_discards:
+        session.zone.delete_tunnel(session.settings.account_id, tunnel.id)
+    for held in plan.releases:
+        session.engine.unprotect(held.urn)
+    if plan.settings:
+        change_configuration(session.config_file, plan.settings)
+
+
+def _delete_if_unchanged(zone: ZoneApi, record: SurveyedRecord) -> None:
+    """The plan was made before the question was answered. Raises ChangedMeanwhileError."""
+    now = zone.record(record.id)
+    if now is None:
+        return
+    if SurveyedRecord.parse(now) != record:
+        raise ChangedMeanwhileError(record.brief())
+    zone.delete(record.id)
+
+
+def _spf_notes(settings: Settings, plan: Plan) -> list[str]:
+    """What the SPF record that the next up publishes would cost its receivers."""
+    if "spfMechanisms" not in plan.settings:
+        return []
+    text = spf_record(
+        settings.mailjet_spf_include,
+        plan.settings["spfMechanisms"],
+        plan.settings.get("spfQualifier", settings.spf_qualifier),
+    )
+    return [
+        *length_warnings(text),
+        *cost_warnings(text, settings.domain, settings.mailjet_spf_include, PatientResolver()),
+    ]
+
+
+# -- the ways back -----------------------------------------------------------------------------------------------------
+
+
+def _restore(session: _Session, listing: Sequence[Mapping[str, Any]]) -> int:
+    given, settings = session.given, session.settings
+    backup = read_backup(given.restore, zone_id=settings.zone_id)
+    state = parse_state(session.engine.export())
+    made = make_restoration(
+        backup,
+        listing,
+        settings.claim,
+        comment=settings.record_comment,
+        doomed={held.id for held in state.records if not held.retained},
+        everything=given.everything,
+    )
+    text = wording.restoration_text(made)
+    if made.is_empty:
+        print(f"The zone {settings.zone_name} is as it was at {backup.taken_at}." + (f"\n{text}" if text else ""))
+        return 0
+    print(f"To bring the zone {settings.zone_name} back to {backup.taken_at}:\n{text}")
+    if given.dry_run:
+        return 0
+    session.back_up(listing)
+    session.confirm("Do this?")
+    for fields in made.put_back:
+        session.zone.overwrite(str(fields["id"]), fields)
+    for fields in made.replace:
+        session.zone.delete(str(fields["id"]))
+        session.zone.create(fields)
+    # An address cannot return beside our CNAME; elsewhere mail must not be without a record for a moment.
+    for record in made.remove:
+        if record.type == "CNAME":
+            _delete_if_unchanged(session.zone, record)
+    for fields in made.create:
+        session.zone.create(fields)
+    for record in made.remove:
+        if record.type != "CNAME":
+            _delete_if_unchanged(session.zone, record)
+    given_back = {str(fields["id"]) for fields in backup.records if fields.get("comment") != settings.record_comment}
+    change_configuration(session.config_file, settings_without(settings, given_back))
+    print(
+        f"Done. The stack's state does not know yet; tell it with: ./engine/pulumi refresh --stack {given.stack} "
+        f"(or destroy the stack with: ./engine/pulumi destroy --refresh --stack {given.stack})"
+    )
+    return 0
+
+
+def _forget(session: _Session) -> int:
+    given, settings = session.given, session.settings
+    state = parse_state(session.engine.export())
+    forgotten = pending(state, settings)
+    changes = settings_without(settings, {held.id for held in forgotten})
+    if not forgotten and not changes:
+        print(f"No adoption of stack {given.stack!r} waits for an up: nothing to forget.")
+        return 0
+    print(wording.forget_text(forgotten))
+    if given.dry_run:
+        return 0
+    session.confirm("Do this?")
+    for held in forgotten:
+        session.engine.forget(held.urn)
+    left = parse_state(session.engine.export())
+    for urn in left.components.values():
+        if left.parents.get(urn, 0) == 0:
+            session.engine.forget(urn)
+    change_configuration(session.config_file, changes)
+    print("Done. The zone is untouched, and the program stops again before these records.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""What can stop an adoption, each as one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from clients.cloudflare.client import CloudflareError
+
+
+class AdoptError(Exception):
+    """Base of everything that this command says before it gives up."""
+
+
+class BlockedError(AdoptError):
+    """Something has to be settled by a person first."""
+
+    def __init__(self, blockers: Sequence[str]) -> None:
+        self.blockers = tuple(blockers)
+        if len(blockers) == 1:
+            super().__init__(f"Nothing was changed: {blockers[0]}")
+        else:
+            lines = "\n".join(f"  - {blocker}" for blocker in blockers)
+            super().__init__(f"Nothing was changed, since {len(blockers)} things must be settled first:\n{lines}")
+
+
+class NothingToAdoptError(AdoptError):
+    """The stack manages no DNS."""
+
+    def __init__(self, stack: str) -> None:
+        super().__init__(
+            f"agentmail:dns of stack {stack!r} is 'none'; expected 'cloudflare', since only records in a Cloudflare zone can be adopted; "
+            "there is nothing to do"
+        )
+
+
+class NoTokenError(AdoptError):
+    """Neither configuration nor environment has a Cloudflare token."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "cloudflare:apiToken is not set; expected a Cloudflare API token with Zone.DNS Edit; "
+            "set it with: pulumi config set --secret cloudflare:apiToken, or in the environment as CLOUDFLARE_API_TOKEN"
+        )
+
+
+class ConfigFileError(AdoptError):
+    """The stack's configuration file cannot be read or changed."""
+
+    def __init__(self, path: Path, found: str) -> None:
+        super().__init__(
+            f"The stack's configuration file {path} {found}; expected YAML with the key 'config'; name the right file with --config-file"
+        )
+
+
+class BackupError(AdoptError):
+    """A backup that is none, or of another zone."""
+
+    def __init__(self, path: Path, found: str, expected: str) -> None:
+        super().__init__(f"The backup {path} {found}; expected {expected}; name the right file after --restore")
+
+
+class CloudflareRefusedError(AdoptError):
+    """Cloudflare refused a request, or gave no answer; with what mends it."""
+
+    def __init__(self, error: CloudflareError) -> None:
+        if error.refused:
+            remedy = (
+                "expected a token with Zone.DNS Edit (and Account.Cloudflare Tunnel Edit for a tunnel); "
+                "set it with: pulumi config set --secret cloudflare:apiToken, or in the environment as CLOUDFLARE_API_TOKEN"
+            )
+        elif error.status is None:
+            remedy = "check the network and cloudflare:baseUrl; for the embedded default start the emulators with: python -m emulators up"
+        else:
+            remedy = "mend it and run the command again: it goes on from here"
+        super().__init__(f"{error}; {remedy}")
+
+
+class DeclinedError(AdoptError):
+    """The person said no, or could not be asked."""
+
+    def __init__(self, *, asked: bool, remedy: str) -> None:
+        found = "was not confirmed" if asked else "cannot be confirmed, since there is nobody to ask"
+        super().__init__(f"The plan {found}; nothing was changed; {remedy}")
+
+
+class ChangedMeanwhileError(AdoptError):
+    """A record is no longer what the plan says."""
+
+    def __init__(self, brief: str) -> None:
+        super().__init__(
+            f"{brief} was changed while the plan was being confirmed; it was left alone; run the command again to see it as it is now"
+        )

@@ -1,0 +1,256 @@
+"""`python -m commands.doctor STACK`: live checks of a stack, each ok, warning or error with what mends it.
+
+Reads only: DNS as the zone and as resolvers have it, SPF, DKIM, DMARC, Mailjet's statuses, the inbound routes, the
+tunnel, the webhook. `--round-trip` sends one mail from an agent to an agent.
+Exit status: 0 without errors, 1 with some, 2 if it could not begin.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from azmail.errors import AgentMailError
+from clients.cloudflare.client import CloudflareError
+from clients.cloudflare.lookups import Cloudflare
+from clients.mailjet.api import MailjetApi
+from clients.mailjet.errors import MailjetError
+from clients.resolvers import PUBLIC, Resolver, ResolverError
+from commands.doctor.credentials import CREDENTIALS, ZoneWanted, cloudflare_findings, mailjet_api, mailjet_findings
+from commands.doctor.emulators import Emulators, EmulatorsDownError, find_emulators, is_loopback
+from commands.doctor.finding import Check, Finding, Status, worst
+from commands.doctor.mailjet import (
+    MAILJET,
+    ROUTES,
+    event_findings,
+    named_sender_findings,
+    route_findings,
+    status_findings,
+)
+from commands.doctor.policies import DKIM, DMARC, SPF, dkim_finding, dmarc_findings, first_answering, spf_finding
+from commands.doctor.records import DNS, ZONE, delegation_findings, resolver_findings, zone_findings
+from commands.doctor.round_trip import ARRIVAL_SECONDS, ROUND_TRIP, Arrivals, Listener, ListenError, round_trip_findings
+from commands.doctor.stack import NeverUpError, Patient, examine, read_settings
+from commands.doctor.table import as_json, as_table
+from commands.doctor.tunnel import TUNNEL, WEBHOOK, Door, tunnel_findings, webhook_findings
+from commands.stack_commands import ROOT, Pulumi, PulumiFailedError
+from settings.loading import SettingsError
+from settings.values import Dns
+from zone.spf_lookups import NoAnswerError, Resolve
+from zone.survey import WrongZoneError, survey
+
+CONFIGURATION = Check("configuration")
+UNEXAMINABLE = (SettingsError, PulumiFailedError, NeverUpError, AgentMailError, EmulatorsDownError)
+PASSING = (CloudflareError, MailjetError, NoAnswerError, WrongZoneError)
+"""What one check may end in without keeping the others from running."""
+
+NamedCheck = tuple[Check, Callable[[], Iterable[Finding]]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.listen and not given.round_trip:
+        parser.error("--listen is for --round-trip")
+    try:
+        resolvers = [Resolver.parse(text) for text in given.resolver]
+    except ResolverError as error:
+        print(error, file=sys.stderr)
+        return 2
+    try:
+        findings = list(_examination(given, resolvers))
+    except UNEXAMINABLE as error:
+        findings = [CONFIGURATION.error(given.stack, sentence) for sentence in _sentences(error)]
+    if given.json:
+        print(as_json(given.stack, findings))
+    else:
+        print(
+            as_table(findings, columns=shutil.get_terminal_size((120, 24)).columns, colour=sys.stdout.isatty()), end=""
+        )
+    return 1 if worst(findings) is Status.ERROR else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m commands.doctor", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("stack", metavar="STACK", help="the stack's name, as in Pulumi.STACK.yaml")
+    parser.add_argument("-C", "--cwd", type=Path, default=ROOT, metavar="DIR", help="the Pulumi project's folder")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument(
+        "--resolver",
+        action="append",
+        default=[],
+        metavar="ADDRESS[:PORT]",
+        help=f"DNS resolver to ask; may be repeated (default: {', '.join(PUBLIC)}, for a stack on loopback that of "
+        "the emulators)",
+    )
+    parser.add_argument(
+        "--emulators", type=Path, metavar="DIR", help="state folder of the emulators (default: .state/emulators)"
+    )
+    parser.add_argument("--round-trip", action="store_true", help="also send one mail from an agent to an agent")
+    parser.add_argument(
+        "--listen",
+        metavar="HOST:PORT",
+        default="",
+        help="with --round-trip: receive it here, where tunnelService leads, instead of the platform",
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=ARRIVAL_SECONDS, metavar="SECONDS", help="how long to wait for its arrival"
+    )
+    parser.add_argument(
+        "--ca-file", default="", metavar="FILE", help="authorities to trust for SMTP instead of the system's"
+    )
+    return parser
+
+
+def _sentences(error: Exception) -> list[str]:
+    return error.problems if isinstance(error, SettingsError) else [str(error)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _World:
+    """What the checks ask."""
+
+    patient: Patient
+    mailjet: MailjetApi
+    cloudflare: Cloudflare
+    resolvers: Sequence[Resolver]
+    door: Door
+    ca_file: str
+
+    @property
+    def sees_zone(self) -> bool:
+        settings = self.patient.settings
+        return settings.dns is Dns.CLOUDFLARE and bool(settings.cloudflare_api_token)
+
+
+def _examination(given: argparse.Namespace, resolvers: Sequence[Resolver]) -> Iterator[Finding]:
+    """Raises what UNEXAMINABLE lists, before the first finding."""
+    pulumi = Pulumi(given.stack, project=given.cwd)
+    settings, cloudflare_url = read_settings(pulumi)
+    patient = examine(given.stack, settings, pulumi.outputs(), cloudflare_url=cloudflare_url)
+    emulators = _emulators(given, cloudflare_url)
+    world = _World(
+        patient=patient,
+        mailjet=mailjet_api(settings.mailjet_api_url, settings.mailjet_api_key, settings.mailjet_api_secret),
+        cloudflare=Cloudflare(cloudflare_url, settings.cloudflare_api_token),
+        resolvers=resolvers or ([emulators.resolver] if emulators else [Resolver.parse(address) for address in PUBLIC]),
+        door=Door(url=settings.public_webhook_url, edge=emulators.edge if emulators else ""),
+        ca_file=given.ca_file or (emulators.ca_file if emulators else ""),
+    )
+    yield CONFIGURATION.ok(given.stack, f"Valid; {settings.domain}, {len(patient.mailboxes):,} mailboxes.")
+    yield from _all(_checks(world), given.stack)
+    arrivals = Arrivals()
+    try:
+        with Listener(given.listen, patient, arrivals) if given.listen else nullcontext():
+            yield from _all([(WEBHOOK, lambda: webhook_findings(patient, world.door))], given.stack)
+            if given.round_trip:
+                yield from round_trip_findings(
+                    patient, arrivals, listen=given.listen, ca_file=world.ca_file, seconds=given.timeout
+                )
+    except ListenError as error:
+        yield ROUND_TRIP.error(given.stack, str(error))
+
+
+def _all(checks: Iterable[NamedCheck], stack: str) -> Iterator[Finding]:
+    """Every check, also after one that could not be made."""
+    for check, findings in checks:
+        try:
+            yield from findings()
+        except PASSING as error:
+            yield check.error(stack, str(error))
+
+
+def _emulators(given: argparse.Namespace, cloudflare_url: str) -> Emulators | None:
+    if given.emulators:
+        return find_emulators(given.emulators)
+    return find_emulators(ROOT / ".state" / "emulators") if is_loopback(cloudflare_url) else None
+
+
+def _checks(world: _World) -> list[NamedCheck]:
+    """In the order in which a person mends: who we are, what is published, what Mailjet thinks, the way in."""
+    credentials = (CREDENTIALS, lambda: _credentials(world))
+    routes = (ROUTES, lambda: route_findings(world.patient, world.mailjet.routes()))
+    if world.patient.settings.domain_stack:
+        return [credentials, (CONFIGURATION, lambda: _shared_domain(world.patient)), routes]
+    ask = first_answering(world.resolvers)
+    return [
+        credentials,
+        (ZONE, lambda: _zone(world)),
+        (DNS, lambda: resolver_findings(world.patient, world.resolvers)),
+        (SPF, lambda: [spf_finding(world.patient, ask)]),
+        (DKIM, lambda: _dkim(world, ask)),
+        (DMARC, lambda: dmarc_findings(world.patient, ask)),
+        (MAILJET, lambda: _statuses(world)),
+        routes,
+        (TUNNEL, lambda: _tunnel(world)),
+    ]
+
+
+def _shared_domain(patient: Patient) -> Iterator[Finding]:
+    owner = patient.settings.domain_stack
+    yield CONFIGURATION.ok(
+        patient.settings.domain,
+        f"The domain, its records and its tunnel are the stack {owner!r}'s: python -m commands.doctor {owner} looks at them.",
+    )
+
+
+def _credentials(world: _World) -> Iterator[Finding]:
+    settings = world.patient.settings
+    if settings.dns is Dns.CLOUDFLARE and not settings.domain_stack:
+        wanted = ZoneWanted(zone_id=settings.zone_id, zone_name=settings.zone_name, account_id=settings.account_id)
+        if settings.cloudflare_api_token:
+            yield from cloudflare_findings(world.cloudflare, wanted)
+        else:
+            yield CREDENTIALS.warning(
+                "Cloudflare token",
+                "There is no token (cloudflare:apiToken or CLOUDFLARE_API_TOKEN), so zone and tunnel were not "
+                "looked at: set one that may read.",
+            )
+    yield from mailjet_findings(world.mailjet)
+
+
+def _zone(world: _World) -> Iterator[Finding]:
+    settings = world.patient.settings
+    if not world.sees_zone:
+        return
+    rows = world.cloudflare.records(settings.zone_id)
+    yield from zone_findings(world.patient, survey(rows, zone_name=settings.zone_name, zone_id=settings.zone_id))
+    try:
+        zone = world.cloudflare.zone(settings.zone_id)
+    except CloudflareError as error:
+        if not error.refused:
+            raise
+        return
+    if zone.name_servers:
+        yield from delegation_findings(zone.name, zone.name_servers, world.resolvers)
+
+
+def _tunnel(world: _World) -> Iterator[Finding]:
+    if world.sees_zone:
+        yield from tunnel_findings(world.patient, world.cloudflare, emulated=bool(world.door.edge))
+
+
+def _dkim(world: _World, ask: Resolve) -> Iterator[Finding]:
+    row = world.mailjet.dns(world.patient.settings.domain)
+    if row is not None:
+        yield dkim_finding(world.patient, ask, name=row.dkim_name, value=row.dkim_value)
+
+
+def _statuses(world: _World) -> Iterator[Finding]:
+    domain, mailjet = world.patient.settings.domain, world.mailjet
+    yield from status_findings(world.patient, mailjet.sender(f"*@{domain}"), mailjet.dns(domain))
+    yield from named_sender_findings(world.patient, mailjet.sender)
+    if world.patient.settings.mailjet_events:
+        yield from event_findings(world.patient, mailjet.event_callbacks())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

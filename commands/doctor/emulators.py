@@ -1,0 +1,57 @@
+"""Where the embedded default's services are, so that its stacks can be examined without the internet."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from clients.resolvers import Resolver
+from commands.stack_commands import ROOT
+
+
+class EmulatorsDownError(Exception):
+    """A stack on loopback, and nothing there."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"The stack's Cloudflare is on loopback, but no emulators run from {folder}: start them with: python -m "
+            "local up, or name their folder with --emulators DIR"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emulators:
+    """What stands in for the internet."""
+
+    resolver: Resolver
+    edge: str
+    ca_file: str
+
+    @classmethod
+    def parse(cls, status: Mapping[str, Any]) -> Emulators:
+        dns, edge = status["cloudflare"]["dns"], status["cloudflare"]["edge"]
+        return cls(
+            resolver=Resolver(str(dns["host"]), int(dns["port"])),
+            edge=f"{edge['host']}:{edge['port']}",
+            ca_file=str(status["mailjet"]["smtp"].get("ca_file") or ""),
+        )
+
+
+def is_loopback(url: str) -> bool:
+    return (urlsplit(url).hostname or "") in {"127.0.0.1", "localhost", "::1"}
+
+
+def find_emulators(folder: Path) -> Emulators:
+    """The emulators whose state is in `folder`. Raises EmulatorsDownError."""
+    command = [sys.executable, "-m", "emulators", "status", "--json", "--state-dir", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+    status = json.loads(done.stdout) if done.returncode == 0 else {}
+    if not status.get("running"):
+        raise EmulatorsDownError(folder)
+    return Emulators.parse(status)

@@ -1,0 +1,152 @@
+"""Mailjet's opinion of the domain, and its inbound routes against the stack's outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from urllib.parse import unquote, urlsplit
+
+from clients.mailjet.api import DnsRow, EventCallback, ParseRoute, RecordStatus, SenderRow, SenderStatus
+from clients.mailjet.route_identity import RouteIdentity, shown
+from commands.doctor.finding import Check, Finding, named
+from commands.doctor.stack import Patient
+from mailboxes.wording import counted
+
+MAILJET = Check("mailjet")
+ROUTES = Check("routes")
+
+
+def status_findings(patient: Patient, sender: SenderRow | None, dns: DnsRow | None) -> Iterator[Finding]:
+    """Sender, DKIM and SPF as Mailjet last saw them."""
+    domain = patient.settings.domain
+    again = f"./engine/pulumi up --refresh --stack {patient.stack}"
+    if sender is None or sender.status is SenderStatus.DELETED:
+        found = "has no sender" if sender is None else "has deleted the sender"
+        yield MAILJET.error(
+            f"sender *@{domain}", f"Mailjet {found} *@{domain}, so agents cannot send: create it again with: {again}"
+        )
+        return
+    if sender.status is not SenderStatus.ACTIVE:
+        yield MAILJET.error(
+            f"sender *@{domain}",
+            f"Mailjet has not validated *@{domain} ({sender.status}), expected Active: mend the ownership record "
+            f"above, then {again}",
+        )
+    else:
+        yield MAILJET.ok(f"sender *@{domain}", "Active.")
+    if dns is None:
+        yield MAILJET.error(f"DNS {domain}", f"Mailjet has no DNS entry for {domain}: wait a minute, then {again}")
+        return
+    for what, status in (("DKIM", dns.dkim_status), ("SPF", dns.spf_status)):
+        label = f"{what} {domain}"
+        if status is RecordStatus.OK:
+            yield MAILJET.ok(label, "OK.")
+        elif status is RecordStatus.NOT_CHECKED:
+            yield MAILJET.warning(label, f"Mailjet has not looked at {what} yet: {again} makes it look.")
+        else:
+            yield MAILJET.error(
+                label,
+                f"Mailjet says {status!s} of {what}, expected OK: mend the record that the lines above name, then "
+                f"{again} makes it look again.",
+            )
+
+
+def named_sender_findings(patient: Patient, find: Callable[[str], SenderRow | None]) -> Iterator[Finding]:
+    """The platform's own addresses; `find` looks one up."""
+    for named_sender in patient.settings.mailjet_senders:
+        email = named_sender.email
+        sender = find(email)
+        if sender is not None and sender.status is SenderStatus.ACTIVE:
+            yield MAILJET.ok(f"sender {email}", "Active.")
+            continue
+        found = "does not know it" if sender is None else f"says {sender.status}"
+        yield MAILJET.error(
+            f"sender {email}",
+            f"Mailjet {found}, expected Active: ./engine/pulumi up --refresh --stack {patient.stack} makes it again; "
+            f"an address outside {patient.settings.domain} must also confirm a mail from Mailjet.",
+        )
+
+
+def event_findings(patient: Patient, callbacks: Iterable[EventCallback]) -> Iterator[Finding]:
+    """Bounces and the like: does Mailjet report them, here, and still?"""
+    settings = patient.settings
+    ours = RouteIdentity.of(settings.events_url)
+    at = {callback.event_type: callback for callback in callbacks if not callback.is_backup}
+    again = f"./engine/pulumi up --refresh --stack {patient.stack}"
+    for event in settings.mailjet_events:
+        label, callback = f"{event} events", at.get(event)
+        if callback is None:
+            yield MAILJET.error(label, f"Mailjet reports them nowhere, expected {ours}: {again}")
+        elif RouteIdentity.of(callback.url) != ours:
+            yield MAILJET.error(
+                label,
+                f"Mailjet reports them to {shown(callback.url)}, expected {ours}; an account has one callback for "
+                "each event: remove that one in Mailjet, or take mailjetEvents out of one of the stacks.",
+            )
+        elif callback.status != "alive":
+            yield MAILJET.error(
+                label,
+                f"Mailjet has suspended the callback ({callback.status}), after errors for a day: {again} revives it.",
+            )
+        else:
+            yield MAILJET.ok(label, f"Reported to {ours}.")
+
+
+def route_findings(patient: Patient, routes: Iterable[ParseRoute]) -> Iterator[Finding]:
+    """Missing, foreign, stale and surplus routes; one finding if there is nothing to say."""
+    settings = patient.settings
+    ours = RouteIdentity.of(settings.route_identity)
+    again = f"./engine/pulumi up --refresh --stack {patient.stack}"
+    wanted = patient.addresses
+    at: dict[str, list[ParseRoute]] = {}
+    for route in routes:
+        at.setdefault(route.email, []).append(route)
+
+    missing = sorted(wanted - at.keys())
+    foreign = sorted(
+        f"{email} to {shown(route.url)}"
+        for email in wanted & at.keys()
+        for route in at[email]
+        if RouteIdentity.of(route.url) != ours
+    )
+    stale = sorted(
+        email
+        for email in wanted & at.keys()
+        for route in at[email]
+        if RouteIdentity.of(route.url) == ours
+        and settings.webhook_secret
+        and _password(route.url) != settings.webhook_secret
+    )
+    surplus = sorted(
+        email for email in at.keys() - wanted for route in at[email] if RouteIdentity.of(route.url) == ours
+    )
+    total = counted(len(wanted), "mailbox")
+    if missing:
+        yield ROUTES.error(
+            "missing",
+            f"{len(missing):,} of {total} have no inbound route ({named(missing)}), so their mail bounces: {again}",
+        )
+    if foreign:
+        yield ROUTES.error(
+            "foreign",
+            f"{len(foreign):,} of {total} are routed elsewhere ({named(foreign)}), expected "
+            f"{settings.route_identity}: remove those routes in Mailjet, or take them over with: ./engine/pulumi "
+            f"config set mailjetTakeOverRoutes true, then {again}",
+        )
+    if stale:
+        yield ROUTES.error(
+            "stale",
+            f"{len(stale):,} of {total} have a route with another webhook password than webhookSecret "
+            f"({named(stale)}): {again}",
+        )
+    if surplus:
+        yield ROUTES.warning(
+            "surplus",
+            f"{counted(len(surplus), 'inbound route')} of this stack without a mailbox ({named(surplus)}): delete "
+            "them in Mailjet, or give the addresses back to their agents with a local_part line each.",
+        )
+    if not (missing or foreign or stale or surplus):
+        yield ROUTES.ok("inbound", f"{total}, each with its route to {settings.public_webhook_url}.")
+
+
+def _password(url: str) -> str:
+    return unquote(urlsplit(url).password or "")

@@ -1,0 +1,160 @@
+"""The stack's DNS records: in the zone, by its API, and as resolvers see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from clients.resolvers import Resolver
+from commands.doctor.finding import Check, Finding, named
+from commands.doctor.stack import Expected, Patient
+from settings.values import Dns
+from zone.spf_lookups import NoAnswerError
+from zone.survey import SurveyedRecord, conflicts
+
+ZONE = Check("zone")
+DNS = Check("dns")
+_SHOWN = 80
+
+
+def zone_findings(patient: Patient, zone: Sequence[SurveyedRecord]) -> Iterator[Finding]:
+    """Every expected record against the zone, then what foreign ones stand in the way."""
+    for record in patient.records:
+        yield _in_zone(record, zone, patient)
+    settings = patient.settings
+    adopted = {entry.id for entry in settings.adopted_records}
+    for conflict in conflicts(zone, settings.claim, comment=settings.record_comment, adopted=adopted):
+        if not any(_same(conflict.record, record) for record in patient.records):
+            yield ZONE.error(
+                f"{conflict.record.type} {conflict.record.name}",
+                f"{_short(conflict.record.text)} is not this stack's and stands in the way: {conflict.why}; take it "
+                f"over with: python -m commands.adopt {patient.stack}, or delete it in Cloudflare.",
+            )
+
+
+def _in_zone(record: Expected, zone: Sequence[SurveyedRecord], patient: Patient) -> Finding:
+    mend = f"put it back with: ./engine/pulumi up --refresh --stack {patient.stack}"
+    found = [other for other in zone if other.name == record.name and other.type == record.type]
+    same = [other for other in found if _same(other, record)]
+    ours = [other for other in found if other.comment == patient.settings.record_comment]
+    if any(other in ours for other in same):
+        return ZONE.ok(record.label, f"{_short(record.answer)} stands in the zone.")
+    if same:
+        return ZONE.warning(
+            record.label,
+            f"It stands in the zone but has lost the comment {patient.settings.record_comment!r}, so it no longer "
+            f"counts as ours: give it back with: python -m commands.adopt {patient.stack}",
+        )
+    if ours:
+        return ZONE.error(
+            record.label,
+            f"The zone says {_short(_answer(ours[0]))}, expected {_short(record.answer)}; somebody has changed it: "
+            f"{mend}",
+        )
+    return ZONE.error(record.label, f"It is not in the zone, expected {_short(record.answer)}: {mend}")
+
+
+def _same(found: SurveyedRecord, record: Expected) -> bool:
+    return (found.name, found.type, found.text, found.priority) == (
+        record.name,
+        record.type,
+        record.content,
+        record.priority,
+    )
+
+
+def _answer(record: SurveyedRecord) -> str:
+    return record.text if record.priority is None else f"{record.priority} {record.text}"
+
+
+def resolver_findings(patient: Patient, resolvers: Sequence[Resolver]) -> Iterator[Finding]:
+    """What each resolver answers, one finding for each name and type."""
+    questions = list(dict.fromkeys((record.name, record.type, record.proxied) for record in patient.records))
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        asked = [
+            [pool.submit(_ask, resolver, name, type_, proxied) for resolver in resolvers]
+            for name, type_, proxied in questions
+        ]
+        for (name, type_, proxied), futures in zip(questions, asked, strict=True):
+            wanted = [record for record in patient.records if (record.name, record.type) == (name, type_)]
+            answers = dict(zip(resolvers, (future.result() for future in futures), strict=True))
+            yield _seen(patient, wanted, answers, proxied=proxied)
+
+
+def _ask(resolver: Resolver, name: str, type_: str, proxied: bool) -> list[str] | NoAnswerError:
+    """A proxied CNAME shows as addresses of Cloudflare's."""
+    try:
+        if proxied:
+            return resolver(name, "A") or resolver(name, "AAAA")
+        return resolver(name, type_)
+    except NoAnswerError as error:
+        return error
+
+
+def _seen(
+    patient: Patient, wanted: Sequence[Expected], answers: dict[Resolver, list[str] | NoAnswerError], *, proxied: bool
+) -> Finding:
+    label = wanted[0].label
+    silent = [str(resolver) for resolver, answer in answers.items() if isinstance(answer, NoAnswerError)]
+    heard = {str(resolver): answer for resolver, answer in answers.items() if not isinstance(answer, NoAnswerError)}
+    if not heard:
+        return DNS.warning(
+            label,
+            f"None of the resolvers {', '.join(silent)} answers: check this machine's way to them, or name others "
+            "with --resolver.",
+        )
+    expected = {record.answer for record in wanted}
+    right = [name for name, answer in heard.items() if (bool(answer) if proxied else expected <= set(answer))]
+    wrong = [name for name in heard if name not in right]
+    if not wrong:
+        extra = {text for answer in heard.values() for text in answer} - expected
+        if wanted[0].type == "MX" and extra:
+            return DNS.error(
+                label,
+                f"Besides ours, mail also goes to {named(sorted(extra))}; expected {', '.join(sorted(expected))} "
+                "alone, or agents lose a part of their mail: take the others over with: python -m commands.adopt "
+                f"{patient.stack}",
+            )
+        return DNS.ok(
+            label, f"Seen by {', '.join(right)}." + (f" No answer from {', '.join(silent)}." if silent else "")
+        )
+    one = heard[wrong[0]]
+    says = f"answers {_short(', '.join(one))}" if one else "knows no such record"
+    shown = _short(", ".join(sorted(expected))) if not proxied else "addresses of Cloudflare's proxy"
+    if right:
+        return DNS.warning(
+            label,
+            f"{named(wrong)} {says}, expected {shown}, which {named(right)} sees already: wait for the TTL "
+            f"({patient.settings.ttl} s, or half an hour after a name was new) and look again.",
+        )
+    where = (
+        "publish it where the zone is served"
+        if patient.settings.dns is Dns.NONE
+        else "if the zone has it, wait half an hour, else put it back with: ./engine/pulumi up --refresh --stack "
+        + patient.stack
+    )
+    return DNS.error(label, f"{named(wrong)} {says}, expected {shown}: {where}")
+
+
+def delegation_findings(
+    zone_name: str, name_servers: Sequence[str], resolvers: Sequence[Resolver]
+) -> Iterator[Finding]:
+    """Whether the world asks Cloudflare at all."""
+    for resolver in resolvers:
+        try:
+            found = set(resolver(zone_name, "NS"))
+        except NoAnswerError:
+            continue
+        if found & set(name_servers):
+            yield DNS.ok(f"NS {zone_name}", "The domain is delegated to the zone's name servers.")
+        else:
+            yield DNS.error(
+                f"NS {zone_name}",
+                f"{resolver} answers {named(sorted(found)) or 'nothing'}, expected {' and '.join(name_servers)}: set "
+                "these at the domain's registrar, or nobody sees the zone's records.",
+            )
+        return
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -1,0 +1,115 @@
+"""What the doctor knows of a stack before it looks at the world: settings and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from azmail.contract import Mailbox
+from azmail.stack import MailStack
+from commands.stack_commands import Pulumi
+from settings.loading import from_config
+from settings.model import Settings
+from settings.values import PROJECT
+from zone.names import canonical
+from zone.txt import joined
+
+
+class NeverUpError(Exception):
+    """The stack has no outputs yet."""
+
+    def __init__(self, stack: str) -> None:
+        super().__init__(
+            f"The stack {stack!r} has no outputs, expected those of an up: create it with: ./engine/pulumi up "
+            f"--stack {stack}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """A record as the stack wants it."""
+
+    name: str
+    type: str
+    content: str
+    """As a resolver sees it: strings of a TXT joined, host names without trailing dot."""
+    priority: int | None = None
+    proxied: bool = False
+
+    @property
+    def label(self) -> str:
+        return f"{self.type} {self.name}"
+
+    @property
+    def answer(self) -> str:
+        """What a resolver answers."""
+        return self.content if self.priority is None else f"{self.priority} {self.content}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patient:
+    """One stack, as its configuration and its outputs say it is."""
+
+    stack: str
+    settings: Settings
+    records: Sequence[Expected]
+    mailboxes: Sequence[Mailbox] = field(repr=False)
+    cloudflare_url: str = ""
+
+    @property
+    def addresses(self) -> set[str]:
+        return {mailbox.address.lower() for mailbox in self.mailboxes}
+
+    @property
+    def tunnel_id(self) -> str:
+        """Of the tunnel behind the public host; empty where there is none."""
+        targets = [record.content for record in self.records if record.content.endswith(".cfargotunnel.com")]
+        return targets[0].partition(".")[0] if targets else ""
+
+    @property
+    def webhook_host(self) -> str:
+        return canonical(urlsplit(self.settings.public_webhook_url).hostname or "")
+
+
+def read_settings(pulumi: Pulumi) -> tuple[Settings, str]:
+    """The stack's settings, and where Cloudflare's API is. Raises SettingsError and PulumiFailedError."""
+    config = pulumi.configuration()
+    settings = from_config(
+        {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items() if key.startswith(f"{PROJECT}:")},
+        stack=pulumi.stack.rsplit("/", 1)[-1],
+        preview=True,
+        cloudflare_api_token=config.get("cloudflare:apiToken", ""),
+        environment=pulumi.environment,
+    )
+    return settings, config.get("cloudflare:baseUrl") or pulumi.environment.get("CLOUDFLARE_BASE_URL", "")
+
+
+def examine(stack: str, settings: Settings, outputs: Mapping[str, Any], *, cloudflare_url: str = "") -> Patient:
+    """Settings and outputs together. Raises NeverUpError, and ContractError for outputs of another version."""
+    if "expectedRecords" not in outputs:
+        raise NeverUpError(stack)
+    agents = MailStack(outputs, source=f"the outputs of stack {stack!r}")
+    if settings.domain_stack:
+        borrowed = {"domain": agents.domain, "webhook_url": agents.webhook_url}
+        settings = settings.model_copy(update=borrowed)
+    return Patient(
+        stack=stack,
+        settings=settings,
+        records=[_expected(record) for record in outputs["expectedRecords"]],
+        mailboxes=list(agents),
+        cloudflare_url=cloudflare_url,
+    )
+
+
+def _expected(fields: Mapping[str, Any]) -> Expected:
+    type_, content = str(fields["type"]), str(fields["content"])
+    priority = fields.get("priority")
+    return Expected(
+        name=canonical(str(fields["name"])),
+        type=type_,
+        content=joined(content) if type_ == "TXT" else canonical(content),
+        priority=None if priority is None else int(priority),
+        proxied=bool(fields.get("proxied")),
+    )

@@ -1,0 +1,48 @@
+"""The findings as a table for a terminal, and as JSON."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Sequence
+
+from commands.doctor.finding import Finding, Status
+
+_COLOURS = {Status.OK: "32", Status.WARNING: "33", Status.ERROR: "31"}
+_NARROWEST = 40
+"""Columns that the sentences get even in the narrowest terminal."""
+
+
+def as_table(findings: Sequence[Finding], *, columns: int = 120, colour: bool = False) -> str:
+    """A row for each finding, `SUBJECT: SENTENCE` wrapped in the last column, then the totals."""
+    first = max(len("STATUS"), *(len(item.status) for item in findings), 0)
+    second = max(len("CHECK"), *(len(item.check) for item in findings), 0)
+    margin = first + second + 4
+    lines = [f"{'STATUS':<{first}}  {'CHECK':<{second}}  FINDING"]
+    for item in findings:
+        status = f"{item.status:<{first}}"
+        if colour:
+            status = f"\x1b[{_COLOURS[item.status]}m{status}\x1b[0m"
+        head, *rest = _wrapped(f"{item.subject}: {item.sentence}", max(columns - margin, _NARROWEST))
+        lines.append(f"{status}  {item.check:<{second}}  {head}")
+        lines += [" " * margin + line for line in rest]
+    return "\n".join([*lines, "", totals(findings)]) + "\n"
+
+
+def totals(findings: Sequence[Finding]) -> str:
+    """`12 ok, 1 warning, 2 errors`."""
+    counts = {status: sum(item.status is status for item in findings) for status in Status}
+    plural = {status: "" if counts[status] == 1 else "s" for status in Status}
+    rest = [f"{counts[status]} {status}{plural[status]}" for status in (Status.WARNING, Status.ERROR)]
+    return ", ".join([f"{counts[Status.OK]} ok", *rest])
+
+
+def as_json(stack: str, findings: Sequence[Finding]) -> str:
+    """`{"stack", "counts", "findings"}`, for other programs."""
+    counts = {str(status): sum(item.status is status for item in findings) for status in Status}
+    shown = {"stack": stack, "counts": counts, "findings": [item.public() for item in findings]}
+    return json.dumps(shown, indent=2, ensure_ascii=False)
+
+
+def _wrapped(sentence: str, width: int) -> list[str]:
+    return textwrap.wrap(sentence, width, break_long_words=False, break_on_hyphens=False) or [""]

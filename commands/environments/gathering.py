@@ -1,0 +1,98 @@
+"""What is known of a new environment: a committed example's values, under those of a `.env`, under the flags'."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from clients.cloudflare.lookups import Cloudflare, Zone
+from commands.environments.dotenv import read_dotenv
+from commands.environments.draft import API_TOKEN, VARIABLES, Draft
+from commands.environments.errors import ProblemsError
+from commands.environments.platform_variables import import_variables
+from commands.environments.questions import Asker, ask_for_missing, zone_by_name
+from commands.environments.stack_file import StackFile
+from settings.values import PROJECT
+
+FLAGS = {
+    "domain": "domain",
+    "zone_name": "zoneName",
+    "zone_id": "zoneId",
+    "account_id": "accountId",
+    "tunnel_hostname": "tunnelHostname",
+    "tunnel_service": "tunnelService",
+    "tunnel_cname": "tunnelCname",
+    "webhook_url": "webhookUrl",
+    "mailjet_api_url": "mailjetApiUrl",
+    "dns": "dns",
+}
+"""Option -> key of the configuration."""
+_NOT_AN_ARGUMENT = (
+    "--set has the secret key {key}, and arguments show in the list of processes; expected it on standard input; "
+    "leave it out here, then store it with: ./engine/pulumi config set --secret {key}"
+)
+
+
+def gather(given: argparse.Namespace, file: StackFile, environment: Mapping[str, str]) -> Draft:
+    """The example's values, under the .env's, under the flags'."""
+    draft = Draft(plain={"protected": True, **file.example()})
+    if given.from_env:
+        import_variables(read_dotenv(given.from_env).values, draft)
+    draft.plain |= {key: value for option, key in FLAGS.items() if (value := getattr(given, option))}
+    draft.plain |= dict(_assignment(text) for text in given.set)
+    draft.cloudflare_url = (
+        given.cloudflare_api_url or draft.cloudflare_url or environment.get("CLOUDFLARE_BASE_URL", "")
+    )
+    if given.unprotected:
+        draft.plain["protected"] = False
+    if draft.plain.get("tunnelCname"):
+        draft.plain.pop("accountId", None)
+    default = Path("populations") / f"{given.name}.yaml"
+    if given.population:
+        draft.plain["populations"] = [{"file": name} for name in given.population]
+    elif "populations" not in draft.plain and (given.cwd / default).is_file():
+        draft.plain["populations"] = [{"file": str(default)}]
+    for key, variable in VARIABLES.items():
+        if environment.get(variable):
+            draft.secrets.setdefault(key, environment[variable])
+    return draft
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    """`KEY=VALUE`; a secret key is refused. Raises ProblemsError."""
+    key, equals, value = text.partition("=")
+    name = key.removeprefix(f"{PROJECT}:")
+    if not equals or not name:
+        raise ProblemsError([f"--set has {text!r}; expected KEY=VALUE"])
+    if name in VARIABLES or name == "platformCloudflareToken":
+        raise ProblemsError([_NOT_AN_ARGUMENT.format(key=name)])
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ProblemsError([f"--set {name} has a value that is no YAML; put quotes around it"]) from None
+
+
+def fill(draft: Draft, given: argparse.Namespace, asker: Asker | None) -> None:
+    """What can be looked up or made is not asked for."""
+
+    def find_zone() -> Zone | None:
+        name, token = draft.plain.get("zoneName"), draft.secrets.get(API_TOKEN)
+        if given.no_check or not name or not token:
+            return None
+        return zone_by_name(Cloudflare(draft.cloudflare_url, token), str(name))
+
+    if asker is not None and not given.yes:
+        ask_for_missing(draft, asker, find_zone)
+    elif draft.plain.get("dns", "cloudflare") == "cloudflare" and not draft.plain.get("zoneId"):
+        zone = find_zone()
+        if zone is not None:
+            draft.plain["zoneId"] = zone.id
+            print(f"The zone {zone.name} has the id {zone.id}.")
+    if given.secrets == "stack" and not draft.secrets.get("webhookSecret"):
+        draft.secrets["webhookSecret"] = secrets.token_hex(24)
+        draft.made.add("webhookSecret")

@@ -1,0 +1,287 @@
+"""A preview as facts: which mailboxes and records come, go or change, by name.
+
+Source: `pulumi preview --json`, whose steps carry the old and the new state of every resource. The engine's own
+display shows a changed bucket of routes whole; here old and new inputs are compared agent by agent.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mailboxes.address_map import recorded_address_map
+from mailboxes.guards import REMOVED_COUNT, REMOVED_PERCENT
+from mailboxes.packed_map import NotPackedError
+
+ROUTES = "InboundRoutes"
+BOOK = "AddressBook"
+FOOTPRINT = "Footprint"
+RECORD_TYPES = frozenset({"cloudflare:index/dnsRecord:DnsRecord", "cloudflare:index/record:Record"})
+UNCHANGED = frozenset({"same", "read"})
+REFRESHING = frozenset({"refresh"})
+"""Steps of `preview --refresh` that only look: what they find stands as the old state of the steps after them."""
+DELETING = frozenset({"delete", "delete-replaced", "discard"})
+_SUMMARY = "preview failed"
+"""What the engine adds to the error that made it fail."""
+
+
+class PreviewUnreadableError(Exception):
+    """What was given is not the JSON of a preview."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"The preview is {found}; expected the output of: ./engine/pulumi preview --json")
+
+
+@dataclass(frozen=True)
+class Move:
+    """A mailbox whose address changes."""
+
+    agent_id: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class RecordChange:
+    """A DNS record that comes, goes or changes; a value that only the up will know is None."""
+
+    type: str
+    name: str | None
+    old: str | None = None
+    new: str | None = None
+    resource: str = ""
+    """The logical name."""
+
+
+@dataclass(frozen=True)
+class ResourceChange:
+    """Any other resource: its logical name, type and what happens to it."""
+
+    name: str
+    type: str
+    operation: str
+    properties: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Switches:
+    """What the stack's configuration allows this time."""
+
+    mass_removal: int = 0
+    foreign_mx: bool = False
+    removed_percent: int = REMOVED_PERCENT
+    removed_count: int = REMOVED_COUNT
+
+
+@dataclass
+class Changes:
+    """What a preview announces."""
+
+    stack: str = ""
+    switches: Switches = field(default_factory=Switches)
+    before: dict[str, str] = field(default_factory=dict)
+    """{agent id: address} of all mailboxes by the address book, unchanged ones too: their routes are no steps."""
+    after: dict[str, str] = field(default_factory=dict)
+    mailboxes_added: dict[str, str] = field(default_factory=dict)
+    mailboxes_removed: dict[str, str] = field(default_factory=dict)
+    mailboxes_moved: list[Move] = field(default_factory=list)
+    routes_rewritten: int = 0
+    """Mailboxes whose route gets another URL (a rotated secret, another host)."""
+    records_added: list[RecordChange] = field(default_factory=list)
+    records_removed: list[RecordChange] = field(default_factory=list)
+    records_changed: list[RecordChange] = field(default_factory=list)
+    resources: list[ResourceChange] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the up would write nothing."""
+        return not (
+            self.mailboxes_added
+            or self.mailboxes_removed
+            or self.mailboxes_moved
+            or self.routes_rewritten
+            or self.records_added
+            or self.records_removed
+            or self.records_changed
+            or self.resources
+        )
+
+
+def read_preview(text: str) -> Changes:
+    """The changes that `pulumi preview --json` announces.
+
+    Raises PreviewUnreadableError for anything else.
+    """
+    start = text.find("{")
+    if start < 0:
+        raise PreviewUnreadableError("empty" if not text.strip() else f"{text.strip()[:60]!r}")
+    try:
+        document, _ = json.JSONDecoder().raw_decode(text[start:])
+    except json.JSONDecodeError as error:
+        raise PreviewUnreadableError(f"broken at character {error.pos}") from None
+    if not isinstance(document, dict) or not {"steps", "changeSummary", "diagnostics", "config"} & document.keys():
+        raise PreviewUnreadableError("JSON of another kind")
+    return compare(document.get("steps") or [], document.get("diagnostics") or [], config=document.get("config") or {})
+
+
+def compare(
+    steps: Iterable[Mapping[str, Any]],
+    diagnostics: Iterable[Mapping[str, Any]],
+    *,
+    config: Mapping[str, Any] | None = None,
+) -> Changes:
+    """The changes in the steps of a preview, mailboxes merged over all buckets."""
+    changes = Changes(switches=_switches(config or {}))
+    old_routes: dict[str, str] = {}
+    new_routes: dict[str, str] = {}
+    seen: set[str] = set()
+    for step in steps:
+        urn, operation = str(step.get("urn", "")), str(step.get("op", ""))
+        old, new = step.get("oldState") or {}, step.get("newState") or {}
+        state = new or old
+        changes.stack = changes.stack or _stack_of(urn)
+        if BOOK in _kind_of(urn) and operation not in REFRESHING:
+            changes.switches = _with_limits(changes.switches, new.get("inputs") or {})
+            changes.before, changes.after = _book(old), {} if operation in DELETING else _book(new)
+        if operation in REFRESHING:
+            continue
+        if ROUTES in _kind_of(urn):
+            _note_routes(changes, operation, old, new, old_routes, new_routes, counted=urn in seen)
+            seen.add(urn)
+        elif operation in UNCHANGED:
+            continue
+        elif state.get("type") in RECORD_TYPES:
+            _note_record(changes, operation, old, new, resource=urn.rsplit("::", 1)[-1])
+        elif not _is_shadow(urn):
+            changes.resources.append(
+                ResourceChange(
+                    name=urn.rsplit("::", 1)[-1],
+                    type=str(state.get("type", "")),
+                    operation=operation,
+                    properties=tuple(sorted(step.get("detailedDiff") or {})),
+                )
+            )
+    _note_mailboxes(changes, old_routes, new_routes)
+    for diagnostic in diagnostics:
+        message = _sentence(str(diagnostic.get("message", "")))
+        listed = {"warning": changes.warnings, "error": changes.errors}.get(str(diagnostic.get("severity")))
+        if message and listed is not None and message not in listed:
+            listed.append(message)
+    if len(changes.errors) > 1 and _SUMMARY in changes.errors:
+        changes.errors.remove(_SUMMARY)
+    return changes
+
+
+def _switches(config: Mapping[str, Any]) -> Switches:
+    """Values of `pulumi preview --json` are texts."""
+    allowed = str(config.get("agentmail:allowMassRemoval") or "0")
+    return Switches(
+        mass_removal=int(allowed) if allowed.isdigit() else 0,
+        foreign_mx=str(config.get("agentmail:replaceForeignMx")).lower() == "true",
+    )
+
+
+def _with_limits(switches: Switches, book: Mapping[str, Any]) -> Switches:
+    """The limits that the book itself guards with."""
+    percent, count = book.get("removal_percent"), book.get("removal_count")
+    return replace(
+        switches,
+        removed_percent=int(percent) if isinstance(percent, int | float) else switches.removed_percent,
+        removed_count=int(count) if isinstance(count, int | float) else switches.removed_count,
+    )
+
+
+def _sentence(message: str) -> str:
+    """A diagnostic without what the engine puts before it."""
+    text = re.sub(r"^(?:error|warning): ", "", message.strip())
+    return re.sub(r"^\S+ resource '\S+' has a problem: ", "", text).strip()
+
+
+def _stack_of(urn: str) -> str:
+    parts = urn.removeprefix("urn:pulumi:").split("::")
+    return parts[0] if len(parts) > 1 else ""
+
+
+def _kind_of(urn: str) -> str:
+    """The type token in a URN, without those of its parents."""
+    return urn.split("::")[2].rsplit("$", 1)[-1] if urn.count("::") >= 3 else ""
+
+
+def _is_shadow(urn: str) -> bool:
+    """Resources whose change says nothing that others do not say: the book, footprints, components, providers, the stack."""
+    kind = _kind_of(urn)
+    return BOOK in kind or FOOTPRINT in kind or kind.startswith(("azt3knet:", "pulumi:providers:", "pulumi:pulumi:"))
+
+
+def _routes(state: Mapping[str, Any]) -> dict[str, str]:
+    return _address_map(state, "routes")
+
+
+def _book(state: Mapping[str, Any]) -> dict[str, str]:
+    return _address_map(state, "addresses")
+
+
+def _address_map(state: Mapping[str, Any], key: str) -> dict[str, str]:
+    """Unknown and secret values are no map."""
+    text = (state.get("inputs") or {}).get(key)
+    try:
+        return recorded_address_map(text) if isinstance(text, str) else {}
+    except NotPackedError:
+        return {}
+
+
+def _note_routes(
+    changes: Changes,
+    operation: str,
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    old_routes: dict[str, str],
+    new_routes: dict[str, str],
+    *,
+    counted: bool,
+) -> None:
+    before = {} if operation in {"create", "create-replacement", "import"} and not old else _routes(old)
+    after = {} if operation in DELETING else _routes(new)
+    old_routes.update(before)
+    new_routes.update(after)
+    if operation == "update" and not counted and "routes" in new.get("inputs", {}):
+        same = {agent for agent in before if after.get(agent) == before[agent]}
+        if (old.get("inputs") or {}).get("route_url") != (new.get("inputs") or {}).get("route_url") or before == after:
+            changes.routes_rewritten += len(same)
+
+
+def _note_mailboxes(changes: Changes, old: Mapping[str, str], new: Mapping[str, str]) -> None:
+    changes.mailboxes_added = {agent: new[agent] for agent in sorted(new.keys() - old.keys())}
+    changes.mailboxes_removed = {agent: old[agent] for agent in sorted(old.keys() - new.keys())}
+    changes.mailboxes_moved = [
+        Move(agent, old[agent], new[agent]) for agent in sorted(old.keys() & new.keys()) if old[agent] != new[agent]
+    ]
+
+
+def _note_record(
+    changes: Changes, operation: str, old: Mapping[str, Any], new: Mapping[str, Any], *, resource: str
+) -> None:
+    before, after = old.get("inputs") or {}, new.get("inputs") or {}
+    fields = after or before
+    name, kind = fields.get("name"), str(fields.get("type", ""))
+    if operation in DELETING:
+        changes.records_removed.append(RecordChange(kind, before.get("name"), old=_value(before), resource=resource))
+    elif operation in {"create", "import"}:
+        changes.records_added.append(RecordChange(kind, name, new=_value(after), resource=resource))
+    elif operation in {"update", "replace", "create-replacement"}:
+        changes.records_changed.append(
+            RecordChange(kind, name, old=_value(before), new=_value(after), resource=resource)
+        )
+
+
+def _value(inputs: Mapping[str, Any]) -> str | None:
+    content = inputs.get("content")
+    if not isinstance(content, str) or not content:
+        return None
+    priority = inputs.get("priority")
+    return content if priority is None else f"{priority:g} {content}"

@@ -1,0 +1,54 @@
+"""Deletions that nobody should wave through: above a threshold, and without the switch that says they are meant.
+
+The engine's own guards (the address book's, the zone survey's) stop most of these in a preview or an `up`. Here they
+are looked for in the result, whoever made it and whether or not a guard ran.
+"""
+
+from __future__ import annotations
+
+from commands.report.preview import Changes, RecordChange
+from mailboxes.guards import RemovalLimit, refuse_removal
+
+RECORDS_REMOVED = 3
+"""So many records may go without a word; a mail domain has about six."""
+SUPERSEDED = "superseded-"
+"""How the resource names of adopted foreign records begin that the next up deletes (python -m adopt)."""
+
+
+def refusals(changes: Changes, *, allowed_record_removals: int = 0) -> list[str]:
+    """Every deletion that lacks its switch, one sentence each; none for a preview that may go on."""
+    found = [_mailboxes(changes), _foreign_records(changes), _records(changes, allowed_record_removals)]
+    return [sentence for sentence in found if sentence]
+
+
+def _mailboxes(changes: Changes) -> str | None:
+    limit = RemovalLimit(percent=changes.switches.removed_percent, count=changes.switches.removed_count)
+    return refuse_removal(changes.before, changes.after, limit=limit, allowed=changes.switches.mass_removal)
+
+
+def _foreign_records(changes: Changes) -> str | None:
+    """Records that were somebody else's before they were adopted."""
+    gone = [record for record in changes.records_removed if record.resource.startswith(SUPERSEDED)]
+    if not gone or changes.switches.foreign_mx:
+        return None
+    return (
+        f"{len(gone)} adopted record{'s' if len(gone) > 1 else ''} of somebody else would be deleted "
+        f"({_named(gone)}), of 0 allowed; if mail is to leave the old hosts, agree with: python -m commands.adopt "
+        f"{changes.stack} --replace-mx"
+    )
+
+
+def _records(changes: Changes, allowed: int) -> str | None:
+    gone = [record for record in changes.records_removed if not record.resource.startswith(SUPERSEDED)]
+    if len(gone) <= RECORDS_REMOVED or len(gone) == allowed:
+        return None
+    return (
+        f"{len(gone)} DNS records would be deleted ({_named(gone)}), more than {RECORDS_REMOVED}; restore what "
+        f"declared them, or, if they are to go, say --allow-record-removals {len(gone)} (on a pull request: the "
+        f"label 'allow-record-removals: {len(gone)}'), which allows exactly this number"
+    )
+
+
+def _named(records: list[RecordChange]) -> str:
+    shown = ", ".join(f"{record.type} {record.name}" for record in records[:3])
+    return shown + (f" and {len(records) - 3} more" if len(records) > 3 else "")

@@ -1,0 +1,137 @@
+"""The one process that is Mailjet, Cloudflare, its DNS and its edge on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from emulators.ports import DEFAULT_PORTS, PortError, Role, open_port
+from emulators.sockets import LOOPBACK
+from emulators.state_folder import Process, StateFolder
+
+LOOK_SECONDS = 1.0
+
+Address = dict[str, Any]
+
+
+async def serve(folder: StateFolder, *, free_ports: bool, ready: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` is called once everything answers.
+
+    Raises PortError before anything was opened to the outside when a port is taken.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    remembered = folder.ports()
+    wanted = {role: remembered.get(role, 0 if free_ports else port) for role, port in DEFAULT_PORTS.items()}
+    sockets: dict[Role, socket.socket] = {}
+    try:
+        for role in Role:
+            if role is not Role.DNS:
+                sockets[role] = open_port(role, wanted[role], remembered=role in remembered)
+        await _serve(folder, sockets, wanted[Role.DNS], remembered, free_ports, ready, stop)
+    finally:
+        for bound in sockets.values():
+            bound.close()
+
+
+async def _serve(
+    folder: StateFolder,
+    sockets: dict[Role, socket.socket],
+    dns_port: int,
+    remembered: dict[str, int],
+    free_ports: bool,
+    ready: Callable[[], None],
+    stop: asyncio.Event,
+) -> None:
+    # Imported after the ports are ours: a port in use is told at once.
+    from emulators.cloudflare import CloudflareEmulator, fold_path, serve_dns
+    from emulators.control import controlled
+    from emulators.mailjet import Certificates, Edge, MailjetEmulator, MailjetService
+    from emulators.serving import RunningServer
+
+    credentials = folder.credentials()
+    cloudflare = CloudflareEmulator(folder.cloudflare_database, token=credentials["CLOUDFLARE_API_TOKEN"])
+    try:
+        name_server = serve_dns(cloudflare, LOOPBACK, dns_port)
+    except OSError as error:
+        raise PortError(Role.DNS, dns_port, error, remembered=Role.DNS in remembered) from error
+    ports = {role: int(bound.getsockname()[1]) for role, bound in sockets.items()} | {Role.DNS: name_server.port}
+    mailjet = MailjetEmulator(
+        folder.mailjet_database,
+        api_key=credentials["MAILJET_API_KEY"],
+        api_secret=credentials["MAILJET_API_SECRET"],
+        dns=(LOOPBACK, name_server.port),
+        edge=Edge(LOOPBACK, ports[Role.EDGE], cloudflare.tunnel_for),
+    )
+    certificates = Certificates(folder.certificates)
+    cloudflare_app = controlled(
+        cloudflare.app, name="cloudflare", state=cloudflare.state, reset=cloudflare.reset, fold=fold_path
+    )
+    servers = (
+        RunningServer(cloudflare_app, sockets[Role.CLOUDFLARE]),
+        RunningServer(cloudflare.edge_app, sockets[Role.EDGE]),
+        MailjetService(
+            mailjet,
+            rest=sockets[Role.MAILJET],
+            submission=sockets[Role.SUBMISSION],
+            submission_tls=sockets[Role.SUBMISSION_TLS],
+            inbound=sockets[Role.INBOUND],
+            certificates=certificates,
+        ),
+    )
+    for server in servers:
+        await server.start()
+    if free_ports:
+        folder.remember_ports({role.value: port for role, port in ports.items()})
+    me = Process.of(os.getpid())
+    assert me is not None, "this process runs"  # noqa: S101
+    folder.record({"pid": me.pid, "started": me.started, **addresses(ports, folder, certificates.ca_file)})
+    ready()
+    await _until_stopped(stop, folder, me)
+    if folder.serves(me):
+        folder.forget()
+    await asyncio.gather(*(server.stop() for server in servers))
+    name_server.close()
+    mailjet.close()
+    cloudflare.close()
+
+
+async def _until_stopped(stop: asyncio.Event, folder: StateFolder, me: Process) -> None:
+    """Also ends when the state folder is deleted or taken over: nobody could find this process any more."""
+    while not stop.is_set() and folder.serves(me):
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
+
+
+def addresses(ports: dict[Role, int], folder: StateFolder, ca_file: Path) -> dict[str, Any]:
+    """Where everything is, as `python -m emulators status --json` shows it."""
+    from emulators.cloudflare import ACCOUNT_ID, ZONE_ID, ZONE_NAME
+
+    def at(role: Role) -> Address:
+        return {"host": LOOPBACK, "port": ports[role]}
+
+    return {
+        "state_dir": str(folder.path),
+        "env_file": str(folder.env_file),
+        "mailjet": {
+            "url": f"http://{LOOPBACK}:{ports[Role.MAILJET]}",
+            "smtp": {**at(Role.SUBMISSION), "tls_port": ports[Role.SUBMISSION_TLS], "ca_file": str(ca_file)},
+            "inbound": at(Role.INBOUND),
+        },
+        "cloudflare": {
+            "url": f"http://{LOOPBACK}:{ports[Role.CLOUDFLARE]}/client/v4",
+            "edge": at(Role.EDGE),
+            "dns": at(Role.DNS),
+            "zone_id": ZONE_ID,
+            "zone_name": ZONE_NAME,
+            "account_id": ACCOUNT_ID,
+        },
+    }

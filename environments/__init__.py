@@ -1,1 +1,0 @@
-"""`python -m environments`: a new environment of agent mail, checked before anything is written."""

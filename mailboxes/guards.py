@@ -1,0 +1,143 @@
+"""What a preview refuses before anybody loses a mailbox. Pure functions over the book before and after.
+
+An address never changes by itself, so a change means that a file, a seed or an id was changed by mistake. Each
+refusal is one sentence with the count, the threshold, the first names and the way out, then lines to paste.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mailboxes.wording import counted
+
+REMOVED_PERCENT = 30
+REMOVED_COUNT = 10
+
+_NAMED = 3
+_PINS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemovalLimit:
+    """Removals are refused above both, and whenever nobody would be left."""
+
+    percent: int = REMOVED_PERCENT
+    count: int = REMOVED_COUNT
+
+
+@dataclass(frozen=True)
+class Move:
+    """An agent whose address would change."""
+
+    agent: str
+    old: str
+    new: str
+
+    @property
+    def local_part(self) -> str:
+        """What pins the old address."""
+        return self.old.rpartition("@")[0]
+
+    @property
+    def only_domain(self) -> bool:
+        """The local part stays."""
+        return self.local_part == self.new.rpartition("@")[0]
+
+
+def removed(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """Agents who would lose their mailbox, in id order."""
+    return sorted(old.keys() - new.keys())
+
+
+def moved(old: Mapping[str, str], new: Mapping[str, str]) -> list[Move]:
+    """Agents who would get another address, in id order."""
+    return [
+        Move(agent, old[agent], new[agent]) for agent in sorted(old.keys() & new.keys()) if old[agent] != new[agent]
+    ]
+
+
+def inherited(old: Mapping[str, str], new: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """(address, agent who has it, new agent who would get it), in address order."""
+    holders = {address: agent for agent, address in old.items()}
+    return sorted(
+        (new[agent], holders[new[agent]], agent) for agent in new.keys() - old.keys() if new[agent] in holders
+    )
+
+
+def _named(entries: Sequence[str]) -> str:
+    more = f", and {len(entries) - _NAMED:,} more" if len(entries) > _NAMED else ""
+    return ", ".join(entries[:_NAMED]) + more
+
+
+def refuse_removal(
+    old: Mapping[str, str], new: Mapping[str, str], *, limit: RemovalLimit, allowed: int | None
+) -> str | None:
+    """`allowed` lets exactly so many go, so a switch that was left on does nothing later."""
+    gone = removed(old, new)
+    share = 100 * len(gone) / len(old) if old else 0.0
+    everybody = bool(old) and not old.keys() & new.keys()
+    too_many = len(gone) > limit.count and share > limit.percent
+    if not (everybody or too_many) or allowed == len(gone):
+        return None
+    threshold = (
+        "nobody of before would be left"
+        if everybody
+        else f"{share:.0f} %, above the limit of {limit.percent} % and {limit.count:,}"
+    )
+    stale = f" (it is {allowed:,} now)" if allowed else ""
+    return (
+        f"{len(gone):,} of {counted(len(old), 'mailbox')} would be removed ({threshold}): "
+        f"{_named([f'{agent} ({old[agent]})' for agent in gone])}; restore them in the population file, or, if they "
+        f"are to go, run `pulumi config set allowMassRemoval {len(gone)}`{stale}, which allows exactly this number."
+    )
+
+
+def refuse_moves(old: Mapping[str, str], new: Mapping[str, str]) -> str | None:
+    """With the lines that pin the old addresses."""
+    moves = moved(old, new)
+    if not moves:
+        return None
+    lead = (
+        f"{len(moves):,} of {counted(len(old), 'mailbox')} would get another address, of 0 allowed "
+        f"({_named([f'{move.agent}: {move.old} -> {move.new}' for move in moves])}), and mail to the old one would be "
+        "lost; "
+    )
+    if all(move.only_domain for move in moves):
+        domain = moves[0].old.rpartition("@")[2]
+        return f"{lead}set `domain` back to {domain}, or create a new stack for the new domain."
+    pins = "".join(f"\n  - id: {move.agent}\n    local_part: {move.local_part}" for move in moves[:_PINS])
+    more = (
+        f"\n  and {len(moves) - _PINS:,} more: so many move only if a seed or a created_at was changed, so restore that"
+        if len(moves) > _PINS
+        else ""
+    )
+    return (
+        f"{lead}pin the old one with the `local_part` line below, or, for a new address on purpose, remove the agent "
+        f"with one `pulumi up` and add the agent again with the next:{pins}{more}"
+    )
+
+
+def refuse_inheritance(old: Mapping[str, str], new: Mapping[str, str]) -> str | None:
+    """Mail for one agent would reach another."""
+    heirs = inherited(old, new)
+    if not heirs:
+        return None
+    shown = _named([f"{address} of {holder} to {heir}" for address, holder, heir in heirs])
+    return (
+        f"{counted(len(heirs), 'address')} would pass to a new agent id, of 0 allowed ({shown}), who would read the "
+        "other's mail; restore the old id in the population file, or remove the old agent with one `pulumi up` and add "
+        "the new one with the next."
+    )
+
+
+def refusals(
+    old: Mapping[str, str], new: Mapping[str, str], *, limit: RemovalLimit, allow_mass_removal: int | None
+) -> list[str]:
+    """Every reason not to go on from the book `old` to the book `new`."""
+    found = (
+        refuse_moves(old, new),
+        refuse_removal(old, new, limit=limit, allowed=allow_mass_removal),
+        refuse_inheritance(old, new),
+    )
+    return [sentence for sentence in found if sentence is not None]

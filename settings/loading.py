@@ -1,0 +1,181 @@
+"""Reading a stack's configuration: the only place that does.
+
+Reading does no network call and collects every problem before it raises.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import pulumi
+from pydantic import ValidationError
+
+from settings.model import Settings
+from settings.values import PROJECT, Dns
+
+
+class SettingsError(pulumi.RunError):
+    """The stack's configuration is not usable; one sentence for each problem."""
+
+    def __init__(self, stack: str, problems: list[str]) -> None:
+        self.problems = problems
+        if len(problems) == 1:
+            super().__init__(problems[0])
+        else:
+            lines = "\n".join(f"  - {problem}" for problem in problems)
+            super().__init__(f"The configuration of stack {stack!r} has {len(problems)} problems:\n{lines}")
+
+
+@dataclass(frozen=True)
+class _Secret:
+    """A secret field: its configuration key and the environment variable that stands in for it."""
+
+    field: str
+    variable: str
+
+
+_SECRETS = (
+    _Secret("mailjetApiKey", "MAILJET_API_KEY"),
+    _Secret("mailjetApiSecret", "MAILJET_API_SECRET"),
+    _Secret("webhookSecret", "MAILJET_INBOUND_SECRET"),
+)
+_MUST_BE_ENCRYPTED = frozenset({*(secret.field for secret in _SECRETS), "platformCloudflareToken"})
+
+
+def load() -> Settings:
+    """The settings of the running stack.
+
+    Raises SettingsError, which the engine shows as a sentence, never as a traceback.
+    """
+    namespaced = {
+        key.removeprefix(f"{PROJECT}:"): value
+        for key, value in pulumi.runtime.config.CONFIG.get().items()
+        if key.startswith(f"{PROJECT}:")
+    }
+    plain = [
+        key
+        for key in _MUST_BE_ENCRYPTED
+        if namespaced.get(key) and not pulumi.runtime.is_config_secret(f"{PROJECT}:{key}")
+    ]
+    return from_config(
+        namespaced,
+        stack=pulumi.get_stack(),
+        preview=pulumi.runtime.is_dry_run(),
+        cloudflare_api_token=pulumi.Config("cloudflare").get("apiToken") or "",
+        stored_in_plain_text=plain,
+        environment=os.environ,
+    )
+
+
+def from_config(
+    config: Mapping[str, Any],
+    *,
+    stack: str,
+    preview: bool,
+    cloudflare_api_token: str = "",
+    stored_in_plain_text: list[str] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Settings from configuration values as the engine hands them over (text; structured values as JSON).
+
+    `preview` asks for no credential: a reviewer sees what would change without holding any.
+    Raises SettingsError with every problem found.
+    """
+    environment = environment or {}
+    values = {key: value for key, value in config.items() if value != ""}
+    for secret in _SECRETS:
+        if not values.get(secret.field) and environment.get(secret.variable):
+            values[secret.field] = environment[secret.variable]
+    token = (
+        cloudflare_api_token or environment.get("CLOUDFLARE_API_TOKEN") or environment.get("CLOUDFLARE_API_KEY") or ""
+    )
+
+    problems = [
+        f"agentmail:{key} is stored in plain text in the stack's configuration; expected a secret; "
+        f"store it again with: pulumi config set --secret {key}"
+        for key in stored_in_plain_text or []
+    ]
+    settings = None
+    try:
+        settings = Settings.model_validate({**values, "stack": stack, "preview": preview, "cloudflareApiToken": token})
+    except ValidationError as error:
+        problems += _sentences(error)
+    if not values.get("domain") and not values.get("domainStack"):
+        problems.append("agentmail:domain is not set; expected a value; set it with: pulumi config set domain VALUE")
+    if settings and not preview:
+        problems += _missing_credentials(settings)
+    if problems or settings is None:
+        raise SettingsError(stack, problems)
+    return settings
+
+
+def _missing_credentials(settings: Settings) -> list[str]:
+    """An `up` needs every credential before its first write; it never ends half done for want of one."""
+    wanted = [
+        (
+            settings.mailjet_api_key,
+            "agentmail:mailjetApiKey",
+            "Mailjet's API key",
+            "mailjetApiKey",
+            "MAILJET_API_KEY",
+        ),
+        (
+            settings.mailjet_api_secret,
+            "agentmail:mailjetApiSecret",
+            "Mailjet's API secret",
+            "mailjetApiSecret",
+            "MAILJET_API_SECRET",
+        ),
+        (
+            settings.webhook_secret,
+            "agentmail:webhookSecret",
+            "the password of the inbound webhook",
+            "webhookSecret",
+            "MAILJET_INBOUND_SECRET",
+        ),
+    ]
+    if not settings.domain_stack and (settings.dns is Dns.CLOUDFLARE or settings.account_id):
+        wanted.append(
+            (
+                settings.cloudflare_api_token,
+                "cloudflare:apiToken",
+                "a Cloudflare API token",
+                "cloudflare:apiToken",
+                "CLOUDFLARE_API_TOKEN",
+            )
+        )
+    return [
+        f"{key} is not set; expected {what}; set it with: pulumi config set --secret {name}, or in the environment as {variable}"
+        for value, key, what, name, variable in wanted
+        if not value
+    ]
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    """Pydantic's findings as sentences that name the key, what was found, what is expected and what to do."""
+    sentences: list[str] = []
+    known = [field.alias or name for name, field in Settings.model_fields.items()]
+    for detail in error.errors(include_url=False):
+        context = detail.get("ctx", {})
+        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).lstrip(".")
+        key = f"agentmail:{where}"
+        if detail["type"] == "across":
+            sentences += str(context["problems"]).split("\n")
+        elif detail["type"] == "agentmail":
+            sentences.append(f"{key} {detail['msg']}")
+        elif detail["type"] == "missing":
+            sentences.append(f"{key} is not set; expected a value; set it with: pulumi config set {where} VALUE")
+        elif detail["type"] == "extra_forbidden":
+            guess = get_close_matches(str(detail["loc"][-1]), known, n=1)
+            hint = f"did you mean {guess[0]}?" if guess else "Pulumi.yaml lists the keys there are"
+            sentences.append(f"{key} is not a configuration key of this project; {hint}")
+        else:
+            expectation = detail["msg"][:1].lower() + detail["msg"][1:]
+            sentences.append(
+                f"{key} is not valid: {expectation}; correct it with: pulumi config set {where.split('[')[0]} VALUE"
+            )
+    return sentences

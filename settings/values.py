@@ -1,0 +1,146 @@
+"""The values of a stack's configuration: closed sets, domain names, URLs and secrets, each with what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import re
+from enum import StrEnum
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import idna
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+PROJECT = "agentmail"
+"""The Pulumi project's name, the namespace of its configuration and the start of the default owner tag."""
+
+
+SUPERSEDED = "superseded-"
+"""How the names of adopted records begin that this program does not declare, so that the next `up` deletes them."""
+
+
+class Dns(StrEnum):
+    """Who serves the zone of the mail domain."""
+
+    CLOUDFLARE = "cloudflare"
+    NONE = "none"
+
+
+class InboundAuth(StrEnum):
+    """How a delivery of Mailjet's Parse API proves itself to the platform."""
+
+    NONE = "none"
+    BASIC = "basic"
+    FORWARDER = "forwarder"
+
+
+class MailEvent(StrEnum):
+    """What Mailjet can report about a mail that an agent sent; its own words."""
+
+    BOUNCE = "bounce"
+    BLOCKED = "blocked"
+    SPAM = "spam"
+
+
+class TunnelKind(StrEnum):
+    """Where the tunnel in front of the platform comes from."""
+
+    NONE = "none"
+    EXISTING = "existing"
+    CREATED = "created"
+
+
+def _wrong(found: object, expected: str, remedy: str) -> PydanticCustomError:
+    return PydanticCustomError(
+        "agentmail",
+        "is {found}; expected {expected}; {remedy}",
+        {"found": found, "expected": expected, "remedy": remedy},
+    )
+
+
+def _domain_name(value: str) -> str:
+    """An RFC 1035 host name in A-label form: lower case, no trailing dot; an IDN is encoded (RFC 5891)."""
+    if value == "":
+        return value
+    bare = value.rstrip(".")
+    try:
+        encoded = idna.encode(bare, uts46=True).decode("ascii") if not bare.isascii() else bare.lower()
+    except idna.IDNAError:
+        encoded = ""
+    labels = encoded.split(".")
+    fits = len(encoded) <= 253 and len(labels) > 1
+    if not fits or not all(re.fullmatch(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", label) for label in labels):
+        raise _wrong(repr(value), "a domain name such as 'agents.example'", "correct it")
+    return encoded
+
+
+def _hex_id(value: str) -> str:
+    if value and not re.fullmatch(r"[0-9a-f]{32}", value):
+        raise _wrong(
+            repr(value),
+            "32 hexadecimal digits",
+            "copy it from the overview page of the zone in Cloudflare's dashboard",
+        )
+    return value
+
+
+def checked_owner_tag(value: str) -> str:
+    if value and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", value):
+        raise _wrong(
+            repr(value),
+            "1 to 63 of the characters A-Z a-z 0-9 . _ - (it is the user name in the routes' URL and stands in the "
+            "comment of every DNS record)",
+            "choose such a tag",
+        )
+    return value
+
+
+def _url(value: str) -> str:
+    if value == "":
+        return value
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise _wrong(repr(_without_userinfo(value)), "a URL such as 'https://api.agents.example/path'", "correct it")
+    if parts.username is not None or parts.password is not None:
+        raise _wrong(
+            repr(_without_userinfo(value)) + " with a user name or password in it",
+            "a URL without credentials",
+            "keep the secret in webhookSecret or the Mailjet keys",
+        )
+    return value
+
+
+def _without_userinfo(value: str) -> str:
+    return re.sub(r"//[^/@]*@", "//***@", value)
+
+
+def url_safe_secret(value: str) -> str:
+    if value and not re.fullmatch(r"[A-Za-z0-9_-]{16,128}", value):
+        raise PydanticCustomError(
+            "agentmail",
+            "has {length} characters, some perhaps outside the URL-safe alphabet; expected 16 to 128 of A-Z a-z 0-9 _ - "
+            "(Mailjet cannot parse others in a route's URL); make one with: openssl rand -hex 24",
+            {"length": len(value)},
+        )
+    return value
+
+
+def from_json(value: object) -> object:
+    """Structured configuration reaches the program as JSON text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError as error:
+        raise _wrong(
+            repr(value[:40]),
+            f"valid JSON ({error.msg} at character {error.pos})",
+            "write it as YAML in the stack's file",
+        ) from None
+
+
+DomainName = Annotated[str, AfterValidator(_domain_name)]
+HexId = Annotated[str, AfterValidator(_hex_id)]
+Url = Annotated[str, AfterValidator(_url)]
+Ttl = Annotated[int, Field(ge=60, le=86400)]

@@ -1,0 +1,103 @@
+"""`python -m tests.bench.from_clone`: how long a newcomer waits, step by step, and how many requests each step makes.
+
+It clones the committed project into an empty folder, with a virtualenv of its own; `--cold` also builds the engine anew,
+with an empty cache. The emulators take free ports, so a running `make up` is not disturbed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.e2e.stack import ROOT, Emulators, Stack
+
+NEWCOMER = {
+    "id": "0b5c3a53-6c0b-5d0e-9f5e-6a3d6c1b2a10",
+    "name": "Ada Lovelace",
+    "username_hint": "ada_lovelace_madrid1815",
+}
+
+
+def timed(what: str, action: Callable[[], object]) -> object:
+    """Run a step and print its wall time."""
+    start = time.monotonic()
+    result = action()
+    print(f"{what:<62}{time.monotonic() - start:8.1f} s", flush=True)
+    return result
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0; a failing step ends the run with its output."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.from_clone", description=__doc__)
+    parser.add_argument("--cold", action="store_true", help="build the engine with an empty cache (about five minutes)")
+    chosen = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="agentmail-clone-") as folder:
+        _measure(Path(folder), cold=chosen.cold)
+    return 0
+
+
+def _measure(folder: Path, *, cold: bool) -> None:
+    clone = folder / "clone"
+    environment = {
+        **os.environ,
+        **({"XDG_CACHE_HOME": str(folder / "cache"), "GOCACHE": str(folder / "go")} if cold else {}),
+    }
+
+    def command(*words: str | Path, stdin: str = "") -> str:
+        done = subprocess.run(
+            [str(word) for word in words], cwd=clone, env=environment, input=stdin, capture_output=True, text=True
+        )
+        if done.returncode != 0:
+            sys.exit(f"{' '.join(map(str, words))} failed:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    print("From nothing" + (", with an empty engine cache" if cold else ", engine from the cache"))
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    timed("  virtualenv and packages", lambda: command("make", ".venv/.installed"))
+    timed("  engine and plugins", lambda: command("make", "setup"))
+    state = folder / "emulators"
+    timed(
+        "  emulators",
+        lambda: command(".venv/bin/python", "-m", "emulators", "up", "--free-ports", "--state-dir", state),
+    )
+    print("Again, with everything there")
+    timed("  virtualenv, engine and plugins", lambda: command("make", "setup"))
+    _count(folder, state)
+    command(".venv/bin/python", "-m", "emulators", "down", "--state-dir", state)
+
+
+def _count(folder: Path, state: Path) -> None:
+    emulators = Emulators.start(state)
+    population = folder / "population.yaml"
+    population.write_text((ROOT / "populations" / "dev.yaml").read_text())
+    stack = Stack.create(folder / "project", emulators, population=population)
+
+    def step(what: str, action: Callable[[], object]) -> None:
+        emulators.forget_requests()
+        timed(what, action)
+        for side in ("mailjet", "cloudflare"):
+            counts = emulators.counts(side)
+            print(f"      {side:<12}{counts['reads']:>6} reads {counts['writes']:>6} writes")
+
+    print("The stack dev, 100 mailboxes")
+    step("  first pulumi up", stack.up)
+    step("  second pulumi up", lambda: stack.up("--expect-no-changes"))
+    export = json.loads((ROOT / "tests/fixtures/population-100.json").read_text())
+    export["agents"].append(NEWCOMER)
+    (folder / "export.json").write_text(json.dumps(export))
+    imported = [sys.executable, "-m", "commands.agents", "import", str(folder / "export.json"), str(population)]
+    subprocess.run(imported, cwd=ROOT, check=True, capture_output=True)
+    step("  preview of one more agent", stack.preview)
+    step("  pulumi up with one more agent", stack.up)
+    step("  pulumi destroy --refresh", stack.destroy)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

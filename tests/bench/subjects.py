@@ -1,0 +1,107 @@
+"""What is measured: a stack of this project's program, and for comparison one with a resource for every mailbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+import yaml
+
+from mailboxes.addresses import addresses
+from mailboxes.population import load_population
+from tests.bench.population import write_population
+from tests.bench.processes import Cost, measure
+from tests.e2e.stack import ENGINE, PASSPHRASE, ROOT, Emulators, Stack, clean_environment
+
+SECRET = "MAILJET_INBOUND_SECRET"
+ROTATED = "a-second-secret-of-the-benchmark"
+DOMAIN = "dev.agents.example"
+PER_MAILBOX = ROOT / "bench" / "per_mailbox"
+
+UP = ("up", "--yes", "--skip-preview")
+PREVIEW = ("preview",)
+REFRESH = ("refresh", "--yes", "--skip-preview")
+DESTROY = ("destroy", "--yes", "--skip-preview")
+
+
+@dataclass
+class Subject:
+    """A stack that commands are measured on."""
+
+    name: str
+    folder: Path
+    """The Pulumi project."""
+    population: Path
+    emulators: Emulators
+    environment: Mapping[str, str] = field(repr=False)
+
+    def command(self, *words: str, **variables: str) -> Cost:
+        """Run `pulumi WORDS` and say what it cost."""
+        command = [str(ENGINE), "-C", str(self.folder), *words, "--stack", "dev", "--non-interactive"]
+        return measure([*command, "--suppress-outputs"], environment={**self.environment, **variables}, folder=ROOT)
+
+    def people(self, size: int) -> None:
+        """Make the population have so many agents."""
+        write_population(self.population, size)
+
+    def addresses(self) -> dict[str, str]:
+        return addresses([load_population(self.population)], DOMAIN)
+
+    def prepare(self) -> None:
+        """Before the first `up`: the emulators as they were at first."""
+        self.emulators.reset()
+
+    @property
+    def state_bytes(self) -> int:
+        """The size of the state file."""
+        [file] = (self.folder / "backend" / ".pulumi" / "stacks").glob("*/dev.json")
+        return file.stat().st_size
+
+
+def program(folder: Path, emulators: Emulators) -> Subject:
+    """A stack of this project, configured like the embedded default."""
+    folder.mkdir(parents=True)
+    population = folder / "population.json"
+    stack = Stack.create(folder / "project", emulators, population=population)
+    return Subject("this program", stack.folder, population, emulators, stack.environment)
+
+
+class PerMailbox(Subject):
+    """A resource for every mailbox: what this project does not do."""
+
+    def people(self, size: int) -> None:
+        super().people(size)
+        (self.folder / "addresses.json").write_text(json.dumps(self.addresses()))
+
+    def prepare(self) -> None:
+        super().prepare()
+        # There is no mail domain in this comparison, so Mailjet has none to verify.
+        control = self.emulators.control("mailjet", "switches")
+        requests.put(control, json={"route_needs_verified_domain": False}, timeout=10).raise_for_status()
+
+
+def per_mailbox(folder: Path, emulators: Emulators) -> PerMailbox:
+    """A stack of the program in bench/per_mailbox."""
+    project = folder / "project"
+    backend = project / "backend"
+    backend.mkdir(parents=True)
+    for part in ("Pulumi.yaml", "__main__.py"):
+        (project / part).symlink_to(PER_MAILBOX / part)
+    for part in (".venv", "providers", "bench"):
+        (project / part).symlink_to(ROOT / part)
+    environment = clean_environment() | emulators.credentials
+    environment |= {"PULUMI_BACKEND_URL": f"file://{backend}", "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}
+    subject = PerMailbox("a resource per mailbox", project, folder / "population.json", emulators, environment)
+    measure(
+        [str(ENGINE), "-C", str(project), "stack", "init", "dev", "--non-interactive"],
+        environment=environment,
+        folder=ROOT,
+    )
+    file = project / "Pulumi.dev.yaml"
+    document = yaml.safe_load(file.read_text())
+    document["config"] = {"per-mailbox:mailjetApiUrl": emulators.status["mailjet"]["url"]}
+    file.write_text(yaml.safe_dump(document))
+    return subject

@@ -1,0 +1,158 @@
+"""Certificates, servers and stack outputs that the tests of this folder share."""
+
+import datetime
+import ipaddress
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from azmail import Mailbox, MailStack
+from tests.unit.azmail.servers import PASSWORD, SWITCHBOARD, USER, HttpServer, SmtpServer, http_server, smtp_server
+
+AGENT_A = "538605c0-4728-53d9-b533-76e2b3da240c"
+AGENT_B = "e1f8a769-dac9-5019-a3cf-40de98ff6020"
+ADDRESS_A = "vector.aurora.292.20241005123045@dev.agents.example"
+ADDRESS_B = "glyph.glyph.017.20241005123045@dev.agents.example"
+INBOUND_SECRET = "s3cretS3cretS3cretS3cretS3cret99"
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """A certificate authority in a PEM file and a TLS context for a server at 127.0.0.1 and localhost."""
+
+    ca_file: Path
+    server: ssl.SSLContext
+    other_name: ssl.SSLContext
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _asgi() -> Iterator[None]:
+    with SWITCHBOARD.running():
+        yield
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    folder = tmp_path_factory.mktemp("tls")
+    now = datetime.datetime.now(datetime.UTC)
+
+    def issue(name: str, alternative: list[x509.GeneralName], issuer: Any = None) -> Any:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer[0].subject if issuer else subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        )
+        if alternative:
+            builder = builder.add_extension(x509.SubjectAlternativeName(alternative), critical=False)
+        return builder.sign(issuer[1] if issuer else key, hashes.SHA256()), key
+
+    def context(name: str, alternative: list[x509.GeneralName]) -> ssl.SSLContext:
+        certificate, key = issue(name, alternative, authority)
+        pem = folder / f"{name}.pem"
+        pem.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            + certificate.public_bytes(serialization.Encoding.PEM)
+        )
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        made.load_cert_chain(pem)
+        return made
+
+    authority = issue("test authority", [])
+    ca_file = folder / "ca.pem"
+    ca_file.write_bytes(authority[0].public_bytes(serialization.Encoding.PEM))
+    loopback = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
+    return Certificates(
+        ca_file, context("localhost", loopback), context("elsewhere", [x509.DNSName("elsewhere.example")])
+    )
+
+
+@pytest.fixture
+def smtp(certificates: Certificates) -> Iterator[SmtpServer]:
+    with smtp_server(certificates.server) as server:
+        yield server
+
+
+@pytest.fixture
+def http() -> Iterator[HttpServer]:
+    with http_server() as server:
+        yield server
+
+
+def stack_outputs(**changes: Any) -> dict[str, Any]:
+    """Outputs of a stack with two agents, as `pulumi stack output --json --show-secrets` prints them."""
+    shared = {
+        "smtp_host": "in-v3.mailjet.com",
+        "smtp_port": 587,
+        "smtp_username": USER,
+        "smtp_password": PASSWORD,
+        "inbound_url": "https://api-dev.agents.example/api/webhooks/mailjet/inbound",
+        "inbound_secret": "",
+    }
+    outputs: dict[str, Any] = {
+        "contractVersion": "1.0",
+        "mailboxes": [
+            {"agent_id": AGENT_A, "address": ADDRESS_A, **shared},
+            {"agent_id": AGENT_B, "address": ADDRESS_B, **shared},
+        ],
+        "mailboxCount": 2,
+        "platformEnv": {
+            "MAILJET_API_KEY": USER,
+            "MAILJET_API_SECRET": PASSWORD,
+            "AZT3KNET_DOMAIN": "dev.agents.example",
+        },
+        "domain": "dev.agents.example",
+        "expectedRecords": [
+            {
+                "name": "dev.agents.example",
+                "type": "MX",
+                "content": "parse.mailjet.com",
+                "priority": 10,
+                "ttl": 300,
+                "proxied": False,
+                "why": "mail for the agents goes to Mailjet",
+            }
+        ],
+        "dkimStatus": "OK",
+        "spfStatus": "OK",
+        "tunnelHostname": "api-dev.agents.example",
+        "tunnelToken": "eyJhIjoiMDAxMTIyMzM0NDU1NjY3Nzg4OTlhYWJiY2NkZGVlZmYifQ==",
+        "webhookUrl": "https://api-dev.agents.example/api/webhooks/mailjet/inbound",
+    }
+    return outputs | changes
+
+
+@pytest.fixture
+def stack() -> MailStack:
+    return MailStack(stack_outputs())
+
+
+@pytest.fixture
+def mailbox(smtp: SmtpServer) -> Mailbox:
+    """Agent A's mailbox with the loopback server's address."""
+    return Mailbox(
+        agent_id=AGENT_A,
+        address=ADDRESS_A,
+        smtp_host=smtp.host,
+        smtp_port=smtp.port,
+        smtp_username=USER,
+        smtp_password=PASSWORD,
+        inbound_url="https://api-dev.agents.example/api/webhooks/mailjet/inbound",
+        inbound_secret="",
+    )

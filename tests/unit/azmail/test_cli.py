@@ -1,0 +1,221 @@
+"""`python -m azmail`, run as people and containers run it."""
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import pytest
+import requests
+
+from azmail.__main__ import main
+from tests.unit.azmail.conftest import (
+    ADDRESS_A,
+    AGENT_A,
+    INBOUND_SECRET,
+    Certificates,
+    stack_outputs,
+)
+from tests.unit.azmail.servers import PASSWORD, USER, Answer, HttpServer, SmtpServer
+
+ROOT = Path(__file__).parents[3]
+PATH = "/api/webhooks/mailjet/inbound"
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> Path:
+    file = tmp_path / "outputs.json"
+    file.write_text(json.dumps(stack_outputs()))
+    return file
+
+
+@contextmanager
+def running(folder: Path, *arguments: str, **variables: str) -> Iterator[tuple[str, IO[str]]]:
+    """A server command on a free port: its URL and its standard output."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAILJET_", "AGENTMAIL_"))}
+    environment |= {"PYTHONPATH": str(ROOT), **variables}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "azmail", *arguments, "--port", "0"],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        log = ""
+        while (found := re.search(r"running on (http://\S+:\d+)", log)) is None:
+            line = process.stderr.readline()
+            assert line, f"the server ended: {log}"
+            log += line
+        yield found[1], process.stdout
+    finally:
+        process.terminate()
+        _, rest = process.communicate(timeout=20)
+    assert INBOUND_SECRET not in log + rest
+
+
+def delivery() -> dict[str, object]:
+    return {"Recipient": ADDRESS_A, "Sender": "ada@example.com", "Subject": "Hi", "Text-part": "Hello"}
+
+
+class TestEnv:
+    def test_it_prints_every_variable(self, outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["env", str(outputs)]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == 25
+        assert f"MAILJET_API_KEY={USER}" in lines
+        assert "MAILJET_INBOUND_SECRET=" in lines
+
+    def test_it_writes_a_private_file(self, outputs: Path, tmp_path: Path) -> None:
+        file = tmp_path / ".env"
+        file.write_text("old")
+        file.chmod(0o644)
+        assert main(["env", str(outputs), "-o", str(file)]) == 0
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert f"MAILJET_API_SECRET={PASSWORD}\n" in file.read_text()
+
+    def test_unsafe_values_and_wrong_outputs_are_one_sentence(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        unsafe = stack_outputs()
+        unsafe["platformEnv"]["MAILJET_API_SECRET"] = "hunter2 $HOME"
+        for wrong in (unsafe, stack_outputs(contractVersion="2.0"), {}):
+            file = tmp_path / "wrong.json"
+            file.write_text(json.dumps(wrong))
+            assert main(["env", str(file)]) == 1
+            shown = capsys.readouterr()
+            assert shown.out == ""
+            assert shown.err.count("\n") == 1
+            assert "hunter2" not in shown.err
+
+    def test_from_standard_input(self) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "azmail", "env", "-"],
+            input=json.dumps(stack_outputs()),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "AZT3KNET_DOMAIN=dev.agents.example\n" in done.stdout
+
+    def test_a_file_that_cannot_be_written(self, outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["env", str(outputs), "-o", "/no/such/folder/.env"]) == 1
+        assert capsys.readouterr().err == "agentmail: cannot write /no/such/folder/.env (No such file or directory)\n"
+
+
+class TestMailboxes:
+    def test_without_secrets_unless_asked(self, outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["mailboxes", str(outputs)]) == 0
+        assert f"{AGENT_A}  {ADDRESS_A}\n" in capsys.readouterr().out
+        assert main(["mailboxes", str(outputs), "--json"]) == 0
+        shown = capsys.readouterr().out
+        assert json.loads(shown)[0] == {"agent_id": AGENT_A, "address": ADDRESS_A}
+        assert PASSWORD not in shown
+        assert main(["mailboxes", str(outputs), "--show-secrets"]) == 0
+        assert json.loads(capsys.readouterr().out) == stack_outputs()["mailboxes"]
+
+
+class TestSchema:
+    def test_print_write_and_check(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["schema"]) == 0
+        printed = capsys.readouterr().out
+        assert main(["schema", "-o", str(tmp_path / "s.json")]) == 0
+        assert (tmp_path / "s.json").read_text() == printed
+        assert main(["schema", "--check"]) == 0
+
+
+class TestSend:
+    def test_by_smtp(
+        self, smtp: SmtpServer, certificates: Certificates, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        boxes = stack_outputs()["mailboxes"]
+        for box in boxes:
+            box |= {"smtp_host": smtp.host, "smtp_port": smtp.port}
+        file = tmp_path / "outputs.json"
+        file.write_text(json.dumps(stack_outputs(mailboxes=boxes)))
+        arguments = ["send", str(file), "--agent", AGENT_A, "--to", "ada@example.com"]
+        assert main([*arguments, "--ca-file", str(certificates.ca_file)]) == 0
+        assert json.loads(capsys.readouterr().out)["from"] == ADDRESS_A
+        assert smtp.script.accepted[0].rcpt_tos == ["ada@example.com"]
+        assert main(arguments) == 1
+        assert "ca_file" in capsys.readouterr().err
+
+    def test_by_api(self, http: HttpServer, outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        http.answer = lambda request: Answer(200, {"Messages": [{"Status": "success", "To": [{"MessageID": 5}]}]})
+        assert main(["send", str(outputs), "--agent", AGENT_A, "--to", "ada@example.com", "--api", http.url]) == 0
+        assert json.loads(capsys.readouterr().out)["mailjet_ids"] == [5]
+
+
+class TestServers:
+    def test_serve_prints_mails_and_remembers_deliveries(self, outputs: Path, tmp_path: Path) -> None:
+        arguments = ("serve", str(outputs), "--deliveries", str(tmp_path / "deliveries.sqlite"))
+        auth = ("agentmail-dev", INBOUND_SECRET)
+        with running(tmp_path, *arguments, MAILJET_INBOUND_SECRET=INBOUND_SECRET) as (url, output):
+            assert requests.post(url + PATH, json=delivery(), timeout=20).status_code == 401
+            assert requests.post(url + PATH, json=delivery(), auth=auth, timeout=20).status_code == 200
+            line = json.loads(output.readline())
+            assert (line["mail_for"], line["subject"]) == (AGENT_A, "Hi")
+        with running(tmp_path, *arguments, MAILJET_INBOUND_SECRET=INBOUND_SECRET) as (url, _):
+            again = requests.post(url + PATH, json=delivery(), auth=auth, timeout=20)
+            assert again.json() == {"status": "duplicate"}
+
+    def test_serve_calls_a_function(self, outputs: Path, tmp_path: Path) -> None:
+        (tmp_path / "mine.py").write_text(
+            "def on_mail(mail, agent_id):\n    print(agent_id, mail.text, flush=True)\n", encoding="utf-8"
+        )
+        arguments = ("serve", str(outputs), "--on-mail", "mine:on_mail", "--auth", "none", "--path", "/in")
+        with running(tmp_path, *arguments) as (url, output):
+            assert requests.post(url + "/in", json=delivery(), timeout=20).status_code == 200
+            assert output.readline() == f"{AGENT_A} Hello\n"
+
+    def test_forward_needs_only_the_platforms_environment(self, http: HttpServer, tmp_path: Path) -> None:
+        http.answer = lambda request: Answer(200 if request.json.get("token") == INBOUND_SECRET else 401)
+        variables = {"MAILJET_INBOUND_SECRET": INBOUND_SECRET, "MAILJET_INBOUND_URL": "https://api.agents.example/hook"}
+        with running(tmp_path, "forward", "--to", http.url + PATH, **variables) as (url, _):
+            answer = requests.post(url + "/hook", json=delivery(), auth=("x", INBOUND_SECRET), timeout=20)
+        assert answer.status_code == 200
+        assert http.requests[0].path == PATH
+
+    @pytest.mark.parametrize(
+        ("arguments", "problem"),
+        [
+            (["serve", "OUTPUTS"], "no webhook secret"),
+            (["serve", "OUTPUTS", "--auth", "none", "--on-mail", "no.such:thing"], "no function 'no.such:thing'"),
+            (["serve", "OUTPUTS", "--auth", "none", "--on-mail", "json:no_such"], "no function"),
+            (["serve", "OUTPUTS", "--auth", "none", "--on-mail", "json:__name__"], "is no function"),
+            (["forward", "--to", "http://api:8000/x"], "no webhook secret"),
+            (["forward", "--to", "http://api:8000"], "forward URL"),
+        ],
+    )
+    def test_what_cannot_start_says_why(
+        self,
+        arguments: list[str],
+        problem: str,
+        outputs: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.delenv("MAILJET_INBOUND_SECRET", raising=False)
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        assert main([str(outputs) if a == "OUTPUTS" else a for a in arguments]) == 1
+        assert problem in capsys.readouterr().err
+
+
+def test_the_package_imports_nothing_of_the_program_and_no_server() -> None:
+    script = (
+        "import sys, azmail; "
+        "names = {name.partition('.')[0] for name in sys.modules}; "
+        "print(sorted(names & {'pulumi', 'mailboxes', 'zone', 'providers', 'components', 'emulators', 'uvicorn', 'httpx'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

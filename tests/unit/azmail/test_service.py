@@ -1,0 +1,135 @@
+"""Answering a mail: who gets the answer and how it stays in its thread."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from azmail import (
+    InboundMail,
+    InvalidMailError,
+    MailAddress,
+    Mailbox,
+    MailService,
+    OutgoingMail,
+    Receipt,
+    Retries,
+    Transport,
+    parse_inbound,
+    thread_of,
+)
+from azmail.service import MAX_REFERENCES
+from tests.unit.azmail.conftest import ADDRESS_A, AGENT_A
+
+
+class Drawer(Transport):
+    """A transport that keeps what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__(concurrency=1, retries=Retries())
+        self.sent: list[tuple[OutgoingMail, MailAddress]] = []
+
+    def send(self, mail: OutgoingMail, sender: MailAddress) -> Receipt:
+        self.sent.append((mail, sender))
+        return Receipt(tuple(recipient.email for recipient in mail.recipients))
+
+
+@pytest.fixture
+def drawer() -> Drawer:
+    return Drawer()
+
+
+@pytest.fixture
+def service(drawer: Drawer, mailbox: Mailbox) -> MailService:
+    return MailService(mailbox, drawer, display_name="Agent 427")
+
+
+def inbound(sender: str = "ada@example.com", **headers: Any) -> InboundMail:
+    given_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    fixed = {"From": "Ada <ada@example.com>", "To": ADDRESS_A, "Message-ID": "<2@example.com>", "Subject": "Hello"}
+    return parse_inbound({"Sender": sender, "Recipient": ADDRESS_A, "Headers": fixed | given_headers})
+
+
+class TestReply:
+    def test_the_answer_goes_to_the_author_in_the_thread(self, service: MailService, drawer: Drawer) -> None:
+        receipt = service.reply(inbound(References="<0@example.com> <1@example.com>"), text="Thanks")
+        ((mail, sender),) = drawer.sent
+        assert receipt.recipients == ("ada@example.com",)
+        assert sender == MailAddress(ADDRESS_A, "Agent 427")
+        assert mail.to == (MailAddress("ada@example.com", "Ada"),)
+        assert mail.subject == "Re: Hello"
+        assert mail.in_reply_to == "<2@example.com>"
+        assert mail.references == ("<0@example.com>", "<1@example.com>", "<2@example.com>")
+        assert json.loads(mail.event_payload or "") == {"agent_id": AGENT_A}
+
+    def test_reply_to_comes_before_from(self, service: MailService) -> None:
+        mail = service.compose_reply(inbound(Reply_To="desk@example.com"), text="x")
+        assert mail.to == (MailAddress("desk@example.com"),)
+
+    def test_to_all_leaves_out_oneself_and_the_author(self, service: MailService) -> None:
+        received = inbound(
+            To=f"{ADDRESS_A.upper()}, Bob <bob@example.com>", Cc="ADA@example.com, carol@example.com, bob@example.com"
+        )
+        mail = service.compose_reply(received, text="x", to_all=True)
+        assert [address.email for address in mail.cc] == ["bob@example.com", "carol@example.com"]
+        assert service.compose_reply(received, text="x").cc == ()
+
+    @pytest.mark.parametrize(
+        ("subject", "answer"), [("Re: a", "Re: a"), ("RE:a", "RE:a"), ("", "Re: "), ("x" * 300, "Re: " + "x" * 251)]
+    )
+    def test_subjects(self, service: MailService, subject: str, answer: str) -> None:
+        assert service.compose_reply(inbound(Subject=subject), text="x").subject == answer
+
+    def test_a_bounce_is_never_answered(self, service: MailService) -> None:
+        with pytest.raises(InvalidMailError, match="bounce"):
+            service.reply(inbound(sender=""), text="x")
+
+    def test_a_mail_from_nobody(self, service: MailService) -> None:
+        with pytest.raises(InvalidMailError, match="nobody to answer"):
+            service.reply(inbound(From="undisclosed"), text="x")
+
+    def test_line_breaks_hidden_in_encoded_words_do_not_matter(self, service: MailService, drawer: Drawer) -> None:
+        hidden = "=?utf-8?q?a=0D=0ABcc:_eve=40example.com?="
+        service.reply(inbound(Subject=hidden, From=f"{hidden} <ada@example.com>"), text="x")
+        assert drawer.sent[0][0].subject == "Re: a  Bcc: eve@example.com"
+
+    def test_async(self, service: MailService, drawer: Drawer) -> None:
+        asyncio.run(service.reply_async(inbound(), html="<p>x</p>"))
+        drawer.close()
+        assert drawer.sent[0][0].html == "<p>x</p>"
+
+
+class TestThread:
+    def test_a_parent_without_references_gives_its_in_reply_to(self) -> None:
+        assert thread_of(inbound(In_Reply_To="<1@example.com>")) == (
+            "<2@example.com>",
+            ("<1@example.com>", "<2@example.com>"),
+        )
+
+    def test_a_mail_without_a_usable_message_id(self) -> None:
+        for message_id in ("", "no brackets", "<a b>"):
+            assert thread_of(inbound(Message_ID=message_id)) == (None, ())
+
+    @given(st.integers(min_value=0, max_value=100))
+    def test_long_threads_keep_their_ends(self, length: int) -> None:
+        ids = [f"<{n}@example.com>" for n in range(length)]
+        answered, references = thread_of(inbound(References=" ".join(ids), Message_ID="<last@example.com>"))
+        assert answered == references[-1] == "<last@example.com>"
+        assert len(references) == min(length + 1, MAX_REFERENCES)
+        assert references[0] == [*ids, answered][0]
+
+
+class TestOwnership:
+    def test_a_shared_transport_stays_open(self, service: MailService, drawer: Drawer) -> None:
+        closed: list[bool] = []
+        drawer.close = lambda: closed.append(True)  # type: ignore[method-assign]
+        with service:
+            pass
+        assert closed == []
+
+    def test_a_transport_of_its_own_is_made_from_the_mailbox(self, mailbox: Mailbox) -> None:
+        with MailService(mailbox) as service:
+            assert f"{mailbox.smtp_host}:{mailbox.smtp_port}" in repr(service.transport)

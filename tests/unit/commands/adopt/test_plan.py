@@ -1,0 +1,297 @@
+"""Single cases of a plan, each with the reason that it is as it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from commands.adopt.plan import Situation, Tunnel, import_file, make_plan
+from commands.adopt.stack_state import HeldRecord, StackState
+from settings.loading import from_config
+from tests.unit.commands.adopt.world import CONFIG, ZONE_ID
+from zone.survey import SurveyedRecord
+
+DOMAIN = "dev.agents.example"
+OURS = "managed by pulumi: agentmail-dev"
+MX = {"name": DOMAIN, "type": "MX", "content": "mx1.corp.example", "priority": 10}
+SPF = {"name": DOMAIN, "type": "TXT", "content": '"v=spf1 mx -all"'}
+DMARC = {"name": f"_dmarc.{DOMAIN}", "type": "TXT", "content": "v=DMARC1; p=reject"}
+OWN_SPF = {**SPF, "comment": OURS}
+
+
+def ids(number):
+    return f"{number:032x}"
+
+
+def zone(*bodies):
+    return [SurveyedRecord.parse({"id": ids(number), **body}) for number, body in enumerate(bodies, start=1)]
+
+
+def held(name, number, **fields):
+    return HeldRecord(urn=f"urn::{name}", name=name, id=ids(number), **{"comment": OURS, **fields})
+
+
+def state(*records, **fields):
+    return StackState(records, **fields)
+
+
+def plan(records, known=None, *, tunnels=(), discard=False, replace=False, stack="dev", **config):
+    settings = from_config({**CONFIG, **config}, stack=stack, preview=True)
+    situation = Situation(stack=stack, zone=records, state=known or state(), settings=settings, tunnels=tunnels)
+    return make_plan(situation, discard=discard, replace=replace)
+
+
+def names(made):
+    return [(item.name, item.protect) for item in made.imports]
+
+
+class TestForeign:
+    def test_one_of_each(self):
+        made = plan(zone(MX, SPF, DMARC))
+        assert names(made) == [("superseded-mx-1", True), ("mail-spf", True), ("mail-dmarc", True)]
+        assert made.settings == {
+            "spfMechanisms": ["a:mx1.corp.example"],
+            "spfQualifier": "-",
+            "dmarcPolicy": "reject",
+            "adoptedRecords": [
+                {"name": "mail-dmarc", "id": ids(3)},
+                {"name": "mail-spf", "id": ids(2)},
+                {"name": "superseded-mx-1", "id": ids(1)},
+            ],
+        }
+        assert not made.writes_to_cloudflare
+
+    def test_an_mx_like_ours_becomes_ours(self):
+        assert names(plan(zone({**MX, "content": "Parse.Mailjet.com"}))) == [("mail-mx-parse.mailjet.com", True)]
+
+    def test_spf_mx_keeps_its_meaning_only_where_hosts_go(self):
+        assert plan(zone({**MX, "content": "parse.mailjet.com"}, SPF)).settings["spfMechanisms"] == ["mx"]
+
+    def test_of_two_dmarc_records_the_one_like_ours_is_ours(self):
+        made = plan(zone({**DMARC, "content": "v=DMARC1;p=none"}, {**DMARC, "content": '"v=DMARC1; p=reject"'}))
+        assert {item.id: item.name for item in made.imports} == {ids(2): "mail-dmarc", ids(1): "superseded-dmarc-1"}
+
+    def test_beside_our_own_record_a_foreign_one_is_superseded(self):
+        ours = {**DMARC, "comment": OURS, "content": '"v=DMARC1; p=none"'}
+        made = plan(zone(ours, DMARC), state(held("mail-dmarc", 1)))
+        assert names(made) == [("superseded-dmarc-1", True)]
+        assert made.settings["dmarcPolicy"] == "reject"
+
+    def test_superseded_numbers_go_on(self):
+        known = state(held("superseded-mx-1", 1, comment="", protected=True))
+        made = plan(
+            zone(MX, {**MX, "content": "mx2.corp.example"}),
+            known,
+            adoptedRecords=[{"name": "superseded-mx-1", "id": ids(1)}],
+        )
+        assert names(made) == [("superseded-mx-2", True)]
+
+    def test_a_lost_own_record_in_its_place_asks_for_a_refresh(self):
+        made = plan(zone(SPF), state(held("mail-spf", 9)))
+        assert made.imports == []
+        assert "whose own record (id" in made.blockers[0]
+        assert made.blockers[0].endswith("./engine/pulumi refresh --stack dev")
+
+    def test_the_id_of_a_wrong_hand_is_never_imported_twice(self):
+        assert names(plan(zone(SPF), state(held("mail-spf", 1, comment="", protected=True)))) == []
+
+
+class TestBlocked:
+    @pytest.mark.parametrize(
+        ("body", "sentence"),
+        [
+            (
+                {"name": DOMAIN, "type": "CNAME", "content": "x.example"},
+                "is an alias where this program's own records must stand",
+            ),
+            ({"name": f"_dmarc.{DOMAIN}", "type": "CNAME", "content": "x.example"}, "is an alias where"),
+            ({"name": "api-dev.agents.example", "type": "A", "content": "192.0.2.1"}, "serves the tunnel's host today"),
+            (
+                {"name": f"mailjet._domainkey.{DOMAIN}", "type": "CNAME", "content": "x.example"},
+                "Mailjet looks for a TXT record",
+            ),
+            (
+                {**DMARC, "comment": "managed by pulumi: agentmail-prod"},
+                "belongs to the stack with the ownerTag 'agentmail-prod'",
+            ),
+        ],
+    )
+    def test_what_no_program_should_decide(self, body, sentence):
+        made = plan(zone(body))
+        assert made.imports == []
+        assert sentence in made.blockers[0]
+
+    def test_two_spf_records_would_keep_mailjet_from_verifying(self):
+        for zone_, known in (
+            (zone(SPF, {**SPF, "content": "v=spf1 a ~all"}), state()),
+            (zone(OWN_SPF, {**SPF, "content": "v=spf1 a ~all"}), state(held("mail-spf", 1))),
+        ):
+            made = plan(zone_, known)
+            assert made.imports == []
+            assert (
+                "is one of 2 SPF records, which receivers treat as a permanent error (RFC 7208, 4.5)"
+                in made.blockers[0]
+            )
+
+    def test_two_dkim_keys_and_no_way_to_tell(self):
+        keys = [
+            {"name": f"mailjet._domainkey.{DOMAIN}", "type": "TXT", "content": n} for n in ("k=rsa; p=A", "k=rsa; p=B")
+        ]
+        assert len(plan(zone(*keys)).blockers) == 2
+
+    def test_two_ownership_tokens_and_no_way_to_tell(self):
+        tokens = [{"name": f"mailjet._{n}.{DOMAIN}", "type": "TXT", "content": n} for n in ("aaaaaaaa", "bbbbbbbb")]
+        assert len(plan(zone(*tokens)).blockers) == 2
+        known = state(ownership_name=f"mailjet._bbbbbbbb.{DOMAIN}")
+        assert names(plan(zone(*tokens), known)) == [("superseded-ownership-1", True), ("mail-ownership", True)]
+
+
+class TestComments:
+    def test_a_lost_comment_comes_back(self):
+        made = plan(zone({**SPF, "comment": "edited"}), state(held("mail-spf", 1, content=SPF["content"])))
+        assert [record.id for record in made.comments] == [ids(1)]
+        assert made.imports == []
+        assert made.writes_to_cloudflare
+
+    def test_with_other_content_the_state_must_know_first(self):
+        made = plan(zone({**SPF, "comment": "edited"}), state(held("mail-spf", 1, content="v=spf1 ~all")))
+        assert made.comments == []
+        assert made.blockers[0].endswith("./engine/pulumi refresh --stack dev")
+
+    def test_what_a_restore_gave_back_is_foreign_again(self):
+        made = plan(zone(SPF), state(held("mail-spf", 1, content=SPF["content"], retained=True)))
+        assert made.comments == []
+        assert made.settings["adoptedRecords"] == [{"name": "mail-spf", "id": ids(1)}]
+
+    def test_a_pending_adoption_is_no_lost_comment(self):
+        made = plan(zone(SPF), state(held("mail-spf", 1, comment="", protected=True)))
+        assert made.comments == []
+        assert made.settings["adoptedRecords"] == [{"name": "mail-spf", "id": ids(1)}]
+
+
+class TestRenamedStack:
+    def test_the_old_tag_becomes_explicit(self):
+        made = plan(zone(OWN_SPF), state(held("mail-spf", 1)), stack="prod")
+        assert made.settings == {"ownerTag": "agentmail-dev"}
+        assert made.comments == made.imports == made.blockers == []
+        assert "The stack was renamed" in made.notes[0]
+
+    def test_a_tag_changed_on_purpose_is_refused(self):
+        made = plan(zone(OWN_SPF), state(held("mail-spf", 1)), ownerTag="new")
+        assert (
+            "agentmail:ownerTag is 'new', but the records in the stack's state carry 'agentmail-dev'"
+            in made.blockers[0]
+        )
+        assert "pulumi config set ownerTag agentmail-dev" in made.blockers[0]
+
+
+class TestOwnButUnknown:
+    def test_comes_back_under_its_declared_name(self):
+        assert names(plan(zone(OWN_SPF))) == [("mail-spf", False)]
+        assert names(plan(zone(OWN_SPF), protected="true")) == [("mail-spf", True)]
+
+    def test_what_a_destroy_kept_for_its_owner_stays_protected(self):
+        made = plan(zone(OWN_SPF), adoptedRecords=[{"name": "mail-spf", "id": ids(1)}])
+        assert names(made) == [("mail-spf", True)]
+        assert made.settings == {}
+
+    def test_a_twin_of_a_known_record_is_left_and_named(self):
+        made = plan(zone(OWN_SPF, {**OWN_SPF, "content": "v=spf1 ~all"}), state(held("mail-spf", 1)))
+        assert made.is_empty
+        assert "beside the one in the state" in made.left[0]
+
+    def test_an_own_record_without_a_place_is_left_and_named(self):
+        made = plan(
+            zone({"name": "old.agents.example", "type": "CNAME", "content": "x.cfargotunnel.com", "comment": OURS})
+        )
+        assert "the program declares no such record" in made.left[0]
+
+    def test_discard_deletes_it_instead(self):
+        made = plan(zone(OWN_SPF, SPF), discard=True)
+        assert [record.id for record in made.discards] == [ids(1)]
+        assert names(made) == [("mail-spf", True)]
+
+
+ADOPTED_MX = state(held("superseded-mx-1", 1, comment="", protected=True))
+AS_CONFIGURED = {"adoptedRecords": [{"name": "superseded-mx-1", "id": ids(1)}]}
+
+
+class TestConsent:
+    def test_lifts_the_protection_and_says_so_in_the_configuration(self):
+        made = plan(zone(MX), ADOPTED_MX, replace=True, **AS_CONFIGURED)
+        assert [item.name for item in made.releases] == ["superseded-mx-1"]
+        assert made.settings == {
+            "adoptedRecords": [{"name": "superseded-mx-1", "id": ids(1), "protected": False}],
+            "replaceForeignMx": True,
+        }
+
+    def test_the_switch_in_the_configuration_is_consent_to_what_was_adopted_before(self):
+        made = plan(zone(MX), ADOPTED_MX, replaceForeignMx="true", **AS_CONFIGURED)
+        assert [item.name for item in made.releases] == ["superseded-mx-1"]
+
+    def test_but_not_to_what_is_adopted_now(self):
+        assert names(plan(zone(MX), replaceForeignMx="true")) == [("superseded-mx-1", True)]
+        assert names(plan(zone(MX), replace=True)) == [("superseded-mx-1", False)]
+
+    def test_it_ends_with_what_it_was_given_for(self):
+        made = plan([], state(), replaceForeignMx="true", **AS_CONFIGURED)
+        assert made.settings == {"adoptedRecords": None, "replaceForeignMx": None}
+
+
+class TestTunnel:
+    TUNNEL = Tunnel(id="11111111-2222-4333-8444-555555555555", name="agentmail-dev")
+
+    def test_an_unknown_tunnel_of_our_name_comes_back(self):
+        [item] = plan([], tunnels=[self.TUNNEL]).imports
+        assert (item.name, item.parent, item.protect) == ("api-tunnel", "api", False)
+
+    def test_a_known_one_is_left(self):
+        assert plan([], state(tunnels={self.TUNNEL.id: "api-tunnel"}), tunnels=[self.TUNNEL]).is_empty
+
+    def test_a_second_one_is_named(self):
+        made = plan([], state(tunnels={"other": "api-tunnel"}), tunnels=[self.TUNNEL])
+        assert "beside the one in the state" in made.left[0]
+
+    def test_discard(self):
+        assert plan([], tunnels=[self.TUNNEL], discard=True).tunnel_discards == [self.TUNNEL]
+
+    def test_one_with_a_local_ingress_would_be_replaced(self):
+        local = Tunnel(id=self.TUNNEL.id, name=self.TUNNEL.name, remotely_managed=False)
+        assert "keeps its ingress in a local file" in plan([], tunnels=[local]).blockers[0]
+
+
+class TestImportFile:
+    def test_components_are_made_or_named(self):
+        items = plan(zone(MX, SPF), tunnels=[TestTunnel.TUNNEL]).imports
+        fresh = import_file(items, state(), zone_id=ZONE_ID, account_id="a" * 32, version="6.23.1")
+        assert fresh == {
+            "nameTable": {},
+            "resources": [
+                {"type": "azt3knet:mail:MailDomain", "name": "mail", "component": True},
+                {"type": "azt3knet:mail:ApiTunnel", "name": "api", "component": True},
+                {
+                    "type": "cloudflare:index/dnsRecord:DnsRecord",
+                    "name": "superseded-mx-1",
+                    "id": f"{ZONE_ID}/{ids(1)}",
+                    "version": "6.23.1",
+                },
+                {
+                    "type": "cloudflare:index/dnsRecord:DnsRecord",
+                    "name": "mail-spf",
+                    "id": f"{ZONE_ID}/{ids(2)}",
+                    "version": "6.23.1",
+                    "parent": "mail",
+                },
+                {
+                    "type": "cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared",
+                    "name": "api-tunnel",
+                    "id": f"{'a' * 32}/{TestTunnel.TUNNEL.id}",
+                    "version": "6.23.1",
+                    "parent": "api",
+                },
+            ],
+        }
+        known = import_file(
+            items, state(components={"mail": "urn:m", "api": "urn:a"}), zone_id="z", account_id="a", version="1"
+        )
+        assert known["nameTable"] == {"mail": "urn:m", "api": "urn:a"}
+        assert not any("component" in entry for entry in known["resources"])

@@ -1,0 +1,288 @@
+"""`environments new`: what it refuses, with nothing written; and that a failed writing is taken back."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+import yaml
+
+from commands.environments.__main__ import main
+from commands.environments.creation import create
+from commands.environments.draft import PLACEHOLDER, Draft
+from commands.environments.errors import AlreadyMadeError, WriteError
+from commands.environments.gathering import gather
+from commands.environments.questions import ask_for_missing
+from commands.environments.stack_file import StackFile
+from commands.stack_commands import Pulumi, PulumiFailedError
+from emulators.cloudflare import ACCOUNT_ID, ZONE_ID
+from settings.loading import from_config
+from tests.unit.emulators.cloudflare_fixtures import TOKEN
+
+ROOT = Path(__file__).parents[4]
+GOOD = (
+    "--domain",
+    "staging.agents.example",
+    "--webhook-url",
+    "https://hooks.example/in",
+    "--zone-name",
+    "agents.example",
+)
+
+
+@pytest.fixture
+def accounts(project, cloudflare, mailjet, monkeypatch):
+    """Both emulators as the accounts of the new environment."""
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
+    monkeypatch.setenv("MAILJET_API_KEY", mailjet.api_key)
+    monkeypatch.setenv("MAILJET_API_SECRET", mailjet.api_secret)
+    return ("--cloudflare-api-url", cloudflare.base, "--mailjet-api-url", mailjet.url)
+
+
+def refused(capsys, project, *arguments):
+    """The sentences, after making sure that nothing was written."""
+    before = sorted(project.rglob("*"))
+    assert main(["new", "staging", "-C", str(project), *arguments]) == 1
+    assert sorted(project.rglob("*")) == before
+    return capsys.readouterr().err
+
+
+class TestRefusals:
+    def test_everything_that_is_missing_at_once(self, project, capsys):
+        said = refused(capsys, project, "--yes")
+        for key in (
+            "agentmail:domain",
+            "agentmail:zoneName",
+            "agentmail:zoneId",
+            "mailjetApiKey",
+            "cloudflare:apiToken",
+        ):
+            assert key in said
+
+    def test_a_bad_name(self, project, capsys):
+        assert main(["new", "../x", "-C", str(project)]) == 1
+        assert "is no name for an environment" in capsys.readouterr().err
+
+    def test_wrong_values(self, accounts, project, capsys):
+        said = refused(capsys, project, *accounts, *GOOD, "--tunnel-hostname", "api.elsewhere.example", "--yes")
+        assert "agentmail:tunnelHostname is 'api.elsewhere.example', which is outside the zone" in said
+
+    def test_a_wrong_token(self, accounts, project, capsys, monkeypatch):
+        monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "x" * 40)
+        said = refused(capsys, project, *accounts, *GOOD, "--zone-id", ZONE_ID, "--yes")
+        assert "Cloudflare does not accept the token" in said
+        assert "x" * 40 not in said
+
+    def test_a_wrong_key(self, accounts, project, capsys, monkeypatch):
+        monkeypatch.setenv("MAILJET_API_KEY", "0" * 32)
+        assert "rejected the API key" in refused(capsys, project, *accounts, *GOOD, "--yes")
+
+    def test_the_zone_of_another_name(self, accounts, project, capsys):
+        said = refused(
+            capsys, project, *accounts, "--domain", "a.example", "--zone-name", "a.example", "--zone-id", ZONE_ID,
+            "--webhook-url", "https://hooks.example/in", "--yes",
+        )  # fmt: skip
+        assert "is the zone 'agents.example', expected zoneName 'a.example'" in said
+
+    def test_nobody_to_confirm(self, accounts, project, capsys):
+        assert "there is nobody to ask" in refused(capsys, project, *accounts, *GOOD)
+
+    def test_placeholders(self, accounts, project, capsys):
+        said = refused(capsys, project, *accounts, *GOOD, "--zone-id", PLACEHOLDER, "--yes")
+        assert "agentmail:zoneId is a placeholder" in said
+
+    def test_a_population_that_is_none(self, accounts, project, capsys):
+        (project / "people.yaml").write_text("agents: [\n")
+        said = refused(capsys, project, *accounts, *GOOD, "--population", "people.yaml", "--yes")
+        assert "people.yaml" in said
+
+    def test_a_secret_as_an_argument(self, project, capsys):
+        said = refused(capsys, project, "--set", "mailjetApiSecret=hunter2hunter2", "--yes")
+        assert "arguments show in the list of processes" in said
+        assert "hunter2" not in said
+
+    def test_no_passphrase(self, accounts, project, capsys, monkeypatch):
+        monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
+        assert "No passphrase is set for the backend" in refused(capsys, project, *accounts, *GOOD, "--yes")
+
+    def test_the_public_passphrase_guards_no_real_credentials(self, accounts, project, capsys, monkeypatch):
+        monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
+        monkeypatch.delenv("PULUMI_BACKEND_URL")
+        monkeypatch.setenv("PULUMI_HOME", str(project))
+        said = refused(capsys, project, *GOOD, "--zone-id", ZONE_ID, "--no-check", "--yes")
+        assert "No backend is named for 'staging'" in said
+
+    def test_one_that_exists(self, accounts, project, capsys):
+        (project / "Pulumi.staging.yaml").write_text("encryptionsalt: v1:x\nconfig: {}\n")
+        assert "exists already" in refused(capsys, project, *accounts, *GOOD, "--yes")
+
+
+def options(**given):
+    from commands.environments.gathering import FLAGS
+
+    empty = dict.fromkeys(FLAGS)
+    return argparse.Namespace(
+        **{**empty, "name": "prod", "cwd": ROOT, "from_env": None, "set": [], "cloudflare_api_url": "", "unprotected": False,
+           "population": [], "secrets": "stack", "no_check": True, "yes": True, **given}
+    )  # fmt: skip
+
+
+class TestExamples:
+    @pytest.mark.parametrize("name", ["prod", "staging"])
+    def test_the_committed_examples_are_valid_and_hold_no_secret(self, name):
+        document = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())
+        assert set(document) == {"config"}
+        config = {key.removeprefix("agentmail:"): value for key, value in document["config"].items()}
+        settings = from_config(config, stack=name, preview=True)
+        assert settings.verification == "require"
+        assert settings.protected is (name == "prod")
+        assert {settings.mailjet_api_key, settings.mailjet_api_secret, settings.webhook_secret} == {""}
+
+    def test_placeholders_are_not_taken_over(self):
+        draft = gather(options(), StackFile.of(ROOT, "prod"), {})
+        assert draft.plain["protected"] is True
+        assert draft.plain["populations"] == [{"file": "populations/prod.yaml"}]
+        for key in ("domain", "zoneName", "zoneId", "accountId", "tunnelHostname"):
+            assert key not in draft.plain
+
+    def test_flags_are_above_the_env_and_the_env_above_the_example(self, tmp_path):
+        env = tmp_path / ".env"
+        env.write_text("AZT3KNET_DOMAIN=env.example.org\nAZT3KNET_MAIL_TTL=600\nCLOUDFLARE_TUNNEL_SERVICE=http://x:1\n")
+        given = options(from_env=env, domain="flag.example.org", set=["dmarcPolicy=reject", "ttl=900"])
+        plain = gather(given, StackFile.of(ROOT, "prod"), {}).plain
+        assert (plain["domain"], plain["tunnelService"], plain["dmarcPolicy"], plain["ttl"]) == (
+            "flag.example.org", "http://x:1", "reject", 900,
+        )  # fmt: skip
+
+
+class Answers:
+    """A person who answers from a list."""
+
+    def __init__(self, **answers: str) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+
+    def ask(self, prompt: str, default: str = "") -> str:
+        self.asked.append(prompt)
+        return next((answer for start, answer in self.answers.items() if start in prompt.replace(" ", "_")), default)
+
+    hidden = ask
+
+
+class TestQuestions:
+    def test_what_is_known_is_not_asked(self):
+        draft = Draft(
+            plain={"domain": "a.example", "zoneName": "a.example", "zoneId": "0", "webhookUrl": "https://h/p"},
+            secrets={"cloudflare:apiToken": "t", "mailjetApiKey": "k", "mailjetApiSecret": "s"},
+        )
+        person = Answers()
+        ask_for_missing(draft, person, lambda: None)
+        assert person.asked == []
+
+    def test_a_tunnel_of_its_own_in_the_zones_account(self, cloudflare):
+        from clients.cloudflare.lookups import Cloudflare
+        from commands.environments.questions import zone_by_name
+
+        draft = Draft()
+        person = Answers(
+            Mail_domain="mail.agents.example",
+            API_token=TOKEN,
+            Public_host="api.agents.example",
+            API_key="k",
+            API_secret="s",
+        )
+        ask_for_missing(
+            draft, person, lambda: zone_by_name(Cloudflare(cloudflare.base, TOKEN), draft.plain["zoneName"])
+        )
+        assert draft.plain == {
+            "domain": "mail.agents.example",
+            "zoneName": "agents.example",
+            "zoneId": ZONE_ID,
+            "tunnelHostname": "api.agents.example",
+            "accountId": ACCOUNT_ID,
+        }
+
+    def test_a_zone_elsewhere_needs_no_cloudflare(self):
+        draft = Draft(plain={"dns": "none"})
+        person = Answers(
+            Mail_domain="a.example", API_key="k", API_secret="s", URL_of_the_platform="https://h.example/p"
+        )
+        ask_for_missing(draft, person, lambda: None)
+        assert draft.plain == {"dns": "none", "domain": "a.example", "webhookUrl": "https://h.example/p"}
+        assert not any("Cloudflare" in prompt for prompt in person.asked)
+
+
+class Failing(Pulumi):
+    """An engine that fails at a command; the others do nothing."""
+
+    def __init__(self, project: Path, at: tuple[str, ...], *, also: tuple[str, ...] = ("nothing",)) -> None:
+        super().__init__("staging", project=project, environment={})
+        self.at, self.also = at, also
+        self.ran: list[tuple[str, ...]] = []
+        self.stdin: list[str] = []
+
+    def run(self, *arguments: str, stdin: str | None = None) -> str:
+        self.ran.append(arguments)
+        self.stdin.append(stdin or "")
+        if arguments[: len(self.at)] == self.at or arguments[: len(self.also)] == self.also:
+            raise PulumiFailedError(arguments[0], "error: no room")
+        return ""
+
+
+DRAFT = Draft(plain={"domain": "a.example", "protected": True}, secrets={"mailjetApiKey": "k" * 32})
+
+
+class TestWriting:
+    def test_secrets_travel_on_standard_input(self, project):
+        pulumi = Failing(project, ("never",))
+        create(pulumi, StackFile.of(project, "staging"), DRAFT, secrets_provider="", keep_secrets=True)
+        assert not any("k" * 32 in word for arguments in pulumi.ran for word in arguments)
+        assert "k" * 32 in pulumi.stdin
+        written = yaml.safe_load((project / "Pulumi.staging.yaml").read_text())
+        assert written == {"config": {"agentmail:domain": "a.example", "agentmail:protected": True}}
+
+    def test_none_is_stored_where_the_environment_holds_them(self, project):
+        pulumi = Failing(project, ("never",))
+        create(pulumi, StackFile.of(project, "staging"), DRAFT, secrets_provider="", keep_secrets=False)
+        assert "k" * 32 not in pulumi.stdin
+
+    @pytest.mark.parametrize("at", [("stack", "init"), ("config", "set", "--secret")])
+    def test_a_failure_is_taken_back(self, project, at):
+        pulumi = Failing(project, at)
+        with pytest.raises(WriteError, match=r"no room; everything was taken back"):
+            create(pulumi, StackFile.of(project, "staging"), DRAFT, secrets_provider="", keep_secrets=True)
+        assert not (project / "Pulumi.staging.yaml").exists()
+        assert (("stack", "rm", "staging", "--yes", "--preserve-config") in pulumi.ran) is (at[0] == "config")
+
+    def test_an_example_comes_back(self, project):
+        example = "# an example\nconfig:\n  agentmail:domain: mail.agents.example\n"
+        (project / "Pulumi.staging.yaml").write_text(example)
+        with pytest.raises(WriteError):
+            create(
+                Failing(project, ("config",)),
+                StackFile.of(project, "staging"),
+                DRAFT,
+                secrets_provider="",
+                keep_secrets=True,
+            )
+        assert (project / "Pulumi.staging.yaml").read_text() == example
+
+    def test_what_cannot_be_taken_back_is_named(self, project):
+        pulumi = Failing(project, ("config",), also=("stack", "rm"))
+        with pytest.raises(WriteError, match="left behind: the empty stack 'staging'"):
+            create(pulumi, StackFile.of(project, "staging"), DRAFT, secrets_provider="", keep_secrets=True)
+
+    def test_an_example_keeps_its_comments(self, project):
+        (project / "Pulumi.staging.yaml").write_text(
+            "config:\n  # why\n  agentmail:ttl: 60\n  agentmail:accountId: x\n"
+        )
+        StackFile.of(project, "staging").write({"ttl": 300, "domain": "a.example"})
+        assert (project / "Pulumi.staging.yaml").read_text() == (
+            "config:\n  # why\n  agentmail:ttl: 300\n  agentmail:domain: a.example\n"
+        )
+
+    def test_one_that_was_made_is_left_alone(self, project):
+        (project / "Pulumi.staging.yaml").write_text("secretsprovider: awskms://x\n")
+        with pytest.raises(AlreadyMadeError):
+            StackFile.of(project, "staging")

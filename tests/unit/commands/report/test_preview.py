@@ -1,0 +1,187 @@
+"""The digest: by name, deletions on top, never too long for a comment."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from commands.report.digest import MARKDOWN_LIMIT, as_markdown, as_text, headline
+from commands.report.preview import PreviewUnreadableError, read_preview
+from commands.report.summary import WIDTH, summary
+
+ROUTES = "urn:pulumi:dev::agentmail::azt3knet:mail:AgentMailboxes$pulumi-python:dynamic/mailjet:InboundRoutes::agents-routes-"
+RECORD = "urn:pulumi:dev::agentmail::azt3knet:mail:MailDomain$cloudflare:index/dnsRecord:DnsRecord::mail-"
+URL = "[secret]"
+
+
+def routes(bucket, old, new, *, old_url=URL, new_url=URL, op=None):
+    def state(addresses, url):
+        return {"type": "x", "inputs": {"routes": json.dumps(addresses), "route_url": url}}
+
+    step = {"urn": f"{ROUTES}{bucket:02d}"}
+    if old is not None:
+        step["oldState"] = state(old, old_url)
+    if new is not None:
+        step["newState"] = state(new, new_url)
+    default = (
+        "create"
+        if old is None
+        else "delete"
+        if new is None
+        else "same"
+        if (old, old_url) == (new, new_url)
+        else "update"
+    )
+    return {**step, "op": op or default}
+
+
+def record(key, op, old=None, new=None):
+    step = {"urn": RECORD + key, "op": op}
+    for name, inputs in (("oldState", old), ("newState", new)):
+        if inputs is not None:
+            step[name] = {"type": "cloudflare:index/dnsRecord:DnsRecord", "inputs": inputs}
+    return step
+
+
+def document(*steps, diagnostics=()):
+    return json.dumps({"config": {}, "steps": list(steps), "diagnostics": list(diagnostics), "changeSummary": {}})
+
+
+class TestMailboxes:
+    def test_one_added_in_a_bucket_of_three(self):
+        changes = read_preview(
+            document(
+                routes(1, {"a": "a@x", "b": "b@x"}, {"a": "a@x", "b": "b@x", "c": "c@x"}),
+                routes(2, {"d": "d@x"}, {"d": "d@x"}),
+            )
+        )
+        assert changes.mailboxes_added == {"c": "c@x"}
+        assert not changes.mailboxes_removed
+        assert changes.routes_rewritten == 0
+        assert headline(changes) == "dev: 1 mailbox added."
+
+    def test_a_new_and_a_vanished_bucket(self):
+        changes = read_preview(document(routes(1, None, {"a": "a@x"}), routes(2, {"b": "b@x"}, None)))
+        assert (changes.mailboxes_added, changes.mailboxes_removed) == ({"a": "a@x"}, {"b": "b@x"})
+
+    def test_a_changed_address_is_a_rename(self):
+        [move] = read_preview(document(routes(1, {"a": "a@x"}, {"a": "b@x"}))).mailboxes_moved
+        assert (move.agent_id, move.old, move.new) == ("a", "a@x", "b@x")
+
+    def test_a_rotated_secret_rewrites_without_moving_anybody(self):
+        changes = read_preview(document(routes(1, {"a": "a@x", "b": "b@x"}, {"a": "a@x", "b": "b@x"}, op="update")))
+        assert changes.routes_rewritten == 2
+        assert headline(changes) == "dev: 2 routes given a new URL."
+
+    def test_nothing(self):
+        changes = read_preview(document(routes(1, {"a": "a@x"}, {"a": "a@x"}), record("spf", "same", {}, {})))
+        assert changes.nothing
+        assert headline(changes) == "No changes: dev stays as it is."
+
+    @given(
+        st.dictionaries(st.text(min_size=1), st.text(min_size=1)),
+        st.dictionaries(st.text(min_size=1), st.text(min_size=1)),
+    )
+    def test_any_two_books(self, old, new):
+        changes = read_preview(document(routes(1, old, new)))
+        after = {**old, **changes.mailboxes_added, **{move.agent_id: move.new for move in changes.mailboxes_moved}}
+        for agent in changes.mailboxes_removed:
+            del after[agent]
+        assert after == new
+
+
+MX = {"type": "MX", "name": "x.example", "content": "parse.mailjet.com", "priority": 10.0}
+
+
+class TestRecords:
+    def test_added_removed_and_changed_by_name_and_value(self):
+        text = as_text(
+            read_preview(
+                document(
+                    record("mx-1", "create", new=MX),
+                    record("old", "delete", old={**MX, "content": "old.example"}),
+                    record(
+                        "spf",
+                        "update",
+                        old={"type": "TXT", "name": "x.example", "content": "a"},
+                        new={"type": "TXT", "name": "x.example", "content": "b"},
+                    ),
+                )
+            )
+        )
+        assert "MX    x.example  10 parse.mailjet.com" in text
+        assert "MX    x.example  10 old.example" in text
+        assert "TXT   x.example  a -> b" in text
+        assert text.index("Records removed (1)") < text.index("Records changed (1)") < text.index("Records added (1)")
+
+    def test_values_that_only_the_up_will_know(self):
+        assert "(value known after the sender domain exists)" in as_text(
+            read_preview(document(record("dkim", "create", new={"type": "TXT"})))
+        )
+
+
+class TestMarkdown:
+    def test_never_longer_than_a_comment_may_be(self):
+        many = {f"agent-{number:05d}": f"{number}`*_@x.example" for number in range(10_000)}
+        text = as_markdown(read_preview(document(routes(1, many, {}))))
+        assert len(text) < MARKDOWN_LIMIT
+        assert "Mailboxes removed (10000)" in text
+        assert "… and 9980 more" in text
+
+    def test_long_items_shorten_the_lists(self):
+        steps = [record(f"r{n}", "create", new={"type": "TXT", "name": "x" * 4000, "content": "y"}) for n in range(30)]
+        assert len(as_markdown(read_preview(document(*steps)))) <= MARKDOWN_LIMIT
+
+    def test_a_name_cannot_break_out_of_its_code(self):
+        assert "`` a`b@x  agent a ``" in as_markdown(read_preview(document(routes(1, {}, {"a": "a`b@x"}))))
+
+
+class TestDiagnostics:
+    def test_errors_lead(self):
+        changes = read_preview(
+            document(
+                diagnostics=[
+                    {"severity": "error", "message": "the guard says no"},
+                    {"severity": "warning", "message": "w"},
+                ]
+            )
+        )
+        assert headline(changes).startswith("The preview of the stack failed")
+        assert "the guard says no" in as_text(changes)
+
+
+@pytest.mark.parametrize("text", ["", "error: no stack", "{broken", "[]", '{"a": 1}'])
+def test_what_is_no_preview(text):
+    with pytest.raises(PreviewUnreadableError, match="The preview is"):
+        read_preview(text)
+
+
+OUTPUTS = {
+    "domain": "dev.agents.example",
+    "mailboxCount": 7,
+    "dkimStatus": "OK",
+    "spfStatus": "OK",
+    "tunnelHostname": "api-dev.agents.example",
+    "webhookUrl": "https://api-dev.agents.example/in",
+    "expectedRecords": [
+        {"type": "MX", "name": "dev.agents.example", "priority": 10, "content": "parse.mailjet.com", "why": "Inbound."},
+        {"type": "TXT", "name": "k.dev.agents.example", "content": "x" * 300, "why": "A key."},
+    ],
+    "mailboxes": json.dumps(
+        {"shared": {"smtp_password": "hunter2"}, "addresses": {str(n): f"{n}@dev.agents.example" for n in range(7)}}
+    ),
+}
+
+
+class TestSummary:
+    def test_what_it_shows(self):
+        page = summary(OUTPUTS, stack="dev")
+        assert "dev.agents.example: 7 mailboxes, stack dev" in page
+        assert "MX    dev.agents.example  10 parse.mailjet.com\n        Inbound." in page
+        assert "4@dev.agents.example\n  … and 2 more" in page
+        assert "hunter2" not in page
+        assert max(map(len, page.splitlines())) <= WIDTH
+
+    def test_without_a_tunnel(self):
+        assert "Tunnel " not in summary({**OUTPUTS, "tunnelHostname": ""}, stack="dev")

@@ -1,0 +1,239 @@
+"""Deletions above a threshold fail the digest unless the switch names them exactly; the comment stays a comment."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from commands.report.__main__ import main
+from commands.report.digest import LONGEST_TEXT, MARKDOWN_LIMIT, as_markdown, as_text, marker
+from commands.report.preview import Changes, RecordChange, Switches, read_preview
+from commands.report.thresholds import RECORDS_REMOVED, refusals
+from mailboxes.packed_map import packed
+
+BOOK = "urn:pulumi:prod::agentmail::azt3knet:mail:AgentMailboxes$pulumi-python:dynamic/mailjet:AddressBook::agents-book"
+ROUTES = "urn:pulumi:prod::agentmail::azt3knet:mail:AgentMailboxes$pulumi-python:dynamic/mailjet:InboundRoutes::agents-routes-01"
+RECORD = "urn:pulumi:prod::agentmail::azt3knet:mail:MailDomain$cloudflare:index/dnsRecord:DnsRecord::"
+
+
+def book(old, new, **limits):
+    """As the program declares it: packed."""
+
+    def state(addresses):
+        return {"inputs": {"addresses": packed(addresses), **limits}}
+
+    return {"urn": BOOK, "op": "update", "oldState": state(old), "newState": state(new)}
+
+
+def routes(old, new):
+    def state(addresses):
+        return {"inputs": {"routes": json.dumps(addresses), "route_url": "[secret]"}}
+
+    return {"urn": ROUTES, "op": "update", "oldState": state(old), "newState": state(new)}
+
+
+def removed_record(name):
+    fields = {"type": "MX", "name": "mail.agents.example", "content": "x.example", "priority": 10.0}
+    return {
+        "urn": RECORD + name,
+        "op": "delete",
+        "oldState": {"type": "cloudflare:index/dnsRecord:DnsRecord", "inputs": fields},
+    }
+
+
+def document(*steps, config=None, diagnostics=()):
+    return json.dumps({"config": config or {}, "steps": list(steps), "diagnostics": list(diagnostics)})
+
+
+def people(count):
+    return {f"agent-{number:05d}": f"a{number}@mail.agents.example" for number in range(count)}
+
+
+def run(monkeypatch, capsys, text, *options):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    status = main(["preview", *options])
+    return status, capsys.readouterr().out
+
+
+class TestMailboxes:
+    def removal(self, before, kept, **config):
+        old, new = people(before), people(kept)
+        return read_preview(document(book(old, new), routes(old, new), config=config))
+
+    def test_a_few_may_go(self):
+        assert refusals(self.removal(100, 70)) == []
+
+    def test_many_may_not(self):
+        [sentence] = refusals(self.removal(100, 69))
+        assert "31 of 100 mailboxes would be removed (31 %, above the limit of 30 % and 10)" in sentence
+        assert "pulumi config set allowMassRemoval 31" in sentence
+
+    def test_all_may_not_however_few(self):
+        [sentence] = refusals(self.removal(2, 0))
+        assert "nobody of before would be left" in sentence
+
+    def test_the_switch_takes_the_exact_number(self):
+        assert refusals(self.removal(100, 50, **{"agentmail:allowMassRemoval": "50"})) == []
+        assert refusals(self.removal(100, 50, **{"agentmail:allowMassRemoval": "49"}))
+
+    def test_the_limits_are_the_books(self):
+        old, new = people(100), people(80)
+        text = document(book(old, new, removal_percent=10, removal_count=5), routes(old, new))
+        assert "above the limit of 10 % and 5" in refusals(read_preview(text))[0]
+
+    def test_unchanged_buckets_are_no_steps_so_the_book_tells_how_many_there_are(self):
+        """Of 100 mailboxes 20 go; the only bucket among the steps had 20."""
+        old, new = people(100), people(80)
+        gone = {agent: address for agent, address in old.items() if agent not in new}
+        assert refusals(read_preview(document(book(old, new), routes(gone, {})))) == []
+
+
+class TestRecords:
+    def test_up_to_the_threshold(self):
+        steps = [removed_record(f"mail-r{number}") for number in range(RECORDS_REMOVED)]
+        assert refusals(read_preview(document(*steps))) == []
+
+    def test_beyond_it(self):
+        changes = read_preview(document(*(removed_record(f"mail-r{number}") for number in range(6))))
+        [sentence] = refusals(changes)
+        assert "6 DNS records would be deleted" in sentence
+        assert "the label 'allow-record-removals: 6'" in sentence
+        assert refusals(changes, allowed_record_removals=6) == []
+        assert refusals(changes, allowed_record_removals=7)
+
+    def test_somebody_elses_need_the_consent_of_adopt(self):
+        text = document(removed_record("superseded-mx-1"))
+        [sentence] = refusals(read_preview(text))
+        assert "python -m commands.adopt prod --replace-mx" in sentence
+        agreed = document(removed_record("superseded-mx-1"), config={"agentmail:replaceForeignMx": "true"})
+        assert refusals(read_preview(agreed)) == []
+
+
+class TestDrift:
+    def test_what_a_refresh_looked_at_is_no_change(self):
+        seen = people(3)
+        looked = {**routes(seen, seen), "op": "refresh"}
+        found = {**routes({"agent-00000": seen["agent-00000"]}, seen)}
+        changes = read_preview(document(looked, found))
+        assert changes.mailboxes_added == {agent: seen[agent] for agent in ("agent-00001", "agent-00002")}
+
+    def test_the_status_says_drift(self, monkeypatch, capsys):
+        old, new = {}, people(2)
+        status, said = run(monkeypatch, capsys, document(routes(old, new)), "--drift")
+        assert status == 2
+        assert said.startswith("prod has drifted; an up would put back: 2 mailboxes added.")
+
+    def test_none(self, monkeypatch, capsys):
+        status, said = run(monkeypatch, capsys, document(), "--drift", "--stack", "prod")
+        assert (status, said) == (0, "No drift: prod is as it should be.\n")
+
+    def test_a_failure_is_no_drift(self, monkeypatch, capsys):
+        text = document(diagnostics=[{"severity": "error", "message": "error: no token"}])
+        assert run(monkeypatch, capsys, text, "--drift")[0] == 1
+
+
+class TestCommandLine:
+    def test_refused(self, monkeypatch, capsys):
+        old, new = people(100), people(10)
+        status, said = run(monkeypatch, capsys, document(book(old, new), routes(old, new)))
+        assert status == 1
+        assert said.splitlines()[0] == "prod: 90 mailboxes removed. Refused, see below."
+        assert said.index("Deletions without their switch") < said.index("Mailboxes removed (90)")
+
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [("--allow-record-removals", "6"), ("--labels", '["bug", "allow-record-removals: 6"]')],
+    )
+    def test_the_switch_for_records(self, monkeypatch, capsys, option, value):
+        text = document(*(removed_record(f"mail-r{number}") for number in range(6)))
+        assert run(monkeypatch, capsys, text)[0] == 1
+        assert run(monkeypatch, capsys, text, option, value)[0] == 0
+
+    def test_no_labels(self, monkeypatch, capsys):
+        assert run(monkeypatch, capsys, document(), "--labels", "[]")[0] == 0
+
+    def test_a_preview_that_never_was_is_a_comment_too(self, monkeypatch, capsys, tmp_path):
+        log = tmp_path / "log"
+        log.write_text("error: no stack named 'prod' found\n")
+        status, said = run(
+            monkeypatch, capsys, "", "--markdown", "--stack", "prod", "--log", str(log), "--note", "Commit 1"
+        )
+        assert status == 1
+        assert said.startswith(marker("prod") + "\n**The preview of prod failed.**")
+        assert "no stack named 'prod' found" in said
+        assert "<sub>Commit 1</sub>" in said
+
+    def test_the_engines_wording_is_taken_off(self, monkeypatch, capsys):
+        diagnostics = [
+            {
+                "severity": "error",
+                "message": "error: pulumi-python:x:Y resource 'agents-book' has a problem: 50 of 100 go.\n",
+            },
+            {"severity": "error", "message": "error: preview failed\n"},
+            {"severity": "warning", "message": "warning: twice\n"},
+            {"severity": "warning", "message": "warning: twice\n"},
+        ]
+        _, said = run(monkeypatch, capsys, document(diagnostics=diagnostics), "--stack", "prod")
+        assert "Errors (1)\n  50 of 100 go.\n" in said
+        assert "Warnings (1)\n  twice\n" in said
+
+    def test_how_a_protection_is_lifted(self):
+        changes = Changes(
+            stack="prod", errors=['resource "urn" cannot be deleted\nbecause it is protected. To unprotect …']
+        )
+        assert "config set protected false" in as_text(changes)
+
+
+texts = st.text(max_size=60)
+
+
+class TestMarkdown:
+    def test_ten_thousand_changes(self):
+        many = people(10_000)
+        records = [RecordChange("TXT", f"r{number}.agents.example", old="x" * 300) for number in range(10_000)]
+        changes = Changes(
+            stack="prod",
+            mailboxes_removed=many,
+            mailboxes_added=many,
+            records_removed=records,
+            records_added=records,
+            records_changed=records,
+            warnings=["w" * 10_000] * 3,
+            errors=["e" * 10_000],
+        )
+        text = as_markdown(changes, refused=["r" * 10_000], note="Commit")
+        assert len(text) < MARKDOWN_LIMIT
+        assert text.startswith(marker("prod") + "\n")
+        assert "Mailboxes removed (10000)" in text
+        assert "… and 9980 more" in text
+        assert "e" * (LONGEST_TEXT - 1) + "…" in text
+
+    @given(errors=st.lists(texts), warnings=st.lists(texts), refused=st.lists(texts), note=texts)
+    def test_no_text_breaks_out_of_its_block(self, errors, warnings, refused, note):
+        text = as_markdown(Changes(stack="prod", errors=errors, warnings=warnings), refused=refused, note=note)
+        assert text.startswith(marker("prod") + "\n")
+        fences = [line for line in text.split("\n") if set(line.removesuffix("text")) == {"`"} and len(line) >= 3]
+        open_fence = None
+        closed = 0
+        for line in fences:
+            if open_fence is None:
+                assert line.endswith("text")
+                open_fence = line.removesuffix("text")
+            elif line == open_fence:
+                open_fence, closed = None, closed + 1
+        assert open_fence is None
+        assert closed == len(errors[:20]) + len(warnings[:20]) + len(refused[:20])
+
+    def test_a_table_keeps_its_lines(self):
+        changes = Changes(stack="prod", errors=["2 records\n  NAME  TYPE\n  a     MX"])
+        assert "```text\n2 records\n  NAME  TYPE\n  a     MX\n```" in as_markdown(changes)
+
+
+def test_the_switches_are_read_from_the_previews_configuration():
+    text = document(config={"agentmail:allowMassRemoval": "412", "agentmail:replaceForeignMx": "true"})
+    assert read_preview(text).switches == Switches(mass_removal=412, foreign_mx=True)

@@ -1,0 +1,297 @@
+"""`python -m emulators`: real processes that come up, are found again, survive and go."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from emulators.__main__ import main
+from emulators.embedded import Control
+from emulators.ports import DEFAULT_PORTS, Role
+from emulators.state_folder import Process, StateFolder, StateFolderError
+from tests.unit.emulators.polling import wait_until
+
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command did."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Emulators:
+    """The command line for one state folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, command: str, *options: str) -> Output:
+        """The command in this process; what it starts is a process of its own all the same."""
+        with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+            status = main([command, "--state-dir", str(self.folder), *options])
+        return Output(status, out.getvalue(), err.getvalue())
+
+    def run_outside(self, command: str, *options: str) -> Output:
+        """The command in a process of its own."""
+        arguments = [sys.executable, "-m", "emulators", command, "--state-dir", str(self.folder), *options]
+        done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        return Output(done.returncode, done.stdout, done.stderr)
+
+    def up(self) -> Output:
+        return self.run("up", "--free-ports")
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.run("status", "--json").stdout)
+        return found
+
+    def credentials(self) -> dict[str, str]:
+        lines = (self.folder / "credentials.env").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    def add_sender(self, email: str) -> None:
+        env = self.credentials()
+        answer = requests.post(
+            self.status()["mailjet"]["url"] + "/v3/REST/sender",
+            json={"Email": email},
+            auth=(env["MAILJET_API_KEY"], env["MAILJET_API_SECRET"]),
+            timeout=10,
+        )
+        assert answer.status_code == 201
+
+    def senders(self) -> list[str]:
+        return [row["Email"] for row in Control(self.status()["mailjet"]["url"]).state()["senders"]]
+
+
+@pytest.fixture
+def emulators(tmp_path: Path) -> Iterator[Emulators]:
+    made = Emulators(tmp_path / "state")
+    yield made
+    assert made.run("down").returncode == 0
+
+
+def alive(pid: int) -> bool:
+    return Process.of(pid) is not None
+
+
+def test_from_up_to_down(emulators: Emulators) -> None:
+    assert emulators.status() == {
+        "running": False,
+        "state_dir": str(emulators.folder),
+        "env_file": str(emulators.folder / "credentials.env"),
+    }
+    first = emulators.up()
+    assert (first.returncode, first.stderr) == (0, "")
+    assert first.stdout.startswith("The emulators are up (")
+    status = emulators.status()
+    assert set(status) == {"running", "pid", "state_dir", "env_file", "mailjet", "cloudflare"}
+    assert status["running"] is True
+    assert set(status["mailjet"]) == {"url", "smtp", "inbound"}
+    assert set(status["mailjet"]["smtp"]) == {"host", "port", "tls_port", "ca_file"}
+    assert Path(status["mailjet"]["smtp"]["ca_file"]).exists()
+    assert status["cloudflare"]["zone_id"] == "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+    assert status["cloudflare"]["zone_name"] == "agents.example"
+    assert status["cloudflare"]["account_id"] == "00112233445566778899aabbccddeeff"
+    for url in (status["mailjet"]["url"], status["cloudflare"]["url"].removesuffix("/client/v4")):
+        assert requests.get(f"{url}/_emulator/health", timeout=10).status_code == 200
+
+    again = emulators.up()
+    assert again.returncode == 0
+    assert again.stdout.startswith("The emulators are already up.")
+    assert emulators.status() == status
+    assert status["mailjet"]["url"] in emulators.run("status").stdout
+
+    down = emulators.run("down")
+    assert (down.returncode, down.stdout) == (0, "The emulators are down.\n")
+    assert not alive(status["pid"])
+    assert emulators.run("down").stdout == "The emulators were not running.\n"
+    assert "not running" in emulators.run_outside("status").stdout
+
+
+def test_state_ports_and_credentials_survive_a_kill(emulators: Emulators) -> None:
+    emulators.up()
+    before, credentials = emulators.status(), emulators.credentials()
+    emulators.add_sender("*@agents.example")
+    os.kill(before["pid"], signal.SIGKILL)
+    wait_until(lambda: not alive(before["pid"]))
+    assert emulators.status()["running"] is False
+    emulators.up()
+    after = emulators.status()
+    assert after["pid"] != before["pid"]
+    assert {**after, "pid": 0} == {**before, "pid": 0}
+    assert emulators.credentials() == credentials
+    assert emulators.senders() == ["*@agents.example"]
+
+
+def test_reset_while_up_and_while_down(emulators: Emulators) -> None:
+    emulators.up()
+    cloudflare = Control(emulators.status()["cloudflare"]["url"].removesuffix("/client/v4"))
+    seeded = cloudflare.state()
+    emulators.add_sender("*@agents.example")
+    assert emulators.run("reset").returncode == 0
+    assert emulators.senders() == []
+    assert cloudflare.state() == seeded
+    emulators.add_sender("*@agents.example")
+    emulators.run("down")
+    assert emulators.run("reset").returncode == 0
+    emulators.up()
+    assert emulators.senders() == []
+
+
+def test_several_ups_at_once_start_one(emulators: Emulators) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        outputs = [
+            future.result() for future in [pool.submit(emulators.run_outside, "up", "--free-ports") for _ in range(3)]
+        ]
+    assert [output.returncode for output in outputs] == [0, 0, 0]
+    assert sum(output.stdout.startswith("The emulators are up (") for output in outputs) == 1
+
+
+def test_down_does_not_wait_for_a_hanging_request(emulators: Emulators) -> None:
+    emulators.up()
+    status = emulators.status()
+    control = Control(status["mailjet"]["url"])
+    control.faults({"kind": "hang", "seconds": 3600})
+
+    def hang() -> None:
+        requests.get(status["mailjet"]["url"] + "/v3/REST/sender", timeout=60)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(hang)
+        wait_until(control.requests)
+        assert emulators.run("down").stdout == "The emulators are down.\n"
+        wait_until(waiting.done)
+
+
+def test_a_server_ends_with_its_folder(emulators: Emulators) -> None:
+    emulators.up()
+    pid = emulators.status()["pid"]
+    shutil.rmtree(emulators.folder)
+    wait_until(lambda: not alive(pid))
+
+
+def test_a_port_in_use_is_one_sentence(emulators: Emulators) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        folder = StateFolder(emulators.folder)
+        folder.remember_ports({role.value: 0 for role in Role} | {"smtp": port})
+        failed = emulators.up()
+    assert failed.returncode == 1
+    assert failed.stdout == ""
+    assert failed.stderr == (
+        f"The emulators did not start: Port {port} for Mailjet SMTP submission is in use on 127.0.0.1; "
+        f"stop what listens there, or delete ports.json in the state folder to have others chosen. "
+        f"(log: {folder.log})\n"
+    )
+    assert emulators.status()["running"] is False
+
+
+def test_a_damaged_database_is_one_sentence(emulators: Emulators) -> None:
+    emulators.folder.mkdir()
+    (emulators.folder / "mailjet.sqlite").write_text("no database" * 1000)
+    failed = emulators.up()
+    assert failed.returncode == 1
+    assert "mailjet.sqlite cannot be used" in failed.stderr
+    assert failed.stderr.count("\n") == 1
+    emulators.run("reset")
+    assert emulators.up().returncode == 0
+
+
+def test_a_recycled_pid_is_never_killed(emulators: Emulators) -> None:
+    folder = StateFolder(emulators.folder)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
+        folder.record({"pid": stranger.pid, "started": "long ago"})
+        assert emulators.status()["running"] is False
+        assert emulators.run("down").stdout == "The emulators were not running.\n"
+        assert stranger.poll() is None
+        assert stranger.stdin is not None
+        stranger.stdin.write(b"\n")
+
+
+def test_a_zombie_is_not_alive() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    process = Process.of(child.pid)
+    wait_until(lambda: Process.of(child.pid) is None)
+    assert process is None or not process.alive()
+    child.wait()
+
+
+class TestFolder:
+    def test_credentials_are_random_private_and_kept(self, tmp_path: Path) -> None:
+        folder = StateFolder(tmp_path / "a")
+        found = folder.credentials()
+        shapes = {
+            "MAILJET_API_KEY": "[0-9a-f]{32}",
+            "MAILJET_API_SECRET": "[0-9a-f]{32}",
+            "MAILJET_INBOUND_SECRET": "[0-9A-Za-z]{32}",
+            "CLOUDFLARE_API_TOKEN": "[0-9A-Za-z_-]{40}",
+        }
+        assert set(found) == set(shapes)
+        for name, shape in shapes.items():
+            assert re.fullmatch(shape, found[name]), name
+        assert stat.S_IMODE(folder.env_file.stat().st_mode) == 0o600
+        assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+        assert StateFolder(tmp_path / "a").credentials() == found
+        assert StateFolder(tmp_path / "b").credentials() != found
+
+    def test_a_missing_credential_is_named(self, tmp_path: Path) -> None:
+        folder = StateFolder(tmp_path)
+        folder.env_file.write_text("MAILJET_API_KEY=a\n# a comment\n")
+        with pytest.raises(StateFolderError, match="no MAILJET_API_SECRET, expected a line"):
+            folder.credentials()
+
+    @pytest.mark.parametrize(("name", "text"), [("ports.json", "[]"), ("ports.json", "{"), ("server.json", "{}")])
+    def test_a_damaged_file_is_named(self, tmp_path: Path, name: str, text: str) -> None:
+        (tmp_path / name).write_text(text)
+        folder = StateFolder(tmp_path)
+        with pytest.raises(StateFolderError, match=re.escape(name)):
+            folder.ports() if name == "ports.json" else folder.server()
+
+    def test_a_long_log_is_put_aside(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("emulators.state_folder.LOG_LIMIT", 10)
+        folder = StateFolder(tmp_path)
+        for text in ("first message\n", "second\n\n"):
+            with folder.open_log() as log:
+                log.write(text)
+        assert folder.last_words() == "second"
+        assert (tmp_path / "log.1").read_text() == "first message\n"
+
+    def test_a_folder_that_cannot_be_made_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        failed = Emulators(tmp_path / "file" / "x").run("status")
+        assert failed.returncode == 1
+        assert failed.stderr.startswith(f"The state folder {tmp_path}/file/x cannot be made")
+
+
+def test_the_fixed_ports_are_the_documented_ones() -> None:
+    assert {role.value: port for role, port in DEFAULT_PORTS.items()} == {
+        "mailjet": 8810,
+        "cloudflare": 8811,
+        "edge": 8812,
+        "dns": 8853,
+        "smtp": 8587,
+        "smtps": 8465,
+        "inbound": 8825,
+    }

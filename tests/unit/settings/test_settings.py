@@ -1,0 +1,246 @@
+"""Configuration: what is accepted, and the sentence for each mistake."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from settings.loading import SettingsError, from_config
+from settings.model import Settings
+from settings.values import PROJECT, Dns, TunnelKind
+
+ROOT = Path(__file__).parents[3]
+GOOD = {
+    "domain": "dev.agents.example",
+    "zoneName": "agents.example",
+    "zoneId": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+    "accountId": "00112233445566778899aabbccddeeff",
+    "tunnelHostname": "api-dev.agents.example",
+    "mailjetApiKey": "k" * 32,
+    "mailjetApiSecret": "s" * 32,
+    "webhookSecret": "w" * 32,
+}
+
+
+def load(preview=False, token="t" * 40, stored_in_plain_text=None, environment=None, **changes):
+    config = {key: value for key, value in {**GOOD, **changes}.items() if value is not None}
+    return from_config(
+        config,
+        stack="dev",
+        preview=preview,
+        cloudflare_api_token=token,
+        stored_in_plain_text=stored_in_plain_text,
+        environment=environment or {},
+    )
+
+
+def problems(**changes):
+    with pytest.raises(SettingsError) as caught:
+        load(**changes)
+    return caught.value.problems
+
+
+class TestDeclaration:
+    """`Pulumi.yaml` and `Settings` say the same."""
+
+    def declared(self):
+        return yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+
+    def test_every_key_is_declared_and_read(self):
+        read = {
+            field.alias
+            for name, field in Settings.model_fields.items()
+            if name not in {"stack", "preview", "cloudflare_api_token"}
+        }
+        assert set(self.declared()["config"]) == read
+
+    def test_every_key_has_type_description_and_default(self):
+        for key, schema in self.declared()["config"].items():
+            assert schema["type"], key
+            assert len(schema["description"]) > 8, key
+            assert "default" in schema or key == "domain"
+
+    def test_defaults_agree(self):
+        declared = self.declared()["config"]
+        fields = {field.alias: field for field in Settings.model_fields.values()}
+        for key, schema in declared.items():
+            if key != "domain":
+                assert schema["default"] == fields[key].default, key
+
+    def test_the_declared_defaults_are_a_valid_configuration(self):
+        defaults = {
+            key: str(s["default"]) if s["type"] != "array" else "[]"
+            for key, s in self.declared()["config"].items()
+            if "default" in s
+        }
+        defaults["mailjetMxHosts"] = '["parse.mailjet.com"]'
+        assert from_config({**defaults, **GOOD}, stack="dev", preview=True)
+
+    def test_the_project_is_the_namespace(self):
+        assert self.declared()["name"] == PROJECT
+
+    @pytest.mark.parametrize("path", sorted(ROOT.glob("Pulumi.*.yaml")), ids=lambda path: path.name)
+    def test_every_stack_file_in_the_repository_is_valid(self, path):
+        config = {
+            key.removeprefix(f"{PROJECT}:"): value
+            for key, value in yaml.safe_load(path.read_text())["config"].items()
+            if key.startswith(PROJECT)
+        }
+        assert from_config(config, stack=path.name.split(".")[1], preview=True)
+
+
+class TestDerived:
+    def test_marks_and_urls(self):
+        found = load()
+        assert found.tag == "agentmail-dev"
+        assert found.record_comment == "managed by pulumi: agentmail-dev"
+        assert found.public_webhook_url == "https://api-dev.agents.example/api/webhooks/mailjet/inbound"
+        assert found.route_identity == "https://agentmail-dev@api-dev.agents.example/api/webhooks/mailjet/inbound"
+        assert (
+            found.route_url == f"https://agentmail-dev:{'w' * 32}@api-dev.agents.example/api/webhooks/mailjet/inbound"
+        )
+        assert found.tunnel_kind is TunnelKind.CREATED
+
+    def test_an_own_tag_and_an_own_url(self):
+        found = load(ownerTag="alpha", webhookUrl="https://hooks.example:8443/in")
+        assert found.route_identity == "https://alpha@hooks.example:8443/in"
+
+    def test_an_international_domain_becomes_its_a_label(self):
+        assert load(domain="ágents.agents.example").domain == "xn--gents-wqa.agents.example"
+
+    def test_secrets_are_not_in_the_repr(self):
+        assert not any(GOOD[key] in repr(load()) for key in ("mailjetApiSecret", "webhookSecret", "mailjetApiKey"))
+
+    def test_populations_come_as_json(self):
+        found = load(populations='[{"file": "populations/dev.yaml", "createdAt": "20241005123045"}]')
+        assert found.populations[0].created_at == "20241005123045"
+
+    def test_a_stamp_written_as_a_number_is_text(self):
+        [entry] = load(populations='[{"file": "p.yaml", "createdAt": 20241005123045, "seed": 7}]').populations
+        assert (entry.created_at, entry.seed) == ("20241005123045", "7")
+
+
+class TestCredentials:
+    def test_a_preview_needs_none(self):
+        assert load(preview=True, token="", mailjetApiKey=None, mailjetApiSecret=None, webhookSecret=None)
+
+    def test_an_up_needs_every_one_and_says_where_it_may_come_from(self):
+        found = problems(token="", mailjetApiKey=None, mailjetApiSecret=None, webhookSecret=None)
+        assert [sentence.split(" ")[0] for sentence in found] == [
+            "agentmail:mailjetApiKey",
+            "agentmail:mailjetApiSecret",
+            "agentmail:webhookSecret",
+            "cloudflare:apiToken",
+        ]
+        assert found[1] == (
+            "agentmail:mailjetApiSecret is not set; expected Mailjet's API secret; "
+            "set it with: pulumi config set --secret mailjetApiSecret, or in the environment as MAILJET_API_SECRET"
+        )
+
+    def test_the_environment_stands_in(self):
+        found = load(
+            mailjetApiKey=None,
+            mailjetApiSecret=None,
+            webhookSecret=None,
+            token="",
+            environment={
+                "MAILJET_API_KEY": "from-env",
+                "MAILJET_API_SECRET": "s",
+                "MAILJET_INBOUND_SECRET": "x" * 20,
+                "CLOUDFLARE_API_TOKEN": "t",
+            },
+        )
+        assert found.mailjet_api_key == "from-env"
+
+    def test_configuration_wins_over_the_environment(self):
+        assert load(environment={"MAILJET_API_KEY": "other"}).mailjet_api_key == GOOD["mailjetApiKey"]
+
+    def test_a_secret_in_plain_text_is_refused(self):
+        [sentence] = problems(stored_in_plain_text=["mailjetApiSecret"])
+        assert sentence.startswith("agentmail:mailjetApiSecret is stored in plain text")
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("changes", "expected"),
+        [
+            ({"domain": None}, "agentmail:domain is not set"),
+            ({"domain": "no_dots"}, "agentmail:domain is 'no_dots'; expected a domain name"),
+            ({"domain": "a..b.example"}, "agentmail:domain is 'a..b.example'"),
+            (
+                {"domain": "elsewhere.example"},
+                "agentmail:domain is 'elsewhere.example', which is outside the zone 'agents.example'",
+            ),
+            (
+                {"tunnelHostname": "api.x.example"},
+                "agentmail:tunnelHostname is 'api.x.example', which is outside the zone",
+            ),
+            ({"tunnelHostname": "dev.agents.example"}, "the mail domain itself"),
+            ({"zoneId": None}, "agentmail:zoneId is not set"),
+            ({"zoneId": "agents.example"}, "agentmail:zoneId is 'agents.example'; expected 32 hexadecimal digits"),
+            ({"zoneName": None}, "agentmail:zoneName is not set"),
+            ({"tunnelCname": "x.cfargotunnel.com"}, "agentmail:accountId and agentmail:tunnelCname are both set"),
+            ({"tunnelHostname": None}, "agentmail:tunnelHostname is not set although a tunnel is"),
+            ({"webhookUrl": "https://x.example/"}, "the root of a site"),
+            ({"webhookUrl": "ftp://x.example/a"}, "agentmail:webhookUrl is 'ftp://x.example/a'; expected a URL"),
+            ({"ownerTag": "a b"}, "agentmail:ownerTag is 'a b'; expected 1 to 63 of the characters"),
+            ({"ttl": "5"}, "agentmail:ttl is not valid"),
+            ({"ttl": "soon"}, "agentmail:ttl is not valid"),
+            ({"dns": "route53"}, "agentmail:dns is not valid"),
+            ({"verification": "maybe"}, "agentmail:verification is not valid"),
+            ({"inboundAuth": "token"}, "agentmail:inboundAuth is not valid"),
+            ({"populations": "[{]"}, "expected valid JSON"),
+            ({"populations": '[{"path": "x"}]'}, "agentmail:populations[0].file is not set"),
+            ({"mailjetMxHosts": "[]"}, "agentmail:mailjetMxHosts is not valid"),
+            (
+                {"tunelHostname": "x"},
+                "agentmail:tunelHostname is not a configuration key of this project; did you mean tunnelHostname?",
+            ),
+        ],
+    )
+    def test_one_sentence_names_the_key(self, changes, expected):
+        assert any(expected in sentence for sentence in problems(**changes)), problems(**changes)
+
+    def test_the_webhook_secret_is_never_repeated(self):
+        [sentence] = problems(webhookSecret="pa%ss#word-that-is-bad")
+        assert "agentmail:webhookSecret has 22 characters" in sentence
+        assert "pa%ss" not in sentence
+
+    def test_credentials_in_a_url_are_never_repeated(self):
+        [sentence] = problems(webhookUrl="https://user:hunter2@x.example/a")
+        assert "hunter2" not in sentence
+        assert "keep the secret in webhookSecret" in sentence
+
+    def test_all_problems_at_once(self):
+        assert len(problems(zoneId="x", ttl="1", dns="y")) == 3
+
+    def test_several_problems_are_a_list(self):
+        with pytest.raises(SettingsError, match="has 2 problems:\n  - "):
+            load(zoneId="x", ttl="1")
+
+    @given(st.dictionaries(st.sampled_from(sorted(GOOD)), st.text(max_size=40)))
+    def test_any_text_gives_settings_or_sentences(self, changes):
+        assert all("Traceback" not in sentence for sentence in sentences_on(changes))
+
+
+def sentences_on(changes):
+    try:
+        load(**changes)
+    except SettingsError as error:
+        return error.problems or ["no sentence at all: Traceback"]
+    return []
+
+
+def test_a_zone_elsewhere_needs_no_cloudflare():
+    found = load(
+        dns="none",
+        token="",
+        zoneId=None,
+        zoneName=None,
+        accountId=None,
+        tunnelHostname=None,
+        webhookUrl="https://h.example/in",
+    )
+    assert found.dns is Dns.NONE
