@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_cloudflare as cloudflare
 
+from components.cloudflare_sdk import DnsRecord, ZeroTrustTunnelCloudflared, ZeroTrustTunnelCloudflaredConfig
 from components.failures import tunnel_token_sentence
 from components.tunnel_survey import ask_about_tunnels, tunnel_guard
 from components.zone_survey import ZoneSurvey
@@ -85,14 +85,14 @@ class ApiTunnel(pulumi.ComponentResource):
         before_cname: list[pulumi.Resource] = []
 
         if args.kind is TunnelKind.CREATED:
-            tunnel = cloudflare.ZeroTrustTunnelCloudflared(
+            tunnel = ZeroTrustTunnelCloudflared(
                 f"{name}-tunnel",
                 account_id=args.account_id,
                 name=args.tunnel_name,
                 config_src="cloudflare",
                 opts=pulumi.ResourceOptions.merge(own, pulumi.ResourceOptions(hooks=self._guard(args))),
             )
-            ingress = cloudflare.ZeroTrustTunnelCloudflaredConfig(
+            ingress = ZeroTrustTunnelCloudflaredConfig(
                 f"{name}-ingress",
                 account_id=args.account_id,
                 tunnel_id=tunnel.id,
@@ -109,7 +109,7 @@ class ApiTunnel(pulumi.ComponentResource):
             # No request may arrive before the tunnel knows where it goes.
             before_cname = [ingress]
         if args.kind is not TunnelKind.NONE and args.zone_id:
-            cloudflare.DnsRecord(
+            DnsRecord(
                 f"{name}-cname",
                 zone_id=args.zone_id,
                 name=args.hostname,

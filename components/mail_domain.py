@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_cloudflare as cloudflare
 
 from clients.dns import PatientResolver
+from components.cloudflare_sdk import DnsRecord
 from components.zone_survey import ZoneSurvey
 from providers.mailjet.domain_verification import DomainVerification, DomainVerificationArgs
 from providers.mailjet.footprint import Footprint, FootprintArgs
@@ -177,10 +177,10 @@ class MailDomain(pulumi.ComponentResource):
 
 def dns_record(
     name: str, record: Record | pulumi.Output[Record], *, zone_id: str, comment: str, opts: pulumi.ResourceOptions
-) -> cloudflare.DnsRecord:
+) -> DnsRecord:
     """Declare one record, marked as ours by its comment."""
     if isinstance(record, Record):
-        return cloudflare.DnsRecord(
+        return DnsRecord(
             name,
             zone_id=zone_id,
             name=record.name,
@@ -192,7 +192,7 @@ def dns_record(
             comment=comment,
             opts=opts,
         )
-    return cloudflare.DnsRecord(
+    return DnsRecord(
         name,
         zone_id=zone_id,
         name=record.apply(lambda known: known.name),

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import pulumi
-import pulumi_cloudflare as cloudflare
 
+from components.cloudflare_sdk import get_version
 from components.failures import cloudflare_sentence
 from settings.model import Settings
 from settings.values import Dns
@@ -123,4 +123,4 @@ def refuse_conflicts(records: list[SurveyedRecord], claim: Claim, settings: Sett
 
 def plugin_version() -> str:
     """The plugin that the resources ask for, so that one provider serves them and every function call."""
-    return str(cloudflare._utilities.get_version())  # type: ignore[no-untyped-call]
+    return str(get_version())  # type: ignore[no-untyped-call]

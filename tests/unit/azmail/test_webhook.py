@@ -16,7 +16,6 @@ import pytest
 import requests
 from starlette.applications import Starlette
 from starlette.routing import Mount
-from tests.unit.azmail.test_events import event
 
 from azmail import (
     BasicAuth,
@@ -39,6 +38,7 @@ from azmail import (
 from azmail.webhook import MAX_BODY_BYTES
 from tests.unit.azmail.conftest import ADDRESS_A, ADDRESS_B, AGENT_A, AGENT_B, INBOUND_SECRET, stack_outputs
 from tests.unit.azmail.servers import Answer, asgi_server, http_server
+from tests.unit.azmail.test_events import event
 
 PATH = "/api/webhooks/mailjet/inbound"
 EVENTS = "/api/webhooks/mailjet/events"
