@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 COUNT = "len([name for name in sys.modules if name.startswith('pulumi_cloudflare')])"
 
 
-def said(code: str, *, before: Path | None = None) -> object:
+def said(code: str, *, before: Path | None = None) -> Any:
     """What the JSON is that `code`, in a new Python at the project's root, prints."""
     path = [str(before)] if before else []
     done = subprocess.run(
@@ -30,38 +31,49 @@ def said(code: str, *, before: Path | None = None) -> object:
     return json.loads(done.stdout)
 
 
-def test_only_the_modules_of_the_three_classes_are_executed():
-    assert said(f"import components.cloudflare_sdk\nprint(json.dumps({COUNT}))") <= 8
+NAMES = ["DnsRecord", "ZeroTrustTunnelCloudflared", "ZeroTrustTunnelCloudflaredConfig"]
+TOKENS = [
+    "cloudflare:index/dnsRecord:DnsRecord",
+    "cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared",
+    "cloudflare:index/zeroTrustTunnelCloudflaredConfig:ZeroTrustTunnelCloudflaredConfig",
+]
+"""As they stand in every stack's state."""
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["DnsRecord", "ZeroTrustTunnelCloudflared", "ZeroTrustTunnelCloudflaredConfig"],
-)
-@pytest.mark.parametrize("first", ["components.cloudflare_sdk", "pulumi_cloudflare"])
-def test_they_are_the_sdks_own_whoever_is_imported_first(name, first):
-    second = ({"components.cloudflare_sdk", "pulumi_cloudflare"} - {first}).pop()
-    code = f"import {first}, {second}\nimport pulumi_cloudflare as sdk\nfrom components.cloudflare_sdk import {name}\n"
-    assert said(code + f"sdk.Zone\nprint(json.dumps([sdk.{name} is {name}, sdk.Zone.__module__, {name}.__module__]))")[
-        :2
-    ] == [True, "pulumi_cloudflare.zone"]
-
-
-def test_a_name_that_the_sdk_lacks_is_an_attribute_error_afterwards_as_before():
-    code = "import components.cloudflare_sdk, pulumi_cloudflare as sdk\n"
-    assert said(code + "print(json.dumps([hasattr(sdk, 'NoSuchThing'), hasattr(sdk, 'Zone')]))") == [False, True]
-
-
-def test_the_type_tokens_are_the_ones_in_every_state():
-    code = (
-        "from components.cloudflare_sdk import DnsRecord, ZeroTrustTunnelCloudflared, ZeroTrustTunnelCloudflaredConfig\n"
-        "print(json.dumps([c.pulumi_type for c in (DnsRecord, ZeroTrustTunnelCloudflared, ZeroTrustTunnelCloudflaredConfig)]))"
+@pytest.fixture(scope="module")
+def lean_first() -> dict[str, Any]:
+    return said(
+        f"""import components.cloudflare_sdk as lean
+modules = {COUNT}
+import pulumi_cloudflare as sdk
+missing = hasattr(sdk, "NoSuchThing")
+print(json.dumps(dict(
+    modules=modules, missing=missing, zone=sdk.Zone.__module__,
+    same=[getattr(sdk, name) is getattr(lean, name) for name in {NAMES}],
+    tokens=[getattr(lean, name).pulumi_type for name in {NAMES}],
+)))"""
     )
-    assert said(code) == [
-        "cloudflare:index/dnsRecord:DnsRecord",
-        "cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared",
-        "cloudflare:index/zeroTrustTunnelCloudflaredConfig:ZeroTrustTunnelCloudflaredConfig",
-    ]
+
+
+class TestLeanFirst:
+    def test_only_the_modules_of_the_three_classes_are_executed(self, lean_first):
+        assert lean_first["modules"] <= 8
+
+    def test_the_type_tokens_are_the_ones_in_every_state(self, lean_first):
+        assert lean_first["tokens"] == TOKENS
+
+    def test_whoever_asks_for_another_name_has_the_whole_sdk(self, lean_first):
+        assert lean_first["zone"] == "pulumi_cloudflare.zone"
+        assert lean_first["same"] == [True, True, True]
+
+    def test_a_name_that_the_sdk_lacks_is_lacking_still(self, lean_first):
+        assert lean_first["missing"] is False
+
+
+def test_where_the_whole_sdk_is_imported_already_its_classes_are_taken():
+    code = "import pulumi_cloudflare as sdk, components.cloudflare_sdk as lean\n"
+    code += f"print(json.dumps([getattr(sdk, name) is getattr(lean, name) for name in {NAMES}]))"
+    assert said(code) == [True, True, True]
 
 
 def test_another_layout_is_imported_plainly(tmp_path):
