@@ -113,7 +113,7 @@ def account(emulators: Emulators, tmp_path: Path) -> Account:
     emulators.reset()
     folder = tmp_path / "project"
     (folder / "backend").mkdir(parents=True)
-    for part in (".venv", "providers"):
+    for part in (".venv", "clients", "mailboxes", "providers", "settings", "zone"):
         (folder / part).symlink_to(ROOT / part)
     (folder / "__main__.py").write_text(PROGRAM)
     (folder / "Pulumi.yaml").write_text("name: agentmail\nruntime: {name: python, options: {virtualenv: .venv}}\n")
