@@ -2,8 +2,10 @@
 
 import pulumi
 
+from clients.dns import PatientResolver
 from components.agent_mailboxes import AgentMailboxes, AgentMailboxesArgs, read_addresses
 from components.api_tunnel import ApiTunnel, ApiTunnelArgs
+from components.configured_records import read_records
 from components.mail_domain import MailDomain, MailDomainArgs
 from components.platform_mail import PlatformMail, PlatformMailArgs
 from components.shared_domain import read_shared_domain
@@ -22,11 +24,13 @@ if shared:
     outputs = shared_domain_outputs(settings, addresses, shared, agents)
 else:
     addresses = read_addresses(settings)
+    records = read_records(settings, PatientResolver())
     zone = survey_zone(settings)
-    domain = MailDomain("mail", MailDomainArgs.of(settings, zone))
+    domain = MailDomain("mail", MailDomainArgs.of(settings, records, zone))
     tunnel = ApiTunnel("api", ApiTunnelArgs.of(settings, zone), after=[domain.sender])
     agents = AgentMailboxes("agents", AgentMailboxesArgs.of(settings, addresses), after=[domain.verification])
-    PlatformMail("platform", PlatformMailArgs.of(settings), after=[domain.verification])
+    platform = PlatformMail("platform", PlatformMailArgs.of(settings), after=[domain.verification])
+    domain.open_for_mail(after=[tunnel, agents, platform])
     outputs = stack_outputs(settings, addresses, domain, tunnel, agents)
 
 for name, value in outputs.items():

@@ -1,5 +1,8 @@
 """The mail domain: Mailjet's sender domain, its DNS records, and the wait until Mailjet has verified both.
 
+The MX comes last of all (`open_for_mail`): a domain whose MX leads to Mailjet before it is verified and routed bounces
+its mail (docs/decisions/110-the-mx-comes-last.md).
+
 It manages no other record of the zone and imports none: foreign records stop the program before
 (components/zone_survey.py), and `python -m commands.adopt` takes them over.
 """
@@ -20,12 +23,7 @@ from providers.mailjet.footprint import Footprint, FootprintArgs
 from providers.mailjet.sender_domain import SenderDomain, SenderDomainArgs
 from settings.model import Settings
 from settings.values import Dns
-from zone.dmarc import report_warnings
-from zone.errors import RecordError
-from zone.records import Record, configured_records, mailjet_records, mx_warnings
-from zone.spf import length_warnings
-from zone.spf_lookups import cost_warnings
-from zone.txt import joined
+from zone.records import Record, mailjet_records
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,37 +48,8 @@ class MailDomainArgs:
     """Refuses to create what the zone has already."""
 
     @classmethod
-    def of(cls, settings: Settings, zone: ZoneSurvey) -> MailDomainArgs:
-        """The mail domain that the stack's settings describe.
-
-        Raises RunError for an SPF record that RFC 7208 forbids; warns of MX hosts and report addresses that do not work.
-        """
-        dmarc = settings.dmarc
-        try:
-            records = configured_records(
-                domain=settings.domain,
-                mx_hosts=settings.mailjet_mx_hosts,
-                spf_include=settings.mailjet_spf_include,
-                spf_mechanisms=settings.spf_mechanisms,
-                spf_qualifier=settings.spf_qualifier,
-                dmarc=dmarc,
-                tls_reports=settings.tls_reports,
-                ttl=settings.ttl,
-            )
-        except RecordError as error:
-            raise pulumi.RunError(str(error)) from None
-        warnings = [
-            *mx_warnings(settings.mailjet_mx_hosts),
-            *report_warnings(settings.domain, dmarc, zone_name=settings.zone_name),
-        ]
-        if settings.spf_mechanisms:
-            [spf] = [joined(record.content) for record in records if record.key == "spf"]
-            warnings += [
-                *length_warnings(spf),
-                *cost_warnings(spf, settings.domain, settings.mailjet_spf_include, PatientResolver()),
-            ]
-        for warning in warnings:
-            pulumi.log.warn(warning)
+    def of(cls, settings: Settings, records: Sequence[Record], zone: ZoneSurvey) -> MailDomainArgs:
+        """The mail domain that the stack's settings describe, with its `configured_records`."""
         return cls(
             domain=settings.domain,
             records=records,
@@ -108,6 +77,8 @@ class MailDomain(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: MailDomainArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("azt3knet:mail:MailDomain", name, None, opts)
+        self._name = name
+        self._args = args
         own = pulumi.ResourceOptions(parent=self, protect=args.protect)
 
         footprint = Footprint(
@@ -130,32 +101,15 @@ class MailDomain(pulumi.ComponentResource):
 
         published: list[pulumi.Resource] = []
         if args.zone_id:
-            # Nothing is written to the zone before Mailjet has accepted the credentials.
-            after_sender = pulumi.ResourceOptions.merge(own, pulumi.ResourceOptions(depends_on=[self.sender]))
             declared: list[tuple[str, Record | pulumi.Output[Record]]] = [
-                (record.key, record) for record in args.records
+                (record.key, record) for record in args.records if record.type != "MX"
             ]
             declared += [
                 ("dkim", from_mailjet.apply(lambda records: records[0])),
                 ("ownership", from_mailjet.apply(lambda records: records[1])),
             ]
-            published = [
-                dns_record(
-                    f"{name}-{key}",
-                    record,
-                    zone_id=args.zone_id,
-                    comment=args.comment,
-                    opts=pulumi.ResourceOptions.merge(
-                        after_sender,
-                        pulumi.ResourceOptions(
-                            hooks=args.guard,
-                            # The owner's mail stood on these two before we came.
-                            retain_on_delete=key in {"spf", "dmarc"} and f"{name}-{key}" in args.adopted,
-                        ),
-                    ),
-                )
-                for key, record in declared
-            ]
+            # Nothing is written to the zone before Mailjet has accepted the credentials.
+            published = [self._publish(key, record, after=[self.sender]) for key, record in declared]
 
         self.verification = DomainVerification(
             f"{name}-verification",
@@ -173,6 +127,35 @@ class MailDomain(pulumi.ComponentResource):
         self.dkim_status = self.verification.dkim_status
         self.spf_status = self.verification.spf_status
         self.register_outputs({"domain": self.domain})
+
+    def open_for_mail(self, after: Sequence[pulumi.Resource]) -> None:
+        """Publish the MX, once all that takes the mail stands: the verified domain and what is in `after`.
+
+        A destroy goes the other way round: the MX leaves before the routes.
+        """
+        if self._args.zone_id:
+            for record in self._args.records:
+                if record.type == "MX":
+                    self._publish(record.key, record, after=[self.verification, *after])
+
+    def _publish(
+        self, key: str, record: Record | pulumi.Output[Record], *, after: Sequence[pulumi.Resource]
+    ) -> cloudflare.DnsRecord:
+        name = f"{self._name}-{key}"
+        return dns_record(
+            name,
+            record,
+            zone_id=self._args.zone_id,
+            comment=self._args.comment,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                protect=self._args.protect,
+                depends_on=list(after),
+                hooks=self._args.guard,
+                # The owner's mail stood on these two before we came.
+                retain_on_delete=key in {"spf", "dmarc"} and name in self._args.adopted,
+            ),
+        )
 
 
 def dns_record(
@@ -206,6 +189,10 @@ def dns_record(
 
 
 def _as_verified(records: Sequence[Record]) -> str:
-    """What Mailjet's checks look at; a change in it verifies the domain again."""
-    facts = [{"name": record.name, "type": record.type, "content": record.content} for record in records]
+    """What Mailjet's checks look at, which is no MX; a change in it verifies the domain again."""
+    facts = [
+        {"name": record.name, "type": record.type, "content": record.content}
+        for record in records
+        if record.type != "MX"
+    ]
     return json.dumps(facts, sort_keys=True, separators=(",", ":"))

@@ -179,6 +179,8 @@ class Entry:
     status: int | None = None
     fault: str | None = None
     ms: float | None = None
+    at: float = field(default_factory=time.time)
+    """When it came, in seconds since 1970: both emulators share the machine's clock."""
 
     def plain(self) -> dict[str, object]:
         """As the control plane shows it, without credentials."""
@@ -191,6 +193,7 @@ class Entry:
             "status": self.status,
             "fault": self.fault,
             "ms": self.ms,
+            "at": self.at,
         }
 
 

@@ -108,6 +108,7 @@ class Settings(BaseModel):
     mailjet_mx_hosts: Annotated[list[DomainName], BeforeValidator(from_json), Field(min_length=1)] = [
         "parse.mailjet.com"
     ]
+    mx_preference: Annotated[int, Field(ge=0, le=65535)] = 10
     mailjet_spf_include: Annotated[str, Field(pattern=r"^include:\S+$")] = "include:spf.mailjet.com"
     mailjet_delete_sender: bool = False
     mailjet_take_over_routes: bool = False

@@ -23,6 +23,11 @@ SUBMISSION_RELAYS = frozenset({"in.mailjet.com", "in-v3.mailjet.com"})
 AUTOMATIC_TTL = 1
 """Cloudflare's 'automatic', the only TTL that it allows on a proxied record."""
 
+MX_STEP = 10
+"""Between the preferences of two hosts, and the first host's own where nothing else is wanted."""
+WORST_PREFERENCE = 65_535
+"""RFC 1035, 3.3.9: the lower a preference, the better."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
@@ -53,10 +58,12 @@ def configured_records(
     dmarc: DmarcPolicy,
     tls_reports: Sequence[str],
     ttl: int,
+    mx_preference: int = MX_STEP,
 ) -> list[Record]:
     """MX, SPF, DMARC and, where reports are wanted, TLS-RPT (RFC 8460) of the mail domain.
 
     An MX is named by its host, not by its position: a host that leaves or moves up the list touches no other record.
+    `mx_preference` is the first host's; the others follow in steps.
 
     Raises RecordError for an SPF record that RFC 7208 forbids, or a report address that is none.
     """
@@ -67,11 +74,11 @@ def configured_records(
             name=domain,
             type="MX",
             content=host,
-            priority=10 * position,
+            priority=min(mx_preference + MX_STEP * position, WORST_PREFERENCE),
             ttl=ttl,
             why="Inbound mail for every agent goes to Mailjet's Parse API.",
         )
-        for position, host in enumerate(hosts, start=1)
+        for position, host in enumerate(hosts)
     ]
     records.append(
         Record(

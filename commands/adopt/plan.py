@@ -11,6 +11,7 @@ from settings.model import AdoptedRecord, Settings
 from settings.values import SUPERSEDED, TunnelKind
 from zone.dmarc import keep_dmarc
 from zone.names import canonical
+from zone.records import MX_STEP, WORST_PREFERENCE
 from zone.spf import keep_spf, stricter_qualifier
 from zone.survey import MARK, Place, SurveyedRecord, place_of
 from zone.txt import quoted
@@ -174,6 +175,7 @@ class _Planner:
         for tunnel in self.tunnels:
             if tunnel.id not in self.state.tunnels:
                 self._lost_tunnel(tunnel)
+        self._leave_mail_where_it_goes()
         self._write_adopted()
         return self.made
 
@@ -352,6 +354,28 @@ class _Planner:
             self._set(key, before, after)
         if len(self.made.settings) > known:
             self.made.notes += kept.notes
+
+    def _leave_mail_where_it_goes(self) -> None:
+        """Ours is never the better MX beside one that the `up` deletes last: if it fails before, mail goes where it went.
+
+        A preference that stays: alone at its name every preference is as good as another.
+        """
+        superseded = [record for name, record in self.foreign if name.startswith(SUPERSEDED) and record.type == "MX"]
+        hosts = list(dict.fromkeys(canonical(host) for host in self.settings.mailjet_mx_hosts))
+        standing = {
+            hosts.index(record.text): record
+            for record in self.zone
+            if place_of(record, self.claim) is Place.MX and record.text in hosts
+        }
+        if not superseded or any(record.comment == self.comment for record in standing.values()):
+            return
+        wanted = max((record.priority or 0) for record in superseded) + MX_STEP
+        if standing:
+            # One like ours is there already, and mail may go to it: it stays as good as it is.
+            wanted = max(0, *((record.priority or 0) - MX_STEP * position for position, record in standing.items()))
+        elif wanted <= self.settings.mx_preference:
+            return
+        self._set("mxPreference", self.settings.mx_preference, min(wanted, WORST_PREFERENCE))
 
     def _write_adopted(self) -> None:
         """The program must know what was foreign: it is no conflict any more, and SPF and DMARC outlive a destroy."""

@@ -14,6 +14,7 @@ from zone.survey import SurveyedRecord
 with warnings.catch_warnings():
     # The generated SDK warns of its own old names.
     warnings.simplefilter("ignore", DeprecationWarning)
+    from components.configured_records import read_records
     from components.mail_domain import MailDomain, MailDomainArgs
     from components.zone_survey import ZoneSurvey
 
@@ -52,11 +53,13 @@ class Declared:
 
         @pulumi.runtime.test
         def program():
+            after = [pulumi.CustomResource("test:index:Route", "route")]
             zone = ZoneSurvey(
                 records=tuple(records), claim=settings.claim, stack="dev", looked=settings.dns == "cloudflare"
             )
-            args = MailDomainArgs.of(settings, zone)
+            args = MailDomainArgs.of(settings, read_records(settings, lambda _name, _type: []), zone)
             made = MailDomain("mail", args, pulumi.ResourceOptions(transformations=[remember]))
+            made.open_for_mail(after=after)
             return made.expected_records.apply(lambda found: self.outputs.update(records=found))
 
         program()
@@ -107,17 +110,23 @@ class TestRecords:
             "ownership",
         ]
 
-    def test_verification_looks_at_every_record(self, recorder):
+    def test_verification_looks_at_every_record_but_the_mx(self, recorder):
         found = Declared(recorder)
         [verification] = recorder.of_type("DomainVerification").values()
-        assert len(json.loads(verification["records"])) == len(found.records)
+        assert len(json.loads(verification["records"])) == len(found.records) - 1
+        assert "MX" not in verification["records"]
 
 
 class TestOptions:
     def test_nothing_is_written_before_mailjet_has_answered(self, recorder):
         found = Declared(recorder)
-        for name in found.records:
+        for name in set(found.records) - {"mail-mx-parse.mailjet.com"}:
             assert [type(resource).__name__ for resource in found.options[name].depends_on] == ["SenderDomain"], name
+
+    def test_the_mx_waits_for_the_verified_domain_and_for_all_that_takes_its_mail(self, recorder):
+        found = Declared(recorder)
+        waited_for = found.options["mail-mx-parse.mailjet.com"].depends_on
+        assert [entry._name for entry in waited_for] == ["mail-verification", "route"]
 
     def test_protected_where_the_configuration_says_so(self, recorder):
         free = Declared(recorder)

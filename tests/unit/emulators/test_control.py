@@ -83,6 +83,7 @@ class TestLog:
         (entry,) = running.control.requests()
         assert isinstance(entry.pop("ms"), float)
         assert isinstance(entry.pop("n"), int)
+        assert isinstance(entry.pop("at"), float)
         assert entry == {
             "method": "POST",
             "path": "/things/7",

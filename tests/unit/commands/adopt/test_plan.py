@@ -52,6 +52,7 @@ class TestForeign:
             "spfMechanisms": ["a:mx1.corp.example"],
             "spfQualifier": "-",
             "dmarcPolicy": "reject",
+            "mxPreference": 20,
             "adoptedRecords": [
                 {"name": "mail-dmarc", "id": ids(3)},
                 {"name": "mail-spf", "id": ids(2)},
@@ -212,7 +213,35 @@ class TestOwnButUnknown:
 
 
 ADOPTED_MX = state(held("superseded-mx-1", 1, comment="", protected=True))
-AS_CONFIGURED = {"adoptedRecords": [{"name": "superseded-mx-1", "id": ids(1)}]}
+AS_CONFIGURED = {"adoptedRecords": [{"name": "superseded-mx-1", "id": ids(1)}], "mxPreference": 20}
+
+
+class TestPreference:
+    """Ours is never the better MX while one stands that the next `up` deletes last."""
+
+    @pytest.mark.parametrize(
+        ("priorities", "expected"),
+        [((25,), 35), ((5, 50), 60), ((0,), None), ((65_535,), 65_535), ((65_530, 1), 65_535)],
+    )
+    def test_worse_than_the_worst_of_theirs(self, priorities, expected):
+        theirs = [{**MX, "content": f"mx{number}.corp.example", "priority": number} for number in priorities]
+        assert plan(zone(*theirs)).settings.get("mxPreference") == expected
+
+    @pytest.mark.parametrize("standing", [1, 10, 50])
+    def test_one_like_ours_stays_as_good_as_it_is(self, standing):
+        made = plan(zone({**MX, "priority": 25}, {**MX, "content": "parse.mailjet.com", "priority": standing}))
+        assert made.settings.get("mxPreference", 10) == standing
+
+    def test_ours_in_use_stays_where_a_foreign_one_came_later(self):
+        ours = {**MX, "content": "parse.mailjet.com", "comment": OURS}
+        made = plan(zone(ours, {**MX, "priority": 25}), state(held("mail-mx-parse.mailjet.com", 1)))
+        assert "mxPreference" not in made.settings
+
+    def test_alone_it_is_as_it_was(self):
+        assert "mxPreference" not in plan(zone(SPF, DMARC)).settings
+
+    def test_one_that_somebody_has_chosen_and_that_is_worse_anyway_stays(self):
+        assert "mxPreference" not in plan(zone(MX), mxPreference=100).settings
 
 
 class TestConsent:
