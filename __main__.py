@@ -24,8 +24,9 @@ if shared:
     outputs = shared_domain_outputs(settings, addresses, shared, agents)
 else:
     addresses = read_addresses(settings)
-    records = read_records(settings, PatientResolver())
-    zone = survey_zone(settings)
+    resolver = PatientResolver()
+    records = read_records(settings, resolver)
+    zone = survey_zone(settings, resolver)
     domain = MailDomain("mail", MailDomainArgs.of(settings, records, zone))
     tunnel = ApiTunnel("api", ApiTunnelArgs.of(settings, zone), after=[domain.sender])
     agents = AgentMailboxes("agents", AgentMailboxesArgs.of(settings, addresses), after=[domain.verification])

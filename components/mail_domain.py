@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import pulumi
 
-from clients.dns import PatientResolver
 from components.cloudflare_sdk import DnsRecord
 from components.zone_survey import ZoneSurvey
 from providers.mailjet.domain_verification import DomainVerification, DomainVerificationArgs
@@ -140,7 +139,7 @@ class MailDomain(pulumi.ComponentResource):
 
     def _publish(
         self, key: str, record: Record | pulumi.Output[Record], *, after: Sequence[pulumi.Resource]
-    ) -> cloudflare.DnsRecord:
+    ) -> DnsRecord:
         name = f"{self._name}-{key}"
         return dns_record(
             name,

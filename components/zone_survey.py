@@ -14,6 +14,7 @@ from components.cloudflare_sdk import get_version
 from components.failures import cloudflare_sentence
 from settings.model import Settings
 from settings.values import Dns
+from zone.spf_lookups import Resolve
 from zone.survey import (
     Claim,
     ForeignRecordsError,
@@ -23,7 +24,9 @@ from zone.survey import (
     WrongZoneError,
     already_there,
     conflicts,
+    hidden_email_routing,
     survey,
+    wildcard_warnings,
 )
 
 EVERY_RECORD = 1_000_000
@@ -68,8 +71,10 @@ class ZoneSurvey:
         )
 
 
-def survey_zone(settings: Settings) -> ZoneSurvey:
+def survey_zone(settings: Settings, resolve: Resolve) -> ZoneSurvey:
     """List the zone with the default provider and refuse to go on over foreign records.
+
+    `resolve` is asked for MX that the listing does not show.
 
     Raises RunError: for a conflict, for a zone id that belongs to another zone, when Cloudflare refuses, and for an
     `up` that would delete superseded records without consent.
@@ -97,6 +102,11 @@ def survey_zone(settings: Settings) -> ZoneSurvey:
         refuse_conflicts(records, claim, settings)
     except (ForeignRecordsError, WrongZoneError, SupersededRecordsError) as error:
         raise pulumi.RunError(str(error)) from None
+    hidden = hidden_email_routing(records, claim, comment=settings.record_comment, resolve=resolve)
+    if hidden:
+        raise pulumi.RunError(hidden)
+    for warning in wildcard_warnings(records, claim):
+        pulumi.log.warn(warning)
     # What this up deletes is in nobody's way.
     leaving = {entry.id for entry in settings.adopted_records if entry.is_superseded}
     staying = tuple(record for record in records if record.id not in leaving)

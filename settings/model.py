@@ -252,6 +252,7 @@ class Settings(BaseModel):
             domain=self.domain,
             tunnel_hostname="" if self.tunnel_kind is TunnelKind.NONE else self.tunnel_hostname,
             tls_reports=bool(self.tls_reports),
+            zone_name=self.zone_name,
         )
 
     @property

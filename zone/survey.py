@@ -6,6 +6,7 @@ taken into the stack's state stays foreign until the next `up` marks it; until t
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 from zone.dmarc import is_dmarc
 from zone.names import canonical, is_within
 from zone.spf import is_spf
+from zone.spf_lookups import NoAnswerError, Resolve
 from zone.txt import joined
 
 MARK = "managed by pulumi: "
@@ -35,6 +37,10 @@ class Place(StrEnum):
     TUNNEL_HOST = "cname"
     ALIAS = "alias"
     """A CNAME at a name where records of ours of another type must stand."""
+    DELEGATION = "delegation"
+    """An NS at or above a name of ours: the world asks other name servers than the zone's."""
+    WILDCARD = "wildcard"
+    """An MX for every name, which ceases to answer for the domain once anything of ours stands there."""
 
 
 _WHY = {
@@ -46,7 +52,11 @@ _WHY = {
     Place.OWNERSHIP: "the place of Mailjet's ownership token",
     Place.TUNNEL_HOST: "the place of the tunnel's CNAME",
     Place.ALIAS: "a CNAME allows no other record at its name (RFC 1034, 3.6.2)",
+    Place.DELEGATION: "it delegates a place of ours: other name servers are asked there, and ours is never seen",
+    Place.WILDCARD: "mail for the domain goes there today, and would not any more (RFC 4592, 2.2.1)",
 }
+EMAIL_ROUTING_HOSTS = "mx.cloudflare.net"
+"""Where the hosts of Cloudflare's Email Routing lie (`route1.mx.cloudflare.net`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +71,17 @@ class SurveyedRecord:
     priority: int | None = None
     ttl: int = 1
     proxied: bool = False
+    flattened: bool = False
+    """A CNAME that answers with what its target has, so that other records may stand beside it."""
+    locked_by: str = ""
+    """The service of Cloudflare's that lets nobody change the record; empty for one that can be changed."""
 
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> SurveyedRecord:
-        """A record from an item of Cloudflare's `dns_records` listing."""
+        """A record from an item of Cloudflare's `dns_records` listing, by its API or its plugin."""
         priority = fields.get("priority")
+        settings, meta = _object(fields.get("settings")), _object(fields.get("meta"))
+        locked_by = "Email Routing" if meta.get("email_routing") else "Cloudflare itself"
         return cls(
             id=str(fields["id"]),
             name=canonical(str(fields["name"])),
@@ -75,6 +91,8 @@ class SurveyedRecord:
             priority=None if priority is None else int(priority),
             ttl=int(fields.get("ttl") or 1),
             proxied=bool(fields.get("proxied")),
+            flattened=bool(settings.get("flatten_cname") or settings.get("flattenCname")),
+            locked_by=locked_by if meta.get("read_only") else "",
         )
 
     @property
@@ -90,6 +108,16 @@ class SurveyedRecord:
     def brief(self, limit: int = 60) -> str:
         """`NAME TYPE CONTENT`, the content cut for display."""
         return f"{self.name} {self.type} {shortened(self.content, limit)}"
+
+
+def _object(given: object) -> Mapping[str, Any]:
+    """An object, or the JSON text of one: the plugin gives `meta` as text."""
+    if isinstance(given, str):
+        try:
+            given = json.loads(given)
+        except ValueError:
+            return {}
+    return given if isinstance(given, Mapping) else {}
 
 
 @dataclass(frozen=True)
@@ -109,6 +137,13 @@ class Claim:
     mx: bool = True
     tunnel_hostname: str = ""
     tls_reports: bool = False
+    zone_name: str = ""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Where records of ours will stand, as far as it is known before Mailjet has been asked."""
+        names = {self.domain, f"_dmarc.{self.domain}", f"mailjet._domainkey.{self.domain}", self.tunnel_hostname}
+        return frozenset(names | ({f"_smtp._tls.{self.domain}"} if self.tls_reports else set()) - {""})
 
 
 class ForeignRecordsError(Exception):
@@ -190,6 +225,7 @@ def conflicts(
 
     TXT records of other services are no conflict: they are left alone. `adopted`: ids that the state holds by now.
     """
+    records = list(records)
     found = []
     for record in records:
         place = None if record.comment == comment or record.id in adopted else place_of(record, claim)
@@ -197,15 +233,87 @@ def conflicts(
             why = _WHY[place]
             if record.owner is not None:
                 why = f"{why}; it belongs to the stack with the ownerTag {record.owner!r}"
+            if record.locked_by:
+                why = f"{why}; {record.locked_by} has locked it"
             found.append(Conflict(record, place, why))
+    found += [Conflict(record, Place.WILDCARD, _WHY[Place.WILDCARD]) for record in wildcard_mx(records, claim)]
     return found
+
+
+def wildcards_over(records: Sequence[SurveyedRecord], name: str) -> list[SurveyedRecord]:
+    """The wildcard records that answer for a name, which must not exist itself (RFC 4592, 3.3.1: the closest encloser's)."""
+
+    def exists(candidate: str) -> bool:
+        return any(is_within(record.name, candidate) for record in records)
+
+    if exists(name):
+        return []
+    encloser = name.partition(".")[2]
+    while encloser and not exists(encloser):
+        encloser = encloser.partition(".")[2]
+    return [record for record in records if record.name == f"*.{encloser}"]
+
+
+def wildcard_mx(records: Sequence[SurveyedRecord], claim: Claim) -> list[SurveyedRecord]:
+    """The wildcard MX that the domain's mail goes to."""
+    return [record for record in wildcards_over(records, claim.domain) if record.type == "MX" and claim.mx]
+
+
+def wildcard_warnings(records: Sequence[SurveyedRecord], claim: Claim) -> list[str]:
+    """Sentences on wildcards that cease to answer for the domain and the tunnel's host, and for what lies below these.
+
+    Its MX over the domain is no mere warning but a conflict.
+    """
+    return [
+        f"{record.brief()} answers for {name} and the names below it today, and not any more once this stack's records "
+        "stand there (RFC 4592, 2.2.1); copy it to those names that still need it"
+        for name in dict.fromkeys([claim.domain, claim.tunnel_hostname])
+        if name
+        for record in wildcards_over(records, name)
+        if not (name == claim.domain and record.type == "MX" and claim.mx)
+    ]
+
+
+def hidden_email_routing(records: Iterable[SurveyedRecord], claim: Claim, *, comment: str, resolve: Resolve) -> str:
+    """A sentence on Email Routing that takes the domain's mail although the zone's listing does not show its MX; else empty.
+
+    Only the DNS can tell. Not asked where an MX of ours stands already: there is no Email Routing beside it.
+    """
+    exchanges = {record.text: record.comment for record in records if place_of(record, claim) is Place.MX}
+    if comment in exchanges.values():
+        return ""
+    try:
+        hosts = [canonical(answer.split()[-1]) for answer in resolve(claim.domain, "MX") if answer.strip()]
+    except NoAnswerError:
+        return ""
+    hidden = sorted(host for host in hosts if is_within(host, EMAIL_ROUTING_HOSTS) and host not in exchanges)
+    if not hidden:
+        return ""
+    return (
+        f"Mail for {claim.domain} goes to {', '.join(hidden)} by the DNS, although the zone lists no such MX: Cloudflare's Email "
+        f"Routing takes it; expected a domain without; {EMAIL_ROUTING_REMEDY}"
+    )
+
+
+EMAIL_ROUTING_REMEDY = (
+    "give Email Routing up in Cloudflare's dashboard (the zone's Email > Email Routing > Settings > Disable), which removes its "
+    "records, when its addresses may stop receiving, or choose another domain"
+)
 
 
 def place_of(record: SurveyedRecord, claim: Claim) -> Place | None:
     """The place of ours that a record stands in, if any."""
     domain = claim.domain
+    if (
+        record.type == "NS"
+        and record.name != claim.zone_name
+        and any(is_within(name, record.name) for name in claim.names)
+    ):
+        return Place.DELEGATION
     aliases = {domain, f"_dmarc.{domain}"} | ({f"_smtp._tls.{domain}"} if claim.tls_reports else set())
-    if record.type == "CNAME" and record.name in aliases:
+    # A proxied or flattened CNAME, as one at the apex always is, answers for itself: other types may stand beside it.
+    apart = record.proxied or record.flattened or record.name == claim.zone_name
+    if record.type == "CNAME" and record.name in aliases and not apart:
         return Place.ALIAS
     if record.name == domain and record.type == "MX" and claim.mx:
         return Place.MX

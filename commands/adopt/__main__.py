@@ -39,7 +39,7 @@ from settings.values import PROJECT, Dns, TunnelKind
 from zone.errors import RecordError
 from zone.spf import length_warnings, spf_record
 from zone.spf_lookups import cost_warnings
-from zone.survey import SurveyedRecord, WrongZoneError, survey
+from zone.survey import SurveyedRecord, WrongZoneError, hidden_email_routing, survey
 
 EXPECTED = (AdoptError, PulumiFailedError, RecordError, SettingsError, WrongZoneError)
 
@@ -180,6 +180,8 @@ def _adopt(session: _Session, listing: Sequence[Mapping[str, Any]], records: Seq
         discard=given.discard,
         replace=given.replace_mx,
     )
+    hidden = hidden_email_routing(records, settings.claim, comment=settings.record_comment, resolve=PatientResolver())
+    plan.blockers += [hidden] if hidden else []
     if plan.blockers:
         raise BlockedError(plan.blockers)
     plan.notes += _spf_notes(settings, plan)
@@ -193,6 +195,12 @@ def _adopt(session: _Session, listing: Sequence[Mapping[str, Any]], records: Seq
     if given.dry_run:
         return 0
     session.back_up(listing)
+    if plan.copies:
+        session.confirm("Write these MX for the domain alone, and go on with the plan that follows from them?")
+        for fields in plan.copies:
+            session.zone.create(fields)
+        listing = session.zone.records()
+        return _adopt(session, listing, survey(listing, zone_name=settings.zone_name, zone_id=settings.zone_id))
     if settings.domain == settings.zone_name and _gives_up_superseded(plan):
         session.confirm(
             f"The next up will delete MX records of the whole zone: all mail for {settings.zone_name} will go to Mailjet.",

@@ -13,7 +13,15 @@ from zone.dmarc import keep_dmarc
 from zone.names import canonical
 from zone.records import MX_STEP, WORST_PREFERENCE
 from zone.spf import keep_spf, stricter_qualifier
-from zone.survey import MARK, Place, SurveyedRecord, place_of
+from zone.survey import (
+    EMAIL_ROUTING_REMEDY,
+    MARK,
+    Place,
+    SurveyedRecord,
+    place_of,
+    wildcard_mx,
+    wildcard_warnings,
+)
 from zone.txt import quoted
 
 DOMAIN = "mail"
@@ -77,6 +85,8 @@ class Plan:
     """Our records whose comment was lost: the only writes to the zone besides discards."""
     releases: list[HeldRecord] = field(default_factory=list)
     """Superseded records whose protection is lifted, with consent."""
+    copies: list[dict[str, Any]] = field(default_factory=list)
+    """MX of the domain alone, which say what a wildcard says today: written first, so that they can be given up last."""
     discards: list[SurveyedRecord] = field(default_factory=list)
     tunnel_discards: list[Tunnel] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
@@ -91,12 +101,18 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         return not (
-            self.imports or self.comments or self.releases or self.discards or self.tunnel_discards or self.settings
+            self.imports
+            or self.comments
+            or self.copies
+            or self.releases
+            or self.discards
+            or self.tunnel_discards
+            or self.settings
         )
 
     @property
     def writes_to_cloudflare(self) -> bool:
-        return bool(self.comments or self.discards or self.tunnel_discards)
+        return bool(self.comments or self.copies or self.discards or self.tunnel_discards)
 
 
 def make_plan(situation: Situation, *, discard: bool = False, replace: bool = False) -> Plan:
@@ -175,6 +191,7 @@ class _Planner:
         for tunnel in self.tunnels:
             if tunnel.id not in self.state.tunnels:
                 self._lost_tunnel(tunnel)
+        self._wildcards()
         self._leave_mail_where_it_goes()
         self._write_adopted()
         return self.made
@@ -355,6 +372,27 @@ class _Planner:
         if len(self.made.settings) > known:
             self.made.notes += kept.notes
 
+    def _wildcards(self) -> None:
+        """What answers for the domain by a wildcard today loses that: its MX only with the consent that any MX needs."""
+        self.made.notes += [f"{warning}." for warning in wildcard_warnings(self.zone, self.claim)]
+        for record in wildcard_mx(self.zone, self.claim):
+            if self.replace:
+                self.made.copies.append(
+                    {
+                        "name": self.claim.domain,
+                        "type": "MX",
+                        "content": record.content,
+                        "priority": record.priority or 0,
+                        "ttl": record.ttl,
+                    }
+                )
+            else:
+                self.made.notes.append(
+                    f"{record.brief()} takes the mail of {self.claim.domain} today and loses it to ours; agree to that with: "
+                    f"python -m commands.adopt {self.stack} --replace-mx (the same MX is first written for the domain alone, "
+                    "and given up last)."
+                )
+
     def _leave_mail_where_it_goes(self) -> None:
         """Ours is never the better MX beside one that the `up` deletes last: if it fails before, mail goes where it went.
 
@@ -416,11 +454,29 @@ def _is_superseded(entry: Mapping[str, Any]) -> bool:
 
 def _unfit(record: SurveyedRecord, place: Place) -> str | None:
     """Why a record in this place cannot become ours; None where it can."""
+    if record.locked_by:
+        remedy = (
+            EMAIL_ROUTING_REMEDY
+            if record.locked_by == "Email Routing"
+            else "give up the service that made it in Cloudflare's dashboard, or choose another domain"
+        )
+        return (
+            f"{record.brief()} is locked by {record.locked_by} (read_only in its meta), so that nobody can change or delete it; "
+            f"expected a record of your own; {remedy}"
+        )
+    if place is Place.DELEGATION:
+        return (
+            f"{record.brief()} delegates the name to other name servers, which are asked instead of this zone, so that no record of "
+            "ours there would be seen; expected no delegation at or above the places of ours; delete it in Cloudflare's dashboard if "
+            "nothing is served there any more, choose another domain (or tunnelHostname), or set agentmail:dns to none and "
+            "publish the output expectedRecords where it leads"
+        )
     if place is Place.ALIAS:
         return (
-            f"{record.brief()} is an alias where this program's own records must stand; expected no CNAME there; "
-            "copy what its target publishes into the configuration (dmarcPolicy, spfMechanisms), then delete it in Cloudflare's "
-            "dashboard, or choose another domain"
+            f"{record.brief()} is an alias where this program's own records must stand; expected no CNAME there, or one that is "
+            "proxied or flattened, beside which they may; turn its proxy (for a website) or CNAME flattening on in Cloudflare's "
+            "dashboard, or copy what its target publishes into the configuration (dmarcPolicy, spfMechanisms) and delete it, or "
+            "choose another domain"
         )
     if place is Place.TUNNEL_HOST and record.type != "CNAME":
         return (

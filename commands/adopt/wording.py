@@ -23,6 +23,10 @@ def plan_text(plan: Plan, *, config_file: str) -> str:
                 _bullets(f"{held.name} (id {held.id})" for held in plan.releases),
             ),
             (
+                "Written to Cloudflare, now (what a wildcard answers for the name today)",
+                _bullets(f"{one['name']} {one['type']} {one['priority']} {one['content']}" for one in plan.copies),
+            ),
+            (
                 "Deleted in Cloudflare, now",
                 _bullets(
                     [

@@ -66,9 +66,7 @@ def test_so_does_one_whose_routes_are_refused(stack, emulators):
 
 
 def test_and_one_whose_way_to_the_platform_is_refused(stack, emulators):
-    emulators.faults(
-        "cloudflare", rules=[{"method": "PUT", "path": "*/configurations", "kind": "404"}]
-    )
+    emulators.faults("cloudflare", rules=[{"method": "PUT", "path": "*/configurations", "kind": "404"}])
     assert stack.up(check=False).code != 0
     emulators.faults("cloudflare", rules=[])
     assert exchanges(emulators) == {"mx1.corp.example": 25, "mx2.corp.example": 50}

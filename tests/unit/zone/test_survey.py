@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zone.spf_lookups import NoAnswerError
 from zone.survey import (
     Claim,
     ForeignRecordsError,
@@ -14,8 +15,10 @@ from zone.survey import (
     WrongZoneError,
     already_there,
     conflicts,
+    hidden_email_routing,
     place_of,
     survey,
+    wildcard_warnings,
 )
 
 OURS = "managed by pulumi: agentmail-dev"
@@ -191,3 +194,141 @@ class TestCreating:
         assert "The up deletes 1 foreign record (dev.agents.example MX m.example)" in message
         assert "python -m commands.adopt prod --replace-mx" in message
         assert "python -m commands.adopt prod --forget" in message
+
+
+def listed(name, type_, content, **fields):
+    """A record from Cloudflare's listing."""
+    return SurveyedRecord.parse({"id": f"{name} {type_}", "name": name, "type": type_, "content": content, **fields})
+
+
+ZONED = Claim(
+    domain="dev.agents.example", tunnel_hostname="api-dev.agents.example", tls_reports=True, zone_name="agents.example"
+)
+
+
+class TestLocked:
+    """What a service of Cloudflare's keeps for itself, as the API's object or the plugin's text says."""
+
+    @pytest.mark.parametrize(
+        ("meta", "locked_by"),
+        [
+            ({"email_routing": True, "read_only": True}, "Email Routing"),
+            ('{"email_routing":true,"read_only":true}', "Email Routing"),
+            ({"r2_bucket": "x", "read_only": True}, "Cloudflare itself"),
+            ({"email_routing": True, "read_only": False}, ""),
+            ({}, ""),
+            ("no JSON", ""),
+            ("[1]", ""),
+            (None, ""),
+        ],
+    )
+    def test_it_is_told_who_holds_it(self, meta, locked_by):
+        mx = listed("dev.agents.example", "MX", "route1.mx.cloudflare.net", meta=meta)
+        assert mx.locked_by == locked_by
+        [conflict] = conflicts([mx], ZONED, comment=OURS)
+        assert conflict.why.endswith(f"; {locked_by} has locked it" if locked_by else "would go to both")
+
+
+class TestAlias:
+    @pytest.mark.parametrize(
+        "fields",
+        [{"proxied": True}, {"settings": {"flatten_cname": True}}, {"settings": {"flattenCname": True}}],
+    )
+    def test_what_answers_for_itself_is_in_nobody_s_way(self, fields):
+        assert place_of(listed("dev.agents.example", "CNAME", "site.pages.dev", **fields), ZONED) is None
+
+    def test_nor_is_one_at_the_apex(self):
+        apex = Claim(domain="agents.example", zone_name="agents.example")
+        assert place_of(listed("agents.example", "CNAME", "site.pages.dev"), apex) is None
+
+    @pytest.mark.parametrize("name", ["dev", "_dmarc.dev", "_smtp._tls.dev"])
+    def test_any_other_is(self, name):
+        bare = listed(f"{name}.agents.example", "CNAME", "x.example", settings={"flatten_cname": False})
+        assert place_of(bare, ZONED) is Place.ALIAS
+
+
+class TestDelegations:
+    @pytest.mark.parametrize(
+        "name", ["dev", "_domainkey.dev", "mailjet._domainkey.dev", "_dmarc.dev", "_tls.dev", "api-dev"]
+    )
+    def test_at_or_above_a_place_of_ours(self, name):
+        assert place_of(listed(f"{name}.agents.example", "NS", "ns1.x.example"), ZONED) is Place.DELEGATION
+
+    @pytest.mark.parametrize("name", ["agents.example", "other.agents.example", "x.dev.agents.example", "example"])
+    def test_the_apex_and_other_names_are_free(self, name):
+        if name != "example":
+            assert place_of(listed(name, "NS", "ns1.x.example"), ZONED) is None
+
+    def test_between_zone_and_domain(self):
+        deep = Claim(domain="mail.dev.agents.example", zone_name="agents.example")
+        assert place_of(listed("dev.agents.example", "NS", "ns1.x.example"), deep) is Place.DELEGATION
+
+
+STAR_MX = listed("*.agents.example", "MX", "mx1.corp.example", priority=25)
+STAR_A = listed("*.agents.example", "A", "192.0.2.1")
+
+
+class TestWildcards:
+    """RFC 4592: a wildcard answers for names that do not exist, and ceases to once anything stands at or below them."""
+
+    def test_its_mx_is_a_conflict(self):
+        [conflict] = conflicts([STAR_A, STAR_MX], ZONED, comment=OURS)
+        assert (conflict.record, conflict.place) == (STAR_MX, Place.WILDCARD)
+
+    @pytest.mark.parametrize("name", ["dev.agents.example", "x.dev.agents.example", "a.b.dev.agents.example"])
+    def test_not_where_the_name_exists(self, name):
+        assert conflicts([STAR_MX, listed(name, "TXT", "x")], ZONED, comment=OURS) == []
+
+    def test_not_where_a_nearer_name_exists(self):
+        deep = Claim(domain="mail.dev.agents.example", zone_name="agents.example")
+        assert conflicts([STAR_MX], deep, comment=OURS)
+        assert conflicts([STAR_MX, listed("dev.agents.example", "A", "192.0.2.9")], deep, comment=OURS) == []
+
+    def test_nor_where_a_nearer_wildcard_does(self):
+        deep = Claim(domain="mail.dev.agents.example", zone_name="agents.example")
+        nearer = listed("*.dev.agents.example", "MX", "mx2.corp.example", priority=5)
+        assert [found.record for found in conflicts([STAR_MX, nearer], deep, comment=OURS)] == [nearer]
+
+    def test_the_apex_always_exists(self):
+        apex = Claim(domain="agents.example", zone_name="agents.example")
+        assert conflicts([STAR_MX], apex, comment=OURS) == []
+
+    def test_others_are_announced(self):
+        said = wildcard_warnings([STAR_A, STAR_MX], ZONED)
+        assert [sentence.split(" answers for ")[1].split(" ")[0] for sentence in said] == [
+            "dev.agents.example",
+            "api-dev.agents.example",
+            "api-dev.agents.example",
+        ]
+        assert wildcard_warnings([listed("www.agents.example", "A", "192.0.2.1")], ZONED) == []
+
+
+class TestHiddenEmailRouting:
+    """Its MX can be missing from the listing: only the DNS shows them."""
+
+    def said(self, records, answer):
+        def resolve(name, rdtype):
+            if isinstance(answer, Exception):
+                raise answer
+            return answer if (name, rdtype) == ("dev.agents.example", "MX") else []
+
+        return hidden_email_routing(records, ZONED, comment=OURS, resolve=resolve)
+
+    def test_the_dns_tells(self):
+        said = self.said([], ["13 Route1.MX.cloudflare.net.", "86 route2.mx.cloudflare.net"])
+        assert "goes to route1.mx.cloudflare.net, route2.mx.cloudflare.net by the DNS" in said
+        assert "Settings > Disable" in said
+
+    def test_what_the_listing_shows_too_is_no_secret(self):
+        shown = listed("dev.agents.example", "MX", "route1.mx.cloudflare.net")
+        assert self.said([shown], ["13 route1.mx.cloudflare.net."]) == ""
+
+    def test_beside_an_mx_of_ours_nobody_asks(self):
+        ours = listed("dev.agents.example", "MX", "parse.mailjet.com", comment=OURS)
+        assert self.said([ours], AssertionError("asked")) == ""
+
+    @pytest.mark.parametrize(
+        "answer", [[], ["10 mx1.corp.example."], NoAnswerError("dev.agents.example", "MX", "out of time")]
+    )
+    def test_otherwise_there_is_nothing_to_say(self, answer):
+        assert self.said([], answer) == ""

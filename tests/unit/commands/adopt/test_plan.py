@@ -111,12 +111,23 @@ class TestBlocked:
                 "Mailjet looks for a TXT record",
             ),
             (
+                {**MX, "content": "route1.mx.cloudflare.net", "meta": {"email_routing": True, "read_only": True}},
+                "is locked by Email Routing (read_only in its meta), so that nobody can change or delete it",
+            ),
+            (
+                {**SPF, "meta": {"email_routing": True, "read_only": True}},
+                "Email > Email Routing > Settings > Disable",
+            ),
+            ({"name": DOMAIN, "type": "NS", "content": "ns1.x.example"}, "delegates the name to other name servers"),
+            ({"name": f"_domainkey.{DOMAIN}", "type": "NS", "content": "ns1.x.example"}, "set agentmail:dns to none"),
+            (
                 {**DMARC, "comment": "managed by pulumi: agentmail-prod"},
                 "belongs to the stack with the ownerTag 'agentmail-prod'",
             ),
         ],
     )
     def test_what_no_program_should_decide(self, body, sentence):
+        """Each with what a person can do about it."""
         made = plan(zone(body))
         assert made.imports == []
         assert sentence in made.blockers[0]
@@ -242,6 +253,38 @@ class TestPreference:
 
     def test_one_that_somebody_has_chosen_and_that_is_worse_anyway_stays(self):
         assert "mxPreference" not in plan(zone(MX), mxPreference=100).settings
+
+
+class TestWildcardMx:
+    """Mail moves only with the consent that an explicit MX needs, and in the same order."""
+
+    STAR = {**MX, "name": "*.agents.example", "priority": 25}
+
+    def test_without_consent_it_is_told(self):
+        made = plan(zone(self.STAR))
+        assert made.copies == []
+        assert "agree to that with: " in made.notes[-1]
+        assert made.notes[-1].startswith(
+            "*.agents.example MX mx1.corp.example takes the mail of dev.agents.example today"
+        )
+
+    def test_with_it_the_domain_gets_the_same_mx_first(self):
+        made = plan(zone(self.STAR), replace=True)
+        assert [(one["name"], one["priority"], one["content"]) for one in made.copies] == [
+            (DOMAIN, 25, "mx1.corp.example")
+        ]
+        assert made.writes_to_cloudflare
+        assert not made.is_empty
+
+    def test_which_then_is_one_like_any_other(self):
+        made = plan(zone(self.STAR, {**MX, "priority": 25}), replace=True)
+        assert made.copies == []
+        assert names(made) == [("superseded-mx-1", False)]
+        assert made.settings["mxPreference"] == 35
+
+    def test_other_wildcards_are_named(self):
+        [note] = plan(zone({"name": "*.agents.example", "type": "A", "content": "192.0.2.1"})).notes[:1]
+        assert "answers for dev.agents.example and the names below it today, and not any more" in note
 
 
 class TestConsent:
