@@ -15,6 +15,7 @@ OURS = "managed by pulumi: agentmail-dev"
 MX = {"name": DOMAIN, "type": "MX", "content": "mx1.corp.example", "priority": 10}
 SPF = {"name": DOMAIN, "type": "TXT", "content": '"v=spf1 mx -all"'}
 DMARC = {"name": f"_dmarc.{DOMAIN}", "type": "TXT", "content": "v=DMARC1; p=reject"}
+STAR_MX = {**MX, "name": "*.agents.example", "priority": 25}
 OWN_SPF = {**SPF, "comment": OURS}
 
 
@@ -258,10 +259,8 @@ class TestPreference:
 class TestWildcardMx:
     """Mail moves only with the consent that an explicit MX needs, and in the same order."""
 
-    STAR = {**MX, "name": "*.agents.example", "priority": 25}
-
     def test_without_consent_it_is_told(self):
-        made = plan(zone(self.STAR))
+        made = plan(zone(STAR_MX))
         assert made.copies == []
         assert "agree to that with: " in made.notes[-1]
         assert made.notes[-1].startswith(
@@ -269,7 +268,7 @@ class TestWildcardMx:
         )
 
     def test_with_it_the_domain_gets_the_same_mx_first(self):
-        made = plan(zone(self.STAR), replace=True)
+        made = plan(zone(STAR_MX), replace=True)
         assert [(one["name"], one["priority"], one["content"]) for one in made.copies] == [
             (DOMAIN, 25, "mx1.corp.example")
         ]
@@ -277,7 +276,7 @@ class TestWildcardMx:
         assert not made.is_empty
 
     def test_which_then_is_one_like_any_other(self):
-        made = plan(zone(self.STAR, {**MX, "priority": 25}), replace=True)
+        made = plan(zone(STAR_MX, {**MX, "priority": 25}), replace=True)
         assert made.copies == []
         assert names(made) == [("superseded-mx-1", False)]
         assert made.settings["mxPreference"] == 35
