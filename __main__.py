@@ -2,7 +2,7 @@
 
 import pulumi
 
-from clients.dns import PatientResolver
+from clients.dns import DeadlineResolver
 from components.agent_mailboxes import AgentMailboxes, AgentMailboxesArgs, read_addresses
 from components.api_tunnel import ApiTunnel, ApiTunnelArgs
 from components.configured_records import read_records
@@ -24,7 +24,7 @@ if shared:
     outputs = shared_domain_outputs(settings, addresses, shared, agents)
 else:
     addresses = read_addresses(settings)
-    resolver = PatientResolver()
+    resolver = DeadlineResolver()
     records = read_records(settings, resolver)
     zone = survey_zone(settings, resolver)
     domain = MailDomain("mail", MailDomainArgs.of(settings, records, zone))

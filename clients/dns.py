@@ -13,7 +13,7 @@ QUESTION_SECONDS = 2.0
 ALL_QUESTIONS_SECONDS = 5.0
 
 
-class PatientResolver:
+class DeadlineResolver:
     """The machine's resolver, with little patience: seconds for one question, and a few for all of them together."""
 
     def __init__(

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mailboxes.addresses import LEGACY_PREFIX, addresses, bumped_agents
+from mailboxes.addresses import LEGACY_PREFIX, addresses, without_first_choice
 from mailboxes.errors import SHOWN_PROBLEMS, MailboxError, quoted
 from mailboxes.merging import Merge, merge_export
 from mailboxes.population import Population, PopulationSource, load_populations
@@ -169,7 +169,7 @@ def _merge_lines(merge: Merge, is_dry_run: bool) -> Iterable[str]:
 
 def _check(options: argparse.Namespace, now: Clock) -> int:
     populations = _populations(options, now)
-    unpinned = bumped_agents(populations)
+    unpinned = without_first_choice(populations)
     for population in populations:
         stamps = Counter(agent.created_at or population.created_at for agent in population.agents)
         pins = sum(agent.local_part is not None for agent in population.agents)

@@ -16,12 +16,12 @@ from settings.model import Settings
 from settings.values import Dns
 from zone.spf_lookups import Resolve
 from zone.survey import (
-    Claim,
     ForeignRecordsError,
     SupersededRecordsError,
     SurveyedRecord,
     UnknownToTheStateError,
     WrongZoneError,
+    ZoneNeeds,
     already_there,
     conflicts,
     hidden_email_routing,
@@ -38,7 +38,7 @@ class ZoneSurvey:
     """What the zone held when this run began, without what this run deletes."""
 
     records: tuple[SurveyedRecord, ...]
-    claim: Claim
+    needs: ZoneNeeds
     stack: str
     looked: bool
     """Whether the zone was listed at all: not where it is served elsewhere, nor in a preview without a token."""
@@ -59,7 +59,7 @@ class ZoneSurvey:
             if not (isinstance(name, str) and isinstance(type_, str)):
                 return
             found = already_there(
-                self.records, self.claim, type_=type_, name=name, content=content if isinstance(content, str) else ""
+                self.records, self.needs, type_=type_, name=name, content=content if isinstance(content, str) else ""
             )
             if found:
                 raise UnknownToTheStateError(about.name, found, stack=self.stack)
@@ -80,8 +80,8 @@ def survey_zone(settings: Settings, resolve: Resolve) -> ZoneSurvey:
     `up` that would delete superseded records without consent.
     A preview without a Cloudflare token surveys nothing and says so.
     """
-    claim = settings.claim
-    unseen = ZoneSurvey(records=(), claim=claim, stack=settings.stack, looked=False)
+    needs = settings.zone_needs
+    unseen = ZoneSurvey(records=(), needs=needs, stack=settings.stack, looked=False)
     if settings.dns is Dns.NONE:
         return unseen
     if settings.preview and not settings.cloudflare_api_token:
@@ -99,27 +99,27 @@ def survey_zone(settings: Settings, resolve: Resolve) -> ZoneSurvey:
         raise pulumi.RunError(cloudflare_sentence(error, settings)) from None
     try:
         records = survey(listing["results"] or [], zone_name=settings.zone_name, zone_id=settings.zone_id)
-        refuse_conflicts(records, claim, settings)
+        refuse_conflicts(records, needs, settings)
     except (ForeignRecordsError, WrongZoneError, SupersededRecordsError) as error:
         raise pulumi.RunError(str(error)) from None
-    hidden = hidden_email_routing(records, claim, comment=settings.record_comment, resolve=resolve)
+    hidden = hidden_email_routing(records, needs, comment=settings.record_comment, resolve=resolve)
     if hidden:
         raise pulumi.RunError(hidden)
-    for warning in wildcard_warnings(records, claim):
+    for warning in wildcard_warnings(records, needs):
         pulumi.log.warn(warning)
     # What this up deletes is in nobody's way.
     leaving = {entry.id for entry in settings.adopted_records if entry.is_superseded}
     staying = tuple(record for record in records if record.id not in leaving)
-    return ZoneSurvey(records=staying, claim=claim, stack=settings.stack, looked=True)
+    return ZoneSurvey(records=staying, needs=needs, stack=settings.stack, looked=True)
 
 
-def refuse_conflicts(records: list[SurveyedRecord], claim: Claim, settings: Settings) -> None:
+def refuse_conflicts(records: list[SurveyedRecord], needs: ZoneNeeds, settings: Settings) -> None:
     """Stop over foreign records, and before an `up` deletes adopted ones without consent.
 
     Raises ForeignRecordsError and SupersededRecordsError; a preview only warns of the latter, since it shows the deletions.
     """
     adopted = {entry.id: entry for entry in settings.adopted_records}
-    in_the_way = conflicts(records, claim, comment=settings.record_comment, adopted=adopted)
+    in_the_way = conflicts(records, needs, comment=settings.record_comment, adopted=adopted)
     if in_the_way:
         raise ForeignRecordsError(in_the_way, stack=settings.stack)
     to_delete = [record for record in records if record.id in adopted and adopted[record.id].is_superseded]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from engine import memory
+from engine import json_file
 from engine.build import ensure_built, pin
 from engine.layout import Layout
 from engine.versions import cli_version_of
@@ -79,11 +79,11 @@ class _Answers:
 
     def version_of(self, candidate: Path, environment: Mapping[str, str]) -> str | None:
         identity = asdict(_Identity.of(candidate.resolve()))
-        remembered = memory.read(self._file)
+        remembered = json_file.read(self._file)
         if remembered.get("identity") == identity:
             version = remembered.get("version")
             return version if isinstance(version, str) else None
         answer = cli_version_of(candidate, environment)
         if answer.version is not None:
-            memory.write(self._file, {"identity": identity, "version": answer.version})
+            json_file.write(self._file, {"identity": identity, "version": answer.version})
         return answer.version

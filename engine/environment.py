@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine import memory
+from engine import json_file
 from engine.layout import Layout
 
 # Public on purpose: it encrypts nothing but throw-away credentials of emulators that listen on loopback.
@@ -75,7 +75,7 @@ def _same_folder(backend: str, other: str) -> bool:
 
 def _logged_in_at(home: Path) -> str | None:
     """The backend that `pulumi login` chose, which is how a user names one without an environment variable."""
-    current = memory.read(home / "credentials.json").get("current")
+    current = json_file.read(home / "credentials.json").get("current")
     return current if isinstance(current, str) and current else None
 
 

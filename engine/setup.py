@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from engine import cloudflare_plugin, memory
+from engine import cloudflare_plugin, json_file
 from engine.cli import Cli, find_cli
 from engine.cloudflare_plugin import CloudflarePlugin, Source
 from engine.errors import PackageMissingError
@@ -115,7 +115,7 @@ class _Record:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._remembered = memory.read(file)
+        self._remembered = json_file.read(file)
 
     @property
     def not_downloadable(self) -> str | None:
@@ -135,7 +135,7 @@ class _Record:
         )
 
     def write(self, fingerprint: str, engine: Engine) -> None:
-        memory.write(
+        json_file.write(
             self._file,
             {
                 "fingerprint": fingerprint,

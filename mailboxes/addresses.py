@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from mailboxes.errors import MailboxError, Problem, ProblemsError, quoted
-from mailboxes.naming import Claim, LocalPartError, assign_local_parts, bumped, legacy_local_part
+from mailboxes.naming import LocalPartError, NamingInput, assign_local_parts, bumped, legacy_local_part
 from mailboxes.population import Population, canonical_agent_id, same_agent
 
 ADDRESS_OCTETS = 254
@@ -52,8 +52,8 @@ def addresses(
     if len(domain) > DOMAIN_OCTETS or len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels):
         raise DomainError(domain)
     problems = list(_repeated(populations))
-    claims = _claims(populations)
-    known = {same_agent(claim.agent_id) for claim in claims}
+    entries = _claims(populations)
+    known = {same_agent(entry.agent_id) for entry in entries}
     for text in single_mailboxes:
         try:
             agent_id = canonical_agent_id(text)
@@ -68,10 +68,10 @@ def addresses(
             problems.append(Problem(sentence, agent=agent_id))
             continue
         known.add(same_agent(agent_id))
-        claims.append(Claim(agent_id=agent_id, local_part=pin))
+        entries.append(NamingInput(agent_id=agent_id, local_part=pin))
     if problems:
         raise AddressError(problems)
-    local_parts = assign_local_parts(claims)
+    local_parts = assign_local_parts(entries)
     found = {agent_id: f"{local_parts[agent_id]}@{domain}" for agent_id in sorted(local_parts)}
     if len(domain) > ADDRESS_OCTETS - len("@") - 1 - 64:
         problems += (
@@ -86,7 +86,7 @@ def addresses(
     return found
 
 
-def bumped_agents(populations: Sequence[Population]) -> dict[str, str]:
+def without_first_choice(populations: Sequence[Population]) -> dict[str, str]:
     """The agents whom only a pin would keep in place, with that pin: {agent id: local part}.
 
     They share name and second with others, did not get their first choice, and have no `local_part`. Raises
@@ -94,12 +94,12 @@ def bumped_agents(populations: Sequence[Population]) -> dict[str, str]:
     """
     if problems := list(_repeated(populations)):
         raise AddressError(problems)
-    claims = _claims(populations)
-    return bumped(claims, assign_local_parts(claims))
+    entries = _claims(populations)
+    return bumped(entries, assign_local_parts(entries))
 
 
-def _claims(populations: Sequence[Population]) -> list[Claim]:
-    return [claim for population in populations for claim in population.claims()]
+def _claims(populations: Sequence[Population]) -> list[NamingInput]:
+    return [entry for population in populations for entry in population.naming_inputs()]
 
 
 def _repeated(populations: Sequence[Population]) -> Iterable[Problem]:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from mailboxes.document import Document, UnreadableFileError, read_text
 from mailboxes.errors import MailboxError, Problem, ProblemsError
-from mailboxes.naming import Claim, assign_local_parts, first_choice
+from mailboxes.naming import NamingInput, assign_local_parts, first_choice
 from mailboxes.population import (
     Agent,
     Population,
@@ -155,7 +155,7 @@ class _Merger:
         self.before = before
         self.stamp = stamp
         self.now = now
-        self.other_claims = [claim for population in others for claim in population.claims()]
+        self.other_claims = [entry for population in others for entry in population.naming_inputs()]
         self.other_homes = {
             same_agent(agent.id): population.path for population in others for agent in population.agents
         }
@@ -184,13 +184,13 @@ class _Merger:
             wanted.append(current)
 
         newcomers = [self._stamped(agent) for agent in newcomers]
-        claims = [self._claim(agent) for agent in newcomers]
+        entries = [self._claim(agent) for agent in newcomers]
         # A pruned agent's local part is not given to a newcomer: her mail would reach somebody else.
-        taken = assign_local_parts(claims, {local_part: agent_id for agent_id, local_part in held.items()})
+        taken = assign_local_parts(entries, {local_part: agent_id for agent_id, local_part in held.items()})
         added: list[Added] = []
-        for agent, claim in zip(newcomers, claims, strict=True):
+        for agent, entry in zip(newcomers, entries, strict=True):
             local_part = taken[agent.id]
-            is_pinned = agent.local_part is not None or local_part != first_choice(claim)
+            is_pinned = agent.local_part is not None or local_part != first_choice(entry)
             wanted.append(agent.model_copy(update={"local_part": local_part}) if is_pinned else agent)
             added.append(Added(agent_id=agent.id, name=agent.name, local_part=local_part, is_pinned=is_pinned))
 
@@ -217,8 +217,8 @@ class _Merger:
         if problems:
             raise MergeError(problems)
 
-    def _claim(self, agent: Agent) -> Claim:
-        return Claim(
+    def _claim(self, agent: Agent) -> NamingInput:
+        return NamingInput(
             agent_id=agent.id,
             seed=self.file.seed or "",
             name=agent.name,
@@ -281,12 +281,12 @@ class _Merger:
     def _verify(self, text: str, wanted: Sequence[Agent], local_parts: Mapping[str, str]) -> None:
         """Reads the new text as the next `up` will, and compares."""
         result = read_population(PopulationSource(path=self.path), now=self.now, text=text)
-        claims = result.population().claims()
+        entries = result.population().naming_inputs()
         expected = {agent.id: self._claim(agent) for agent in wanted}
-        if result.problems or {claim.agent_id: claim for claim in claims} != expected:
+        if result.problems or {entry.agent_id: entry for entry in entries} != expected:
             raise LayoutError(str(self.path), "is laid out in an unusual way")
-        assigned = assign_local_parts([*claims, *self.other_claims])
-        if any(assigned[claim.agent_id] != local_parts[claim.agent_id] for claim in claims):
+        assigned = assign_local_parts([*entries, *self.other_claims])
+        if any(assigned[entry.agent_id] != local_parts[entry.agent_id] for entry in entries):
             raise LayoutError(str(self.path), "holds agents whose addresses would not stay")
 
 

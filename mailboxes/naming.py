@@ -54,7 +54,7 @@ class NamingError(ProblemsError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class NamingInput:
     """What one agent's local part is made from; `local_part` pins it and makes the rest irrelevant.
 
     `created_at` is a UTC second, `YYYYMMDDHHMMSS`. `seed` is the population's.
@@ -106,16 +106,16 @@ def digits_in_order(seed: str, agent_id: str) -> Iterator[int]:
         yield (first + turn * step) % CHOICES
 
 
-def first_choice(claim: Claim) -> str:
+def first_choice(entry: NamingInput) -> str:
     """The local part that this agent has unless another one holds it; her pin, if she has one."""
-    if claim.local_part is not None:
-        return claim.local_part
-    first, last = name_segments(claim.name, claim.username_hint)
-    return _local_part(first, last, _number(claim.seed, claim.agent_id) % CHOICES, claim.created_at)
+    if entry.local_part is not None:
+        return entry.local_part
+    first, last = name_segments(entry.name, entry.username_hint)
+    return _local_part(first, last, _number(entry.seed, entry.agent_id) % CHOICES, entry.created_at)
 
 
-def assign_local_parts(claims: Iterable[Claim], reserved: Mapping[str, str] | None = None) -> dict[str, str]:
-    """A local part for every claim, {agent id: local part}, no two alike. The order of the claims is irrelevant.
+def assign_local_parts(entries: Iterable[NamingInput], reserved: Mapping[str, str] | None = None) -> dict[str, str]:
+    """A local part for every entry, {agent id: local part}, no two alike. The order of the entries is irrelevant.
 
     Pinned local parts are reserved first. Then, among agents with the same first and last segment and the same
     second, each takes, in order of agent id, the first free one of her `digits_in_order`: 1,000 fit, pinned ones
@@ -127,31 +127,31 @@ def assign_local_parts(claims: Iterable[Claim], reserved: Mapping[str, str] | No
     holders = dict(reserved or {})
     assigned: dict[str, str] = {}
     problems: list[Problem] = []
-    groups: dict[tuple[str, str, str], list[Claim]] = {}
-    for claim in sorted(claims, key=lambda claim: claim.agent_id):
-        if claim.local_part is not None:
-            holder = holders.setdefault(claim.local_part, claim.agent_id)
-            if holder != claim.agent_id:
+    groups: dict[tuple[str, str, str], list[NamingInput]] = {}
+    for entry in sorted(entries, key=lambda entry: entry.agent_id):
+        if entry.local_part is not None:
+            holder = holders.setdefault(entry.local_part, entry.agent_id)
+            if holder != entry.agent_id:
                 sentence = (
-                    f"local_part {claim.local_part} is also that of agent {holder}; "
+                    f"local_part {entry.local_part} is also that of agent {holder}; "
                     "two agents cannot have one mailbox: change or remove one of the pins"
                 )
-                problems.append(Problem(sentence, agent=claim.agent_id))
-            assigned[claim.agent_id] = claim.local_part
+                problems.append(Problem(sentence, agent=entry.agent_id))
+            assigned[entry.agent_id] = entry.local_part
             continue
         try:
-            first, last = name_segments(claim.name, claim.username_hint)
+            first, last = name_segments(entry.name, entry.username_hint)
         except UnusableNameError as error:
-            problems.append(Problem(str(error), agent=claim.agent_id))
+            problems.append(Problem(str(error), agent=entry.agent_id))
             continue
-        groups.setdefault((first, last, claim.created_at), []).append(claim)
+        groups.setdefault((first, last, entry.created_at), []).append(entry)
 
     for (first, last, second), group in groups.items():
-        for position, claim in enumerate(group):
-            for digits in digits_in_order(claim.seed, claim.agent_id):
+        for position, entry in enumerate(group):
+            for digits in digits_in_order(entry.seed, entry.agent_id):
                 local_part = _local_part(first, last, digits, second)
-                if holders.setdefault(local_part, claim.agent_id) == claim.agent_id:
-                    assigned[claim.agent_id] = local_part
+                if holders.setdefault(local_part, entry.agent_id) == entry.agent_id:
+                    assigned[entry.agent_id] = local_part
                     break
             else:
                 # Nothing is left for her, so nothing is left for those after her either.
@@ -166,15 +166,15 @@ def assign_local_parts(claims: Iterable[Claim], reserved: Mapping[str, str] | No
     return assigned
 
 
-def bumped(claims: Iterable[Claim], assigned: Mapping[str, str]) -> dict[str, str]:
+def bumped(entries: Iterable[NamingInput], assigned: Mapping[str, str]) -> dict[str, str]:
     """The agents without a pin who did not get their first choice, with what they got: {agent id: local part}.
 
     These may move when somebody joins or leaves; the local part as a pin (`local_part`) holds them in place.
     """
     return {
-        claim.agent_id: assigned[claim.agent_id]
-        for claim in claims
-        if claim.local_part is None and assigned[claim.agent_id] != first_choice(claim)
+        entry.agent_id: assigned[entry.agent_id]
+        for entry in entries
+        if entry.local_part is None and assigned[entry.agent_id] != first_choice(entry)
     }
 
 

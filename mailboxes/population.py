@@ -26,7 +26,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, mod
 
 from mailboxes.document import Document, Entry, Shape, UnreadableFileError, parse_document, read_text
 from mailboxes.errors import Problem, ProblemsError, quoted
-from mailboxes.naming import Claim, LocalPartError, UnusableNameError, check_local_part, name_segments
+from mailboxes.naming import LocalPartError, NamingInput, UnusableNameError, check_local_part, name_segments
 from mailboxes.stamp import Clock, check_passed, stamp_moment, utc_now
 
 AGENT_ID_LENGTH = 255
@@ -132,10 +132,10 @@ class Population(BaseModel):
             raise ValueError(str(ProblemsError(problems)))
         return self
 
-    def claims(self) -> list[Claim]:
+    def naming_inputs(self) -> list[NamingInput]:
         """What each agent's local part is made from."""
         return [
-            Claim(
+            NamingInput(
                 agent_id=agent.id,
                 seed=self.seed or "",
                 name=agent.name,

@@ -32,7 +32,7 @@ from settings.values import (
 )
 from zone.dmarc import DmarcPolicy
 from zone.names import is_within
-from zone.survey import Claim
+from zone.survey import ZoneNeeds
 
 
 class PopulationFile(BaseModel):
@@ -246,9 +246,9 @@ class Settings(BaseModel):
         return f"managed by pulumi: {self.tag}"
 
     @property
-    def claim(self) -> Claim:
+    def zone_needs(self) -> ZoneNeeds:
         """The places of the zone that the stack needs for itself."""
-        return Claim(
+        return ZoneNeeds(
             domain=self.domain,
             tunnel_hostname="" if self.tunnel_kind is TunnelKind.NONE else self.tunnel_hostname,
             tls_reports=bool(self.tls_reports),

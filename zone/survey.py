@@ -130,7 +130,7 @@ class Conflict:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class ZoneNeeds:
     """The places of a zone that this stack needs for itself."""
 
     domain: str
@@ -219,7 +219,7 @@ def survey(records: Iterable[Mapping[str, Any]], *, zone_name: str, zone_id: str
 
 
 def conflicts(
-    records: Iterable[SurveyedRecord], claim: Claim, *, comment: str, adopted: Collection[str] = ()
+    records: Iterable[SurveyedRecord], needs: ZoneNeeds, *, comment: str, adopted: Collection[str] = ()
 ) -> list[Conflict]:
     """Every record without our comment that stands where one of ours goes, identical or not.
 
@@ -228,7 +228,7 @@ def conflicts(
     records = list(records)
     found = []
     for record in records:
-        place = None if record.comment == comment or record.id in adopted else place_of(record, claim)
+        place = None if record.comment == comment or record.id in adopted else place_of(record, needs)
         if place:
             why = _WHY[place]
             if record.owner is not None:
@@ -236,7 +236,7 @@ def conflicts(
             if record.locked_by:
                 why = f"{why}; {record.locked_by} has locked it"
             found.append(Conflict(record, place, why))
-    found += [Conflict(record, Place.WILDCARD, _WHY[Place.WILDCARD]) for record in wildcard_mx(records, claim)]
+    found += [Conflict(record, Place.WILDCARD, _WHY[Place.WILDCARD]) for record in wildcard_mx(records, needs)]
     return found
 
 
@@ -254,12 +254,12 @@ def wildcards_over(records: Sequence[SurveyedRecord], name: str) -> list[Surveye
     return [record for record in records if record.name == f"*.{encloser}"]
 
 
-def wildcard_mx(records: Sequence[SurveyedRecord], claim: Claim) -> list[SurveyedRecord]:
+def wildcard_mx(records: Sequence[SurveyedRecord], needs: ZoneNeeds) -> list[SurveyedRecord]:
     """The wildcard MX that the domain's mail goes to."""
-    return [record for record in wildcards_over(records, claim.domain) if record.type == "MX" and claim.mx]
+    return [record for record in wildcards_over(records, needs.domain) if record.type == "MX" and needs.mx]
 
 
-def wildcard_warnings(records: Sequence[SurveyedRecord], claim: Claim) -> list[str]:
+def wildcard_warnings(records: Sequence[SurveyedRecord], needs: ZoneNeeds) -> list[str]:
     """Sentences on wildcards that cease to answer for the domain and the tunnel's host, and for what lies below these.
 
     Its MX over the domain is no mere warning but a conflict.
@@ -267,30 +267,30 @@ def wildcard_warnings(records: Sequence[SurveyedRecord], claim: Claim) -> list[s
     return [
         f"{record.brief()} answers for {name} and the names below it today, and not any more once this stack's records "
         "stand there (RFC 4592, 2.2.1); copy it to those names that still need it"
-        for name in dict.fromkeys([claim.domain, claim.tunnel_hostname])
+        for name in dict.fromkeys([needs.domain, needs.tunnel_hostname])
         if name
         for record in wildcards_over(records, name)
-        if not (name == claim.domain and record.type == "MX" and claim.mx)
+        if not (name == needs.domain and record.type == "MX" and needs.mx)
     ]
 
 
-def hidden_email_routing(records: Iterable[SurveyedRecord], claim: Claim, *, comment: str, resolve: Resolve) -> str:
+def hidden_email_routing(records: Iterable[SurveyedRecord], needs: ZoneNeeds, *, comment: str, resolve: Resolve) -> str:
     """A sentence on Email Routing that takes the domain's mail although the zone's listing does not show its MX; else empty.
 
     Only the DNS can tell. Not asked where an MX of ours stands already: there is no Email Routing beside it.
     """
-    exchanges = {record.text: record.comment for record in records if place_of(record, claim) is Place.MX}
+    exchanges = {record.text: record.comment for record in records if place_of(record, needs) is Place.MX}
     if comment in exchanges.values():
         return ""
     try:
-        hosts = [canonical(answer.split()[-1]) for answer in resolve(claim.domain, "MX") if answer.strip()]
+        hosts = [canonical(answer.split()[-1]) for answer in resolve(needs.domain, "MX") if answer.strip()]
     except NoAnswerError:
         return ""
     hidden = sorted(host for host in hosts if is_within(host, EMAIL_ROUTING_HOSTS) and host not in exchanges)
     if not hidden:
         return ""
     return (
-        f"Mail for {claim.domain} goes to {', '.join(hidden)} by the DNS, although the zone lists no such MX: Cloudflare's Email "
+        f"Mail for {needs.domain} goes to {', '.join(hidden)} by the DNS, although the zone lists no such MX: Cloudflare's Email "
         f"Routing takes it; expected a domain without; {EMAIL_ROUTING_REMEDY}"
     )
 
@@ -301,49 +301,49 @@ EMAIL_ROUTING_REMEDY = (
 )
 
 
-def place_of(record: SurveyedRecord, claim: Claim) -> Place | None:
+def place_of(record: SurveyedRecord, needs: ZoneNeeds) -> Place | None:
     """The place of ours that a record stands in, if any."""
-    domain = claim.domain
+    domain = needs.domain
     if (
         record.type == "NS"
-        and record.name != claim.zone_name
-        and any(is_within(name, record.name) for name in claim.names)
+        and record.name != needs.zone_name
+        and any(is_within(name, record.name) for name in needs.names)
     ):
         return Place.DELEGATION
-    aliases = {domain, f"_dmarc.{domain}"} | ({f"_smtp._tls.{domain}"} if claim.tls_reports else set())
+    aliases = {domain, f"_dmarc.{domain}"} | ({f"_smtp._tls.{domain}"} if needs.tls_reports else set())
     # A proxied or flattened CNAME, as one at the apex always is, answers for itself: other types may stand beside it.
-    apart = record.proxied or record.flattened or record.name == claim.zone_name
+    apart = record.proxied or record.flattened or record.name == needs.zone_name
     if record.type == "CNAME" and record.name in aliases and not apart:
         return Place.ALIAS
-    if record.name == domain and record.type == "MX" and claim.mx:
+    if record.name == domain and record.type == "MX" and needs.mx:
         return Place.MX
     if record.name == domain and record.type == "TXT" and is_spf(record.text):
         return Place.SPF
     if record.name == f"_dmarc.{domain}" and record.type == "TXT" and is_dmarc(record.text):
         return Place.DMARC
-    if record.name == f"_smtp._tls.{domain}" and record.type == "TXT" and claim.tls_reports:
+    if record.name == f"_smtp._tls.{domain}" and record.type == "TXT" and needs.tls_reports:
         return Place.TLS_REPORTS
     if record.name == f"mailjet._domainkey.{domain}":
         return Place.DKIM
     if re.fullmatch(rf"mailjet\._[^.]+\.{re.escape(domain)}", record.name):
         return Place.OWNERSHIP
-    if record.name == claim.tunnel_hostname and record.type in ADDRESS_TYPES:
+    if record.name == needs.tunnel_hostname and record.type in ADDRESS_TYPES:
         return Place.TUNNEL_HOST
     return None
 
 
 def already_there(
-    records: Iterable[SurveyedRecord], claim: Claim, *, type_: str, name: str, content: str
+    records: Iterable[SurveyedRecord], needs: ZoneNeeds, *, type_: str, name: str, content: str
 ) -> SurveyedRecord | None:
     """The record that makes creating this one wrong: it fills the place already.
 
     A place takes one record, only MX takes one for each host.
     """
     wanted = SurveyedRecord(id="", name=canonical(name), type=type_, content=content)
-    place = place_of(wanted, claim)
+    place = place_of(wanted, needs)
     for record in records:
         same = record.name == wanted.name and record.type == wanted.type
-        if not same or place_of(record, claim) is not place:
+        if not same or place_of(record, needs) is not place:
             continue
         if place in {Place.MX, None} and record.text != wanted.text:
             continue

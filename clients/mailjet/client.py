@@ -1,7 +1,7 @@
 """HTTP to Mailjet's REST API v3: one pooled session, typed errors, one place for every retry.
 
 No Pulumi here. GETs are repeated blindly, writes never: a write that failed or got no answer is repeated only
-after a fresh look shows that it had no effect (`MailjetClient.settle`).
+after a fresh look shows that it had no effect (`MailjetClient.ensure`).
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ class MailjetClient:
         """One try of a POST, PUT or DELETE, never repeated. A 304 (nothing to change) is a success without rows."""
         return self._send(method, path, json=json)
 
-    def settle(self, *, write: Callable[[], T], look: Callable[[], T | None]) -> T:
+    def ensure(self, *, write: Callable[[], T], look: Callable[[], T | None]) -> T:
         """Make `write` happen exactly as often as needed.
 
         `look` asks Mailjet afresh and returns the wished-for outcome, or None while it is absent. It runs after
@@ -193,18 +193,18 @@ class MailjetClient:
             try:
                 return write()
             except RefusedError as refusal:
-                settled = self._seen_in_spite_of(refusal, look)
-                if settled is None:
+                found = self._seen_in_spite_of(refusal, look)
+                if found is None:
                     raise
-                return settled
+                return found
             except MailjetError as error:
                 if not error.transient:
                     raise
                 delay = self._delay(attempt)
                 self._clock.sleep(delay)
-                settled = look()
-                if settled is not None:
-                    return settled
+                found = look()
+                if found is not None:
+                    return found
                 if attempt >= self._retry.attempts or self._clock.monotonic() > deadline:
                     raise
 
@@ -226,7 +226,7 @@ class MailjetClient:
                     raise
             return True
 
-        self.settle(write=write, look=lambda: True if gone() else None)
+        self.ensure(write=write, look=lambda: True if gone() else None)
 
     # One place for retries
 

@@ -21,11 +21,11 @@ class MailjetError(Exception):
     """Base of everything this package raises.
 
     `transient`: the same call may succeed a moment later.
-    `hopeless`: every further call of this run would fail likewise.
+    `fatal`: every further call of this run would fail likewise.
     """
 
     transient: ClassVar[bool] = False
-    hopeless: ClassVar[bool] = False
+    fatal: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         """The SDK shows what a provider raises as module, qualified name and text: `agentmail: the sentence`."""
@@ -44,7 +44,7 @@ class MailjetError(Exception):
 class MissingCredentialsError(MailjetError):
     """Neither stack config nor the environment has them."""
 
-    hopeless = True
+    fatal = True
 
     def __init__(self, missing: Sequence[tuple[str, str]]) -> None:
         """`missing`: pairs of config key and environment variable."""
@@ -58,7 +58,7 @@ class MissingCredentialsError(MailjetError):
 class InvalidApiUrlError(MailjetError):
     """`mailjetApiUrl` is no HTTP address."""
 
-    hopeless = True
+    fatal = True
 
     def __init__(self, url: str) -> None:
         super().__init__(
@@ -70,7 +70,7 @@ class InvalidApiUrlError(MailjetError):
 class InvalidSettingError(MailjetError):
     """An environment variable that tunes the client."""
 
-    hopeless = True
+    fatal = True
 
     def __init__(self, variable: str, found: str, expected: str) -> None:
         super().__init__(f"{variable} is {found!r}, expected {expected}: correct or unset it.")
@@ -79,7 +79,7 @@ class InvalidSettingError(MailjetError):
 class EngineGoneError(MailjetError):
     """The Pulumi process that asked for this write no longer runs."""
 
-    hopeless = True
+    fatal = True
 
     def __init__(self, address: str) -> None:
         super().__init__(
@@ -106,7 +106,7 @@ class UnreachableError(MailjetError):
 class EmulatorDownError(MailjetError):
     """Nothing listens at a loopback API address."""
 
-    hopeless = True
+    fatal = True
 
     def __init__(self, base_url: str) -> None:
         super().__init__(
@@ -139,7 +139,7 @@ class ApiError(MailjetError):
 class CredentialsRejectedError(ApiError):
     """401: the key or the secret is wrong. Mailjet blocks an address that keeps knocking."""
 
-    hopeless = True
+    fatal = True
 
     def __init__(self, base_url: str, *, detail: str) -> None:
         said = f" ({detail})" if detail else ""
@@ -154,7 +154,7 @@ class CredentialsRejectedError(ApiError):
 class AccountBlockedError(ApiError):
     """401 `mj-0001`: the account is suspended."""
 
-    hopeless = True
+    fatal = True
 
     def __init__(self, *, status: int, detail: str) -> None:
         super().__init__(
@@ -167,7 +167,7 @@ class AccountBlockedError(ApiError):
 class NotAllowedError(ApiError):
     """403: the key may not do this."""
 
-    hopeless = True
+    fatal = True
 
     def __init__(self, method: str, path: str, *, detail: str) -> None:
         super().__init__(
@@ -228,7 +228,7 @@ class ServerError(ApiError):
 class UnknownEndpointError(ApiError):
     """500 `EFPWebError`, or an answer that is no Mailjet answer: the address is not a Mailjet API."""
 
-    hopeless = True
+    fatal = True
 
     def __init__(self, base_url: str, method: str, path: str, *, status: int, found: str) -> None:
         super().__init__(

@@ -26,9 +26,9 @@ def base64_cores(secret: str) -> frozenset[str]:
     cores = set()
     for lead in range(3):
         padded = b"\0" * lead + secret.encode()
-        settled = slice((0, 2, 3)[lead], len(padded) * 8 // 6)
+        certain = slice((0, 2, 3)[lead], len(padded) * 8 // 6)
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            cores.add(encode(padded).decode("ascii")[settled])
+            cores.add(encode(padded).decode("ascii")[certain])
     return frozenset(core for core in cores if len(core) >= _SHORTEST_BASE64)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from clients.cloudflare.zone_api import ZoneApi
-from clients.dns import PatientResolver
+from clients.dns import DeadlineResolver
 from commands.adopt import wording
 from commands.adopt.backup import Backup, make_restoration, read_backup, write_backup
 from commands.adopt.errors import (
@@ -180,7 +180,9 @@ def _adopt(session: _Session, listing: Sequence[Mapping[str, Any]], records: Seq
         discard=given.discard,
         replace=given.replace_mx,
     )
-    hidden = hidden_email_routing(records, settings.claim, comment=settings.record_comment, resolve=PatientResolver())
+    hidden = hidden_email_routing(
+        records, settings.zone_needs, comment=settings.record_comment, resolve=DeadlineResolver()
+    )
     plan.blockers += [hidden] if hidden else []
     if plan.blockers:
         raise BlockedError(plan.blockers)
@@ -265,7 +267,7 @@ def _spf_notes(settings: Settings, plan: Plan) -> list[str]:
     )
     return [
         *length_warnings(text),
-        *cost_warnings(text, settings.domain, settings.mailjet_spf_include, PatientResolver()),
+        *cost_warnings(text, settings.domain, settings.mailjet_spf_include, DeadlineResolver()),
     ]
 
 
@@ -279,7 +281,7 @@ def _restore(session: _Session, listing: Sequence[Mapping[str, Any]]) -> int:
     made = make_restoration(
         backup,
         listing,
-        settings.claim,
+        settings.zone_needs,
         comment=settings.record_comment,
         doomed={held.id for held in state.records if not held.retained},
         everything=given.everything,

@@ -17,7 +17,7 @@ from typing import Any
 from clients.cloudflare.zone_api import writable
 from commands.adopt.errors import BackupError
 from zone.names import is_within
-from zone.survey import Claim, Place, SurveyedRecord, place_of
+from zone.survey import Place, SurveyedRecord, ZoneNeeds, place_of
 
 FORMAT = 1
 
@@ -120,7 +120,7 @@ class Restoration:
 def make_restoration(
     backup: Backup,
     zone: Sequence[Fields],
-    claim: Claim,
+    needs: ZoneNeeds,
     *,
     comment: str,
     doomed: Collection[str] = (),
@@ -137,7 +137,7 @@ def make_restoration(
     places: set[Place] = set()
     for fields in backup.records:
         record = SurveyedRecord.parse(fields)
-        place = place_of(record, claim)
+        place = place_of(record, needs)
         if place and record.comment != comment:
             places.add(place)
         there = now.get(record.id)
@@ -145,7 +145,7 @@ def make_restoration(
             continue
         if there is None and _value(fields) in values:
             continue
-        if not place and not everything and not (there and place_of(SurveyedRecord.parse(there), claim)):
+        if not place and not everything and not (there and place_of(SurveyedRecord.parse(there), needs)):
             what = "has changed" if there else "is gone"
             made.unrelated.append(f"{record.brief()} {what} since the backup, not by this program")
         elif there is not None:
@@ -155,17 +155,17 @@ def make_restoration(
     kept = {str(fields["id"]) for fields in backup.records}
     for fields in zone:
         record = SurveyedRecord.parse(fields)
-        if record.id not in kept and record.comment == comment and _shares(record, places, claim):
+        if record.id not in kept and record.comment == comment and _shares(record, places, needs):
             made.remove.append(record)
     return made
 
 
-def _shares(record: SurveyedRecord, places: set[Place], claim: Claim) -> bool:
-    place = place_of(record, claim)
+def _shares(record: SurveyedRecord, places: set[Place], needs: ZoneNeeds) -> bool:
+    place = place_of(record, needs)
     if place in places:
         return True
     # A CNAME that was an alias for a name stood in the way of everything at it.
-    return Place.ALIAS in places and place is not None and is_within(record.name, claim.domain)
+    return Place.ALIAS in places and place is not None and is_within(record.name, needs.domain)
 
 
 def _value(fields: Fields) -> str:

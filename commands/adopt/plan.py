@@ -159,7 +159,7 @@ class _Planner:
             )
         self.replace = replace
         self.comment = self.made.comment = self.settings.record_comment
-        self.claim = self.settings.claim
+        self.needs = self.settings.zone_needs
         self.adopted = {entry.id: entry for entry in self.settings.adopted_records}
         self.known = {held.name for held in self.state.records}
         self.taken = set(self.known)
@@ -172,7 +172,7 @@ class _Planner:
         policies: list[SurveyedRecord] = []
         for record in self.zone:
             held = self.state.by_id(record.id)
-            place = place_of(record, self.claim)
+            place = place_of(record, self.needs)
             if held:
                 self._held(record, held)
             elif record.comment == self.comment:
@@ -185,9 +185,9 @@ class _Planner:
         # Of several DMARC records the one that reads like ours is ours: another cannot become its twin (Cloudflare's 81058).
         ours = self.policy.text()
         for record in sorted(
-            policies, key=lambda one: (one.name != self.claim.domain, one.text != ours, one.content != quoted(ours))
+            policies, key=lambda one: (one.name != self.needs.domain, one.text != ours, one.content != quoted(ours))
         ):
-            self._foreign(record, Place.SPF if place_of(record, self.claim) is Place.SPF else Place.DMARC)
+            self._foreign(record, Place.SPF if place_of(record, self.needs) is Place.SPF else Place.DMARC)
         for tunnel in self.tunnels:
             if tunnel.id not in self.state.tunnels:
                 self._lost_tunnel(tunnel)
@@ -224,7 +224,7 @@ class _Planner:
         if self.discard:
             self.made.discards.append(record)
             return
-        place = place_of(record, self.claim)
+        place = place_of(record, self.needs)
         name = self._declared_name(record, place) if place else None
         if name is None or name in self.taken:
             self.made.left.append(
@@ -265,7 +265,7 @@ class _Planner:
         Mailjet verifies no domain with two SPF records, and nothing tells which of several keys or tokens is this
         account's.
         """
-        alike = [other for other in self.zone if place_of(other, self.claim) is place and not self._is_discarded(other)]
+        alike = [other for other in self.zone if place_of(other, self.needs) is place and not self._is_discarded(other)]
         if len(alike) == 1 or place not in {Place.SPF, Place.DKIM, Place.OWNERSHIP}:
             return None
         if place is Place.SPF:
@@ -334,7 +334,7 @@ class _Planner:
         """Mechanisms and policies of foreign SPF and DMARC go on in ours."""
         by_place: dict[Place | None, list[SurveyedRecord]] = {}
         for record in foreign:
-            by_place.setdefault(place_of(record, self.claim), []).append(record)
+            by_place.setdefault(place_of(record, self.needs), []).append(record)
         superseded = {record.id for name, record in self.foreign if name.startswith(SUPERSEDED)}
         if Place.SPF in by_place:
             hosts = [record.text for record in by_place.get(Place.MX, []) if record.text and record.id in superseded]
@@ -374,12 +374,12 @@ class _Planner:
 
     def _wildcards(self) -> None:
         """What answers for the domain by a wildcard today loses that: its MX only with the consent that any MX needs."""
-        self.made.notes += [f"{warning}." for warning in wildcard_warnings(self.zone, self.claim)]
-        for record in wildcard_mx(self.zone, self.claim):
+        self.made.notes += [f"{warning}." for warning in wildcard_warnings(self.zone, self.needs)]
+        for record in wildcard_mx(self.zone, self.needs):
             if self.replace:
                 self.made.copies.append(
                     {
-                        "name": self.claim.domain,
+                        "name": self.needs.domain,
                         "type": "MX",
                         "content": record.content,
                         "priority": record.priority or 0,
@@ -388,7 +388,7 @@ class _Planner:
                 )
             else:
                 self.made.notes.append(
-                    f"{record.brief()} takes the mail of {self.claim.domain} today and loses it to ours; agree to that with: "
+                    f"{record.brief()} takes the mail of {self.needs.domain} today and loses it to ours; agree to that with: "
                     f"python -m commands.adopt {self.stack} --replace-mx (the same MX is first written for the domain alone, "
                     "and given up last)."
                 )
@@ -403,7 +403,7 @@ class _Planner:
         standing = {
             hosts.index(record.text): record
             for record in self.zone
-            if place_of(record, self.claim) is Place.MX and record.text in hosts
+            if place_of(record, self.needs) is Place.MX and record.text in hosts
         }
         if not superseded or any(record.comment == self.comment for record in standing.values()):
             return

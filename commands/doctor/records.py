@@ -23,7 +23,7 @@ def zone_findings(patient: Patient, zone: Sequence[SurveyedRecord]) -> Iterator[
         yield _in_zone(record, zone, patient)
     settings = patient.settings
     adopted = {entry.id for entry in settings.adopted_records}
-    for conflict in conflicts(zone, settings.claim, comment=settings.record_comment, adopted=adopted):
+    for conflict in conflicts(zone, settings.zone_needs, comment=settings.record_comment, adopted=adopted):
         if not any(_same(conflict.record, record) for record in patient.records):
             yield ZONE.error(
                 f"{conflict.record.type} {conflict.record.name}",

@@ -10,7 +10,7 @@ from commands.environments.draft import BASE_URL, Draft, full
 from commands.environments.errors import NoPassphraseError, PublicPassphraseError, WriteError
 from commands.environments.stack_file import StackFile
 from commands.stack_commands import Pulumi, PulumiFailedError
-from engine import memory
+from engine import json_file
 
 _PASSPHRASES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
@@ -29,7 +29,7 @@ def require_backend(pulumi: Pulumi, draft: Draft, *, secrets_provider: str, mail
 
 
 def _logged_in_at(environment: Mapping[str, str]) -> str:
-    current = memory.read(Path(environment.get("PULUMI_HOME", "")) / "credentials.json").get("current")
+    current = json_file.read(Path(environment.get("PULUMI_HOME", "")) / "credentials.json").get("current")
     return str(current or "")
 
 

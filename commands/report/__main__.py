@@ -52,7 +52,7 @@ def _preview(given: argparse.Namespace, changes: Changes) -> Exit:
         print(as_text(changes, refused=refused, drift=given.drift), end="")
     if changes.errors or refused:
         return Exit.REFUSED
-    return Exit.DRIFT if given.drift and not changes.nothing else Exit.FINE
+    return Exit.DRIFT if given.drift and not changes.is_empty else Exit.FINE
 
 
 def _parser() -> argparse.ArgumentParser:

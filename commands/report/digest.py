@@ -107,7 +107,7 @@ def headline(changes: Changes, *, refused: Sequence[str] = (), drift: bool = Fal
     stack = changes.stack or "the stack"
     if changes.errors:
         return f"The preview of {stack} failed; nothing would be written."
-    if changes.nothing:
+    if changes.is_empty:
         return f"No drift: {stack} is as it should be." if drift else f"No changes: {stack} stays as it is."
     counts = [
         (len(changes.mailboxes_added), "mailbox", "mailboxes", "added"),

@@ -98,7 +98,7 @@ class Changes:
     errors: list[str] = field(default_factory=list)
 
     @property
-    def nothing(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether the up would write nothing."""
         return not (
             self.mailboxes_added

@@ -1,6 +1,6 @@
 """Mailjet as Pulumi resources.
 
-`client.py` and `api.py` talk HTTP and import no Pulumi; `contract.py` says when the engine calls a
+HTTP is in clients/mailjet, which imports no Pulumi; `base_provider.py` says when the engine calls a
 provider; every other public module holds one resource as `XArgs`, `XProvider`, `X(Resource)`.
 
 The module and provider class names below are written into every stack's state and must not change:

@@ -24,14 +24,14 @@ from mailboxes.errors import InvalidAddressMapError
 from mailboxes.guards import REMOVED_COUNT, REMOVED_PERCENT, RemovalLimit, refusals
 from mailboxes.packed_map import packed_list, unpacked_list
 from providers.mailjet import plugin
-from providers.mailjet.contract import (
+from providers.mailjet.base_provider import (
     MailjetProvider,
     Props,
     changed,
+    check_result,
     integer,
     known,
     own,
-    refused,
     text,
     unchanged_or,
 )
@@ -71,7 +71,7 @@ class AddressBookProvider(MailjetProvider):
                 wrong.append(str(error))
         if not wrong:
             plugin.claim(routes=_addresses(news).values())
-        return refused(news, wrong)
+        return check_result(news, wrong)
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
         """The exception and the limits are of the moment: they are no change."""
@@ -93,17 +93,19 @@ class AddressBookProvider(MailjetProvider):
         process = plugin.current()
         before, wanted = _held(_olds), set(_addresses(_news).values())
         process.route_claims.claim(wanted)
-        process.book_news.gained |= {address.lower() for address in wanted - before}
-        process.book_news.former |= owners_of(_olds.get("route_identity")) - owners_of(_news.get("route_identity"))
+        process.address_book_changes.gained |= {address.lower() for address in wanted - before}
+        process.address_book_changes.former |= owners_of(_olds.get("route_identity")) - owners_of(
+            _news.get("route_identity")
+        )
         dropped = before - wanted
         if dropped:
-            _broom(process, _olds, _news).release(sorted(dropped))
+            _cleanup_writer(process, _olds, _news).release(sorted(dropped))
         return UpdateResult(_outputs(_news))
 
     def delete(self, _id: str, _props: Props) -> None:
         addresses = sorted(_held(_props))
         if addresses:
-            _broom(plugin.current(), _props).release(addresses)
+            _cleanup_writer(plugin.current(), _props).release(addresses)
 
 
 class AddressBook(Resource, module="mailjet", name="AddressBook"):
@@ -157,6 +159,6 @@ def _refusals(olds: Props, news: Props) -> list[str]:
     return refusals(_addresses(olds), new, limit=limit, allow_mass_removal=integer(news, "allow_mass_removal"))
 
 
-def _broom(process: plugin.PluginProcess, *props: Props) -> RouteWriter:
+def _cleanup_writer(process: plugin.PluginProcess, *props: Props) -> RouteWriter:
     identities = [text(each, "route_identity") for each in props]
     return RouteWriter(process, url=identities[-1], owners=owners_of(*identities))

@@ -19,14 +19,14 @@ from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Re
 from clients.mailjet.api import DnsCheck, DnsRow, RecordStatus, SenderRow, SenderStatus
 from clients.mailjet.errors import MailjetError, NotVerifiableError, VerificationFailedError
 from providers.mailjet import plugin
-from providers.mailjet.contract import (
+from providers.mailjet.base_provider import (
     MailjetProvider,
     Props,
     changed,
+    check_result,
     integer,
     known,
     own,
-    refused,
     text,
     unchanged_or,
     vanished,
@@ -73,7 +73,7 @@ class DomainVerificationProvider(MailjetProvider):
             wrong.append(f"verificationTimeoutSeconds is {timeout!r}, expected 0 to 86400: correct it.")
         if known(records) and _parse_records(records) is None:
             wrong.append("records: expected a JSON list of objects with name, type and content.")
-        return refused(news, wrong)
+        return check_result(news, wrong)
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
         mode = text(_news, "mode")
@@ -132,7 +132,7 @@ class DomainVerification(Resource, module="mailjet", name="DomainVerification"):
 
 
 @dataclass(frozen=True)
-class _Sighting:
+class _CheckOutcome:
     """One look of Mailjet at all three records."""
 
     dns: DnsRow
@@ -165,26 +165,26 @@ def _verify(props: Props) -> Props:
     timeout = integer(props, "timeout_seconds") or 0
     started = process.clock.monotonic()
     wait = FIRST_WAIT_SECONDS
-    sighting: _Sighting | None = None
+    outcome: _CheckOutcome | None = None
     unanswered: MailjetError | None = None
     while True:
         process.engine.require_alive()
         try:
-            sighting = _look(process, domain, sender_id=sender_id, dns_id=dns_id)
+            outcome = _look(process, domain, sender_id=sender_id, dns_id=dns_id)
         except MailjetError as error:
             if not error.transient:
                 raise
             unanswered = error
-        if sighting is not None and sighting.complete:
-            return sighting.statuses
+        if outcome is not None and outcome.complete:
+            return outcome.statuses
         waited = process.clock.monotonic() - started
         if waited >= timeout:
             break
         pause = min(wait, timeout - waited)
-        process.engine.progress(f"{_summary(domain, sighting)} ({waited:.0f} of {timeout} s)")
+        process.engine.progress(f"{_summary(domain, outcome)} ({waited:.0f} of {timeout} s)")
         process.clock.sleep(pause)
         wait = min(wait * WAIT_GROWTH, LONGEST_WAIT_SECONDS)
-    if sighting is None:
+    if outcome is None:
         if unanswered is not None and mode == VerificationMode.REQUIRE:
             raise unanswered
         process.engine.warn(f"mail domain {domain} is not verified: {unanswered}")
@@ -192,16 +192,16 @@ def _verify(props: Props) -> Props:
     failure = VerificationFailedError(
         domain,
         waited_seconds=timeout,
-        findings=_findings(sighting, _parse_records(props.get("records")) or []),
+        findings=_findings(outcome, _parse_records(props.get("records")) or []),
         required=mode == VerificationMode.REQUIRE,
     )
     if mode == VerificationMode.REQUIRE:
         raise failure
     process.engine.warn(str(failure))
-    return sighting.statuses
+    return outcome.statuses
 
 
-def _look(process: plugin.PluginProcess, domain: str, *, sender_id: int, dns_id: int) -> _Sighting:
+def _look(process: plugin.PluginProcess, domain: str, *, sender_id: int, dns_id: int) -> _CheckOutcome:
     """Have Mailjet check now. The checks change nothing but Mailjet's opinion, so the next poll is their retry."""
     api = process.api
     dns, sender = api.dns(dns_id), api.sender(sender_id)
@@ -213,24 +213,24 @@ def _look(process: plugin.PluginProcess, domain: str, *, sender_id: int, dns_id:
         validation = api.validate_sender(sender_id)
         if not _active(api.sender(sender_id)):
             ownership, reason = RecordStatus.ERROR, validation.reason if validation is not None else ""
-    return _Sighting(dns, check, ownership, reason)
+    return _CheckOutcome(dns, check, ownership, reason)
 
 
 def _active(sender: SenderRow | None) -> bool:
     return sender is not None and sender.status is SenderStatus.ACTIVE
 
 
-def _summary(domain: str, sighting: _Sighting | None) -> str:
-    if sighting is None:
+def _summary(domain: str, outcome: _CheckOutcome | None) -> str:
+    if outcome is None:
         return f"waiting for Mailjet to check {domain}"
-    statuses = sighting.statuses
+    statuses = outcome.statuses
     return (
         f"waiting for Mailjet to see {domain}: DKIM {statuses['dkim_status']}, SPF {statuses['spf_status']}, "
         f"ownership {statuses['ownership_status']}"
     )
 
 
-def _findings(sighting: _Sighting, records: Sequence[dict[str, str]]) -> list[str]:
+def _findings(outcome: _CheckOutcome, records: Sequence[dict[str, str]]) -> list[str]:
     """For each record that is not OK: its name, what Mailjet sees, what it should be."""
 
     def expected(name: str, otherwise: str, *, starts: str = "") -> str:
@@ -241,7 +241,7 @@ def _findings(sighting: _Sighting, records: Sequence[dict[str, str]]) -> list[st
         ]
         return next((content for content in contents if content.lower().startswith(starts)), otherwise)
 
-    dns, check = sighting.dns, sighting.check
+    dns, check = outcome.dns, outcome.check
     found = []
     if check.dkim_status is not RecordStatus.OK:
         found.append(
@@ -253,8 +253,8 @@ def _findings(sighting: _Sighting, records: Sequence[dict[str, str]]) -> list[st
             f"SPF, TXT {dns.domain}: Mailjet sees {_seen(check.spf_seen)}{_why(check.spf_errors)}, "
             f"it should be `{expected(dns.domain, dns.spf_value, starts='v=spf1')}`"
         )
-    if sighting.ownership is not RecordStatus.OK:
-        reason = " ".join(sighting.ownership_reason.split())
+    if outcome.ownership is not RecordStatus.OK:
+        reason = " ".join(outcome.ownership_reason.split())
         found.append(
             f"ownership, TXT {dns.ownership_name}: Mailjet says "
             f"{f'`{reason}`' if reason else 'the sender is not active'}, "

@@ -12,15 +12,15 @@ from clients.mailjet.api import EventCallback as CallbackRow
 from clients.mailjet.errors import ForeignCallbackError, MailjetError, NotFoundError
 from clients.mailjet.route_identity import RouteIdentity, learn_password, require_route_url, shown
 from providers.mailjet import plugin
-from providers.mailjet.contract import (
+from providers.mailjet.base_provider import (
     MailjetProvider,
     Props,
     changed,
+    check_result,
     flag,
     integer,
     known,
     own,
-    refused,
     text,
     unchanged_or,
     vanished,
@@ -61,7 +61,7 @@ class EventCallbackProvider(MailjetProvider):
             except MailjetError as error:
                 wrong.append(str(error))
         plugin.claim(callbacks=[text(news, "event_type")])
-        return refused(news, wrong)
+        return check_result(news, wrong)
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
         found = changed(_olds, _news, ("event_type", "url", "version"))
@@ -150,7 +150,7 @@ def _settle(props: Props, owners: Owners) -> Props:
     def create() -> CallbackRow:
         return process.api.create_event_callback(event_type, url, version=version)
 
-    row = look() or process.client.settle(write=create, look=look)
+    row = look() or process.client.ensure(write=create, look=look)
     if as_wanted(row) is None:
         if not flag(props, "take_over") and RouteIdentity.of(row.url) not in owners:
             raise ForeignCallbackError(event_type, shown(row.url), ours=shown(url))
@@ -163,7 +163,7 @@ def _settle(props: Props, owners: Owners) -> Props:
             )
 
         try:
-            row = process.client.settle(write=change, look=lambda: as_wanted(look()))
+            row = process.client.ensure(write=change, look=lambda: as_wanted(look()))
         except NotFoundError:
-            row = process.client.settle(write=create, look=lambda: as_wanted(look()))
+            row = process.client.ensure(write=create, look=lambda: as_wanted(look()))
     return {**own(props, _INPUTS), "callback_id": row.id, "status": ALIVE}

@@ -16,7 +16,17 @@ import pulumi
 from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
 from providers.mailjet import plugin
-from providers.mailjet.contract import MailjetProvider, Props, changed, flag, own, refused, text, texts, unchanged_or
+from providers.mailjet.base_provider import (
+    MailjetProvider,
+    Props,
+    changed,
+    check_result,
+    flag,
+    own,
+    text,
+    texts,
+    unchanged_or,
+)
 from providers.mailjet.event_callback import delete_callback
 from providers.mailjet.route_writes import owners_of
 from providers.mailjet.senders import delete_sender, find_live_sender
@@ -40,7 +50,7 @@ class FootprintProvider(MailjetProvider):
 
     def check(self, _olds: Props, news: Props) -> CheckResult:
         plugin.claim(senders=texts(news, "senders"), callbacks=texts(news, "callbacks"))
-        return refused(news, [])
+        return check_result(news, [])
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
         """What leaves the lists is removed by the old footprint's delete, at the end of the run: until then the run

@@ -19,14 +19,14 @@ from mailboxes.address_map import parse_address_map, recorded_address_map, rende
 from mailboxes.errors import InvalidAddressMapError
 from mailboxes.packed_map import packed
 from providers.mailjet import plugin
-from providers.mailjet.contract import (
+from providers.mailjet.base_provider import (
     MailjetProvider,
     Props,
     changed,
+    check_result,
     flag,
     known,
     own,
-    refused,
     text,
     unchanged_or,
     vanished,
@@ -61,7 +61,7 @@ class InboundRoutesProvider(MailjetProvider):
                     wrong.append(str(error))
         if not wrong:
             plugin.claim(routes=_routes(news).values())
-        return refused(news, wrong)
+        return check_result(news, wrong)
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
         """The book, which buckets depend on, has had its update by now."""
@@ -70,7 +70,7 @@ class InboundRoutesProvider(MailjetProvider):
         if (
             not known(_news.get("routes"))
             or olds != _routes(_news)
-            or (not found and plugin.book_news().contradicts(olds.values()))
+            or (not found and plugin.address_book_changes().affects(olds.values()))
         ):
             found.append("routes")
         return unchanged_or(found)
@@ -78,9 +78,9 @@ class InboundRoutesProvider(MailjetProvider):
     def create(self, props: Props) -> CreateResult:
         process = plugin.current()
         url, routes = text(props, "route_url"), _routes(props)
-        owners = owners_of(url) | process.book_news.former
+        owners = owners_of(url) | process.address_book_changes.former
         writer = RouteWriter(process, url=url, owners=owners, take_over=flag(props, "take_over"))
-        writer.settle(routes.values())
+        writer.ensure(routes.values())
         return CreateResult(_resource_id(url, routes), _outputs(props, routes))
 
     def read(self, id_: str, props: Props) -> ReadResult:
@@ -118,11 +118,11 @@ class InboundRoutesProvider(MailjetProvider):
         writer = RouteWriter(
             process,
             url=url,
-            owners=owners_of(url, _olds.get("route_url")) | process.book_news.former,
+            owners=owners_of(url, _olds.get("route_url")) | process.address_book_changes.former,
             take_over=flag(_news, "take_over"),
         )
         wanted = set(routes.values())
-        writer.settle(routes.values(), dropped=sorted(set(_held(_olds).values()) - wanted))
+        writer.ensure(routes.values(), dropped=sorted(set(_held(_olds).values()) - wanted))
         return UpdateResult(_outputs(_news, routes))
 
     def delete(self, _id: str, _props: Props) -> None:

@@ -17,8 +17,8 @@ from clients.mailjet.clock import Clock, SystemClock
 from clients.mailjet.errors import InvalidSettingError, MailjetError
 from clients.mailjet.limiter import AdaptiveLimiter
 from clients.mailjet.route_identity import RouteIdentity
-from providers.mailjet.claims import Claims
 from providers.mailjet.engine import Engine
+from providers.mailjet.in_use import InUse
 from providers.mailjet.progress import Progress
 from providers.mailjet.route_listing import RouteListing
 from providers.mailjet.workers import WORKERS, Workers
@@ -81,7 +81,7 @@ def _number(text: str) -> float | None:
 
 
 @dataclass
-class BookNews:
+class AddressBookChanges:
     """What the address book has changed in this run, before any bucket is looked at.
 
     A run that fails between the book and a bucket leaves a bucket whose state no longer is true. Reverting the change
@@ -94,7 +94,7 @@ class BookNews:
     former: set[RouteIdentity] = field(default_factory=set)
     """Whose routes were ours until now: still ours, to be redirected or removed."""
 
-    def contradicts(self, addresses: Iterable[str]) -> bool:
+    def affects(self, addresses: Iterable[str]) -> bool:
         """Whether a bucket that already holds `addresses`, and that nothing else changes, was left behind."""
         return bool(self.former) or any(address.lower() in self.gained for address in addresses)
 
@@ -128,10 +128,10 @@ class PluginProcess:
         self.workers = Workers(settings.connections)
         self.routes = RouteListing(self.api.routes)
         self.route_progress = Progress("inbound routes", clock=self.clock, say=self.engine.progress)
-        self.sender_claims = Claims()
-        self.route_claims = Claims()
-        self.callback_claims = Claims()
-        self.book_news = BookNews()
+        self.sender_claims = InUse()
+        self.route_claims = InUse()
+        self.callback_claims = InUse()
+        self.address_book_changes = AddressBookChanges()
 
     def close(self) -> None:
         """Threads and connections end; needed by tests, a plugin simply exits."""
@@ -177,10 +177,10 @@ def claim(*, routes: Iterable[str] = (), senders: Iterable[str] = (), callbacks:
         process.callback_claims.claim(callbacks)
 
 
-def book_news() -> BookNews:
+def address_book_changes() -> AddressBookChanges:
     """Of this run; nothing before `configure`."""
     with _lock:
-        return BookNews() if _process is None else _process.book_news
+        return AddressBookChanges() if _process is None else _process.address_book_changes
 
 
 def current() -> PluginProcess:

@@ -30,12 +30,12 @@ class RouteListing:
         with self._lock:
             if self._routes is not None:
                 return
-            flight, leads = self._loading, self._loading is None
-            if flight is None:
-                flight = self._loading = Future()
+            pending, leads = self._loading, self._loading is None
+            if pending is None:
+                pending = self._loading = Future()
         if leads:
-            self._fly(flight)
-        flight.result()
+            self._load(pending)
+        pending.result()
 
     def at(self, email: str) -> tuple[ParseRoute, ...]:
         """Every route of an address, oldest first. Mailjet allows one; the listing does not rely on it."""
@@ -50,13 +50,13 @@ class RouteListing:
             if self._routes is not None:
                 self._routes.setdefault(route.email, {})[route.id] = route
 
-    def strike(self, route: ParseRoute) -> None:
+    def remove(self, route: ParseRoute) -> None:
         """`route` is gone."""
         with self._lock:
             if self._routes is not None:
                 self._routes.get(route.email, {}).pop(route.id, None)
 
-    def _fly(self, flight: Future[Routes]) -> None:
+    def _load(self, pending: Future[Routes]) -> None:
         routes: Routes = {}
         try:
             for route in self._fetch():
@@ -64,9 +64,9 @@ class RouteListing:
         except BaseException as error:
             with self._lock:
                 self._loading = None
-            flight.set_exception(error)
+            pending.set_exception(error)
             raise
         with self._lock:
             self._routes = routes
             self._loading = None
-        flight.set_result(routes)
+        pending.set_result(routes)

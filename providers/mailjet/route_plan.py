@@ -50,6 +50,6 @@ def plan_routes(addresses: Iterable[str], *, at: Lookup, url: str, owners: Owner
     return plan
 
 
-def strays(addresses: Iterable[str], *, at: Lookup, owners: Owners) -> list[ParseRoute]:
+def ours_at(addresses: Iterable[str], *, at: Lookup, owners: Owners) -> list[ParseRoute]:
     """Routes of ours at addresses that nobody wants any more."""
     return [route for address in addresses for route in at(address) if is_ours(route, owners)]

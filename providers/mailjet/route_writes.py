@@ -9,7 +9,7 @@ from clients.mailjet.api import ParseRoute
 from clients.mailjet.errors import AlreadyExistsError, ForeignRoutesError, NotFoundError, RoutesIncompleteError
 from clients.mailjet.route_identity import RouteIdentity, learn_password, shown
 from providers.mailjet.plugin import PluginProcess
-from providers.mailjet.route_plan import Owners, is_ours, plan_routes, strays
+from providers.mailjet.route_plan import Owners, is_ours, ours_at, plan_routes
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class RouteWriter:
         self._owners = owners
         self._take_over = take_over
 
-    def settle(self, wanted: Collection[str], *, dropped: Iterable[str] = ()) -> None:
+    def ensure(self, wanted: Collection[str], *, dropped: Iterable[str] = ()) -> None:
         """One route of ours at each of `wanted`, none at `dropped`. A foreign route stops it before any write."""
         self._process.route_claims.claim(wanted)
         at = self._process.routes.at
         plan = plan_routes(wanted, at=at, url=self._url, owners=self._owners, take_over=self._take_over)
         if plan.foreign:
             raise self._foreign(plan.foreign)
-        gone = strays(dropped, at=at, owners=self._owners)
+        gone = ours_at(dropped, at=at, owners=self._owners)
         writes = [_Write(address, self._creation(address)) for address in plan.create]
         writes += [_Write(route.email, self._redirection(route)) for route in plan.redirect]
         writes += [_Write(route.email, self._removal(route)) for route in plan.spare]
@@ -45,7 +45,7 @@ class RouteWriter:
 
     def release(self, addresses: Iterable[str]) -> None:
         """No route of ours at `addresses`, unless this run has claimed the address."""
-        gone = strays(addresses, at=self._process.routes.at, owners=self._owners)
+        gone = ours_at(addresses, at=self._process.routes.at, owners=self._owners)
         run_writes(self._process, [_Write(route.email, self._release(route)) for route in gone], removal=True)
 
     # One write each
@@ -58,7 +58,7 @@ class RouteWriter:
 
     def _create(self, address: str) -> ParseRoute:
         try:
-            return self._process.client.settle(
+            return self._process.client.ensure(
                 write=lambda: self._api.create_route(address, self._url), look=lambda: self._api.route(address)
             )
         except AlreadyExistsError:
@@ -92,11 +92,11 @@ class RouteWriter:
             return now if now is not None and now.url == self._url else None
 
         try:
-            self._process.routes.record(self._process.client.settle(write=write, look=look))
+            self._process.routes.record(self._process.client.ensure(write=write, look=look))
         except NotFoundError:
             if not recreate:
                 raise
-            self._process.routes.strike(route)
+            self._process.routes.remove(route)
             self._finish(self._create(route.email), recreate=False)
 
     def _release(self, route: ParseRoute) -> Callable[[], None]:
@@ -114,7 +114,7 @@ class RouteWriter:
             self._process.client.remove(
                 delete=lambda: self._api.delete_route(route.id), gone=lambda: self._api.route(route.id) is None
             )
-            self._process.routes.strike(route)
+            self._process.routes.remove(route)
 
         return remove
 

@@ -14,19 +14,19 @@ from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Re
 from clients.mailjet.api import SenderRow, SenderStatus
 from clients.mailjet.errors import SenderNotRevivedError
 from providers.mailjet import plugin
-from providers.mailjet.contract import (
+from providers.mailjet.base_provider import (
     MailjetProvider,
     Props,
     changed,
+    check_result,
     flag,
     known,
     own,
-    refused,
     text,
     unchanged_or,
     vanished,
 )
-from providers.mailjet.senders import delete_sender, find_live_sender, settle_sender
+from providers.mailjet.senders import delete_sender, ensure_sender, find_live_sender
 
 _INPUTS = ("email", "display_name", "email_type", "delete_sender")
 _EMAIL_TYPES = ("transactional", "bulk", "unknown")
@@ -54,7 +54,7 @@ class SenderProvider(MailjetProvider):
         if known(email_type) and email_type not in _EMAIL_TYPES:
             wrong.append(f"email_type is {email_type!r}, expected one of {', '.join(_EMAIL_TYPES)}: correct it.")
         plugin.claim(senders=[text(news, "email")])
-        return refused(news, wrong)
+        return check_result(news, wrong)
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
         return unchanged_or(changed(_olds, _news, _INPUTS), replaces=["email"])
@@ -64,7 +64,7 @@ class SenderProvider(MailjetProvider):
         email = text(props, "email")
         process.sender_claims.claim([email])
         name, email_type = text(props, "display_name"), text(props, "email_type") or "transactional"
-        sender = settle_sender(process, email, name=name, email_type=email_type)
+        sender = ensure_sender(process, email, name=name, email_type=email_type)
         if sender.status is SenderStatus.DELETED:
             raise SenderNotRevivedError(email, detail="neither validation nor a change restores it")
         if (sender.name, sender.email_type) != (name, email_type):
@@ -121,7 +121,7 @@ def _rename(process: plugin.PluginProcess, sender: SenderRow, *, name: str, emai
         now = process.api.sender(sender.id)
         return now if now is not None and (now.name, now.email_type) == (name, email_type) else None
 
-    return process.client.settle(write=write, look=look)
+    return process.client.ensure(write=write, look=look)
 
 
 def _activate(process: plugin.PluginProcess, sender: SenderRow) -> SenderRow:
@@ -135,7 +135,7 @@ def _activate(process: plugin.PluginProcess, sender: SenderRow) -> SenderRow:
         now = process.api.sender(sender.id)
         return now if now is not None and now.status is SenderStatus.ACTIVE else None
 
-    now = process.client.settle(write=write, look=look)
+    now = process.client.ensure(write=write, look=look)
     if now.status is not SenderStatus.ACTIVE:
         process.engine.warn(
             f"sender {sender.email} is {now.status}: Mailjet has sent a mail to this address, and somebody has to open "

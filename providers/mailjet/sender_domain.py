@@ -16,19 +16,19 @@ from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Re
 from clients.mailjet.api import DnsRow, SenderRow, SenderStatus
 from clients.mailjet.errors import NoDnsEntryError, SenderNotRevivedError
 from providers.mailjet import plugin
-from providers.mailjet.contract import (
+from providers.mailjet.base_provider import (
     MailjetProvider,
     Props,
     changed,
+    check_result,
     flag,
     known,
     own,
-    refused,
     text,
     unchanged_or,
     vanished,
 )
-from providers.mailjet.senders import delete_sender, find_live_sender, settle_sender
+from providers.mailjet.senders import delete_sender, ensure_sender, find_live_sender
 
 _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])")
 _INPUTS = ("domain", "delete_sender")
@@ -49,12 +49,12 @@ class SenderDomainProvider(MailjetProvider):
     def check(self, _olds: Props, news: Props) -> CheckResult:
         domain = news.get("domain")
         if known(domain) and not (isinstance(domain, str) and _DOMAIN.fullmatch(domain)):
-            return refused(
+            return check_result(
                 news,
                 [f"domain is {domain!r}, expected a mail domain in lower case such as agents.example: correct it."],
             )
         plugin.claim(senders=[_email(news)])
-        return refused(news, [])
+        return check_result(news, [])
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
         return unchanged_or(changed(_olds, _news, _INPUTS), replaces=["domain"])
@@ -64,7 +64,7 @@ class SenderDomainProvider(MailjetProvider):
         email = _email(props)
         process.sender_claims.claim([email])
         domain = text(props, "domain")
-        sender = settle_sender(process, email, name=domain, email_type="transactional")
+        sender = ensure_sender(process, email, name=domain, email_type="transactional")
         return CreateResult(email, _outputs(props, sender, _require_dns(process, sender, domain)))
 
     def read(self, id_: str, props: Props) -> ReadResult:

@@ -15,7 +15,7 @@ def find_live_sender(process: PluginProcess, email: str) -> SenderRow | None:
     return None if sender is None or sender.status is SenderStatus.DELETED else sender
 
 
-def settle_sender(process: PluginProcess, email: str, *, name: str, email_type: str) -> SenderRow:
+def ensure_sender(process: PluginProcess, email: str, *, name: str, email_type: str) -> SenderRow:
     """The sender, whatever stood there before. Its first call is a GET.
 
     A sender that Mailjet keeps deleted for now is returned as such: a domain's may come back when it is validated.
@@ -24,7 +24,7 @@ def settle_sender(process: PluginProcess, email: str, *, name: str, email_type: 
     sender = api.sender(email)
     if sender is None:
         try:
-            sender = process.client.settle(
+            sender = process.client.ensure(
                 write=lambda: api.create_sender(email, name=name, email_type=email_type),
                 look=lambda: api.sender(email),
             )
@@ -57,7 +57,7 @@ def _revive(process: PluginProcess, sender: SenderRow, *, name: str, email_type:
             return live()
 
         try:
-            return process.client.settle(write=write, look=live)
+            return process.client.ensure(write=write, look=live)
         except RefusedError:
             return None
 

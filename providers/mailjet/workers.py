@@ -36,7 +36,7 @@ class Outcome(Generic[T]):
     def cause(self) -> MailjetError | None:
         """The failure to tell of: one that stopped the batch, else the first."""
         errors = [error for _, error in self.failed]
-        return next((error for error in errors if error.hopeless), errors[0] if errors else None)
+        return next((error for error in errors if error.fatal), errors[0] if errors else None)
 
 
 class Workers:
@@ -50,7 +50,7 @@ class Workers:
     def each(
         self, items: Sequence[T], work: Callable[[T], None], *, on_done: Callable[[], None] | None = None
     ) -> Outcome[T]:
-        """Run `work` on every item, in parallel. A MailjetError concerns its item; a hopeless one, or too many in a
+        """Run `work` on every item, in parallel. A MailjetError concerns its item; a fatal one, or too many in a
         row, ends the batch. Any other exception is a fault of ours and propagates."""
         outcome: Outcome[T] = Outcome()
         lock = threading.Lock()
@@ -69,7 +69,7 @@ class Workers:
                 with lock:
                     outcome.failed.append((item, error))
                     in_a_row += 1
-                    if error.hopeless or in_a_row >= FAILURES_IN_A_ROW:
+                    if error.fatal or in_a_row >= FAILURES_IN_A_ROW:
                         given_up.set()
                 return
             with lock:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.e2e.stack import Emulators, Finished, Stack, python
 from tests.unit.commands.adopt.zones import random_zone
-from zone.survey import Claim, Place, SurveyedRecord, place_of
+from zone.survey import Place, SurveyedRecord, ZoneNeeds, place_of
 
 Fields = dict[str, Any]
 
@@ -52,7 +52,7 @@ def values(records: Iterable[Fields]) -> list[str]:
 
 def place(record: Fields, domain: str, host: str = "api-dev.agents.example") -> Place | None:
     """Where the record stands, as far as the stack cares."""
-    return place_of(SurveyedRecord.parse(record), Claim(domain=domain, tunnel_hostname=host))
+    return place_of(SurveyedRecord.parse(record), ZoneNeeds(domain=domain, tunnel_hostname=host))
 
 
 def shown_ids(preview: Finished) -> set[str]:

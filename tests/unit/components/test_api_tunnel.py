@@ -42,7 +42,7 @@ class Declared:
 
         @pulumi.runtime.test
         def program():
-            zone = ZoneSurvey(records=(), claim=settings.claim, stack="dev", looked=settings.dns == "cloudflare")
+            zone = ZoneSurvey(records=(), needs=settings.zone_needs, stack="dev", looked=settings.dns == "cloudflare")
             opts = pulumi.ResourceOptions(transformations=[remember])
             made = ApiTunnel("api", ApiTunnelArgs.of(settings, zone), after=[], opts=opts)
 

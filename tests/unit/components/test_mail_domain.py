@@ -55,7 +55,7 @@ class Declared:
         def program():
             after = [pulumi.CustomResource("test:index:Route", "route")]
             zone = ZoneSurvey(
-                records=tuple(records), claim=settings.claim, stack="dev", looked=settings.dns == "cloudflare"
+                records=tuple(records), needs=settings.zone_needs, stack="dev", looked=settings.dns == "cloudflare"
             )
             args = MailDomainArgs.of(settings, read_records(settings, lambda _name, _type: []), zone)
             made = MailDomain("mail", args, pulumi.ResourceOptions(transformations=[remember]))
@@ -184,7 +184,7 @@ class TestGuard:
     def test_a_zone_that_was_not_looked_at_has_no_guard(self):
         assert (
             ZoneSurvey(
-                records=(), claim=from_config(CONFIG, stack="dev", preview=True).claim, stack="dev", looked=False
+                records=(), needs=from_config(CONFIG, stack="dev", preview=True).zone_needs, stack="dev", looked=False
             ).guard
             is None
         )

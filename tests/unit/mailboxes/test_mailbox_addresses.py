@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from mailboxes.addresses import AddressError, DomainError, addresses, bumped_agents
+from mailboxes.addresses import AddressError, DomainError, addresses, without_first_choice
 from mailboxes.naming import NamingError
 from mailboxes.population import Agent, Population
 
@@ -67,7 +67,7 @@ class TestAddresses:
         with pytest.raises(AddressError, match=r"^two\.yaml: agent a1: is also in one\.yaml; an agent belongs to one"):
             addresses([first, second], DOMAIN)
         with pytest.raises(AddressError):
-            bumped_agents([first, second])
+            without_first_choice([first, second])
 
     def test_one_population_named_twice(self) -> None:
         with pytest.raises(AddressError, match="also in"):
@@ -116,13 +116,13 @@ class TestSingleMailboxes:
 class TestBumpedAgents:
     def test_only_those_whom_a_pin_would_hold(self) -> None:
         agents = crowd(range(200))
-        unpinned = bumped_agents([population(*agents)])
+        unpinned = without_first_choice([population(*agents)])
         before = addresses([population(*agents)], DOMAIN)
 
         pinned = population(*(agent.model_copy(update={"local_part": unpinned.get(agent.id)}) for agent in agents))
 
         assert unpinned
-        assert bumped_agents([pinned]) == {}
+        assert without_first_choice([pinned]) == {}
         assert addresses([pinned], DOMAIN) == before
 
 

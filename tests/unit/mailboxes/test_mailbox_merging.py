@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from mailboxes.addresses import addresses, bumped_agents
+from mailboxes.addresses import addresses, without_first_choice
 from mailboxes.merging import Merge, MergeError, WriteError, merge_export
 from mailboxes.naming import NamingError, digits_in_order
 from mailboxes.population import PopulationError, PopulationSource, load_population
@@ -168,7 +168,7 @@ class TestNewFile:
         merge = files.merge(crowd(*range(1000)))
 
         assert len(set(files.addresses().values())) == 1000
-        assert bumped_agents([load_population(files.file, now=clock)]) == {}
+        assert without_first_choice([load_population(files.file, now=clock)]) == {}
         assert {agent.agent_id for agent in merge.added if agent.is_pinned}
 
     def test_one_too_many(self, files: Files) -> None:
@@ -236,14 +236,14 @@ class TestMerging:
         lines = "".join(f"- {yaml_flow_mapping({'id': a['id'], 'name': a['name']})}\n" for a in crowd(*range(100)))
         files.write(f"seed: s\ncreated_at: {FIRST_SECOND}\nagents:\n{lines}")
         before = files.addresses()
-        unpinned = bumped_agents([load_population(files.file, now=clock)])
+        unpinned = without_first_choice([load_population(files.file, now=clock)])
 
         merge = files.merge(files.file)
 
         assert unpinned
         assert merge.pinned == unpinned
         assert files.addresses() == before
-        assert bumped_agents([load_population(files.file, now=clock)]) == {}
+        assert without_first_choice([load_population(files.file, now=clock)]) == {}
 
     def test_the_gone_stay_until_pruned(self, files: Files) -> None:
         files.merge(crowd(1, 2, 3), created_at=FIRST_SECOND)
@@ -361,7 +361,7 @@ class TestMerging:
 
         both = [load_population(file, now=clock) for file in (files.file, other.file)]
         assert len(set(addresses(both, "agents.example").values())) == 1000
-        assert bumped_agents(both) == {}
+        assert without_first_choice(both) == {}
         with pytest.raises(MergeError, match=r"agent agent-00600: is also in .*other\.yaml; an agent belongs to one"):
             files.merge(crowd(600), beside=beside)
         with pytest.raises(PopulationError):
@@ -529,7 +529,7 @@ class TestAgentsFile:
 
     def test_pins_of_the_first_import(self, files: Files, old: Path) -> None:
         assert files.text.startswith(f"# Madrid\nseed: s\nagents_file: october.json\ncreated_at: {FIRST_SECOND}\n")
-        assert bumped_agents([load_population(files.file, now=clock)]) == {}
+        assert without_first_choice([load_population(files.file, now=clock)]) == {}
         assert not files.merge(old).changes
 
     def test_the_next_export_takes_its_place(self, files: Files, old: Path) -> None:
@@ -658,7 +658,7 @@ class PopulationFileOverTime(RuleBasedStateMachine):
             assert self.given.get(agent_id, address) == address
         # Whoever has left and returns is a newcomer.
         self.given = found
-        assert bumped_agents([population]) == {}
+        assert without_first_choice([population]) == {}
 
 
 def test_nobody_ever_moves(tmp_path: Path) -> None:

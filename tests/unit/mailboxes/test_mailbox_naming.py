@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from mailboxes.naming import (
     CHOICES,
-    Claim,
     LocalPartError,
     NamingError,
+    NamingInput,
     UnusableNameError,
     assign_local_parts,
     bumped,
@@ -41,10 +41,10 @@ seconds = st.sampled_from([SECOND, "20241005123046"])
 
 
 @st.composite
-def crowds(draw: st.DrawFn, max_size: int = 40) -> list[Claim]:
+def crowds(draw: st.DrawFn, max_size: int = 40) -> list[NamingInput]:
     ids = draw(st.lists(agent_ids, unique=True, max_size=max_size))
     return [
-        Claim(
+        NamingInput(
             agent_id=agent_id,
             seed=draw(st.sampled_from(["a", "b"])),
             name=draw(crowd_names),
@@ -55,10 +55,10 @@ def crowds(draw: st.DrawFn, max_size: int = 40) -> list[Claim]:
     ]
 
 
-def crowd_of(count: int, prefix: str = "agent") -> list[Claim]:
+def crowd_of(count: int, prefix: str = "agent") -> list[NamingInput]:
     """Agents who share name and second."""
     return [
-        Claim(agent_id=f"{prefix}-{number:05}", seed="crowd", name="Maria Nunez", created_at=SECOND)
+        NamingInput(agent_id=f"{prefix}-{number:05}", seed="crowd", name="Maria Nunez", created_at=SECOND)
         for number in range(count)
     ]
 
@@ -68,9 +68,9 @@ TAKEN = {f"maria.nunez.{digits:03}.{SECOND}": "earlier" for digits in range(975)
 
 
 @st.composite
-def scrambles(draw: st.DrawFn) -> list[Claim]:
+def scrambles(draw: st.DrawFn) -> list[NamingInput]:
     ids = draw(st.lists(st.integers(0, 10**6), unique=True, max_size=25))
-    return [Claim(agent_id=f"{number:x}", seed="s", name="Maria Nunez", created_at=SECOND) for number in ids]
+    return [NamingInput(agent_id=f"{number:x}", seed="s", name="Maria Nunez", created_at=SECOND) for number in ids]
 
 
 class TestGoldenValues:
@@ -123,11 +123,11 @@ class TestGoldenValues:
         assert list(itertools.islice(digits_in_order(seed, agent_id), 4)) == order
 
     def test_local_part(self) -> None:
-        claim = Claim(
+        entry = NamingInput(
             agent_id="538605c0-4728-53d9-b533-76e2b3da240c", seed="20241005", name="Vector Aurora", created_at=SECOND
         )
 
-        assert first_choice(claim) == "vector.aurora.164.20241005123045"
+        assert first_choice(entry) == "vector.aurora.164.20241005123045"
 
     def test_crowd(self) -> None:
         """Who is bumped, and where to, is as frozen as a first choice."""
@@ -157,9 +157,9 @@ class TestNames:
 
     @given(name=st.text(max_size=60), username_hint=st.text(max_size=60))
     def test_every_address_has_the_shape(self, name: str, username_hint: str) -> None:
-        claim = Claim(agent_id="a1", seed="s", name=name, username_hint=username_hint + "x", created_at=SECOND)
+        entry = NamingInput(agent_id="a1", seed="s", name=name, username_hint=username_hint + "x", created_at=SECOND)
 
-        local_part = first_choice(claim)
+        local_part = first_choice(entry)
 
         assert SHAPE.fullmatch(local_part)
         assert check_local_part(local_part) == local_part
@@ -179,65 +179,67 @@ class TestDigits:
 
 class TestAssignment:
     @given(crowd=crowds())
-    def test_everybody_has_an_address_of_her_own(self, crowd: list[Claim]) -> None:
+    def test_everybody_has_an_address_of_her_own(self, crowd: list[NamingInput]) -> None:
         assigned = assign_local_parts(crowd)
 
-        assert assigned.keys() == {claim.agent_id for claim in crowd}
+        assert assigned.keys() == {entry.agent_id for entry in crowd}
         assert len(set(assigned.values())) == len(crowd)
         assert all(SHAPE.fullmatch(local_part) for local_part in assigned.values())
 
     @given(crowd=crowds(), random=st.randoms(use_true_random=False))
-    def test_order_is_irrelevant(self, crowd: list[Claim], random: object) -> None:
+    def test_order_is_irrelevant(self, crowd: list[NamingInput], random: object) -> None:
         shuffled = sorted(crowd, key=lambda _: random.random())  # type: ignore[attr-defined]
 
         assert assign_local_parts(shuffled) == assign_local_parts(crowd)
 
     @given(crowd=crowds(), others=crowds(max_size=5))
-    def test_only_agents_of_the_same_name_and_second_can_matter(self, crowd: list[Claim], others: list[Claim]) -> None:
-        ids = {claim.agent_id for claim in crowd}
-        others = [claim for claim in others if claim.agent_id not in ids]
-        touched = {(name_segments(claim.name, claim.username_hint), claim.created_at) for claim in others}
+    def test_only_agents_of_the_same_name_and_second_can_matter(
+        self, crowd: list[NamingInput], others: list[NamingInput]
+    ) -> None:
+        ids = {entry.agent_id for entry in crowd}
+        others = [entry for entry in others if entry.agent_id not in ids]
+        touched = {(name_segments(entry.name, entry.username_hint), entry.created_at) for entry in others}
 
         alone, together = assign_local_parts(crowd), assign_local_parts([*crowd, *others])
 
-        for claim in crowd:
-            if (name_segments(claim.name, claim.username_hint), claim.created_at) not in touched:
-                assert together[claim.agent_id] == alone[claim.agent_id]
+        for entry in crowd:
+            if (name_segments(entry.name, entry.username_hint), entry.created_at) not in touched:
+                assert together[entry.agent_id] == alone[entry.agent_id]
 
     @given(crowd=scrambles(), data=st.data())
     def test_with_every_bumped_agent_pinned_nobody_moves_when_others_leave(
-        self, crowd: list[Claim], data: st.DataObject
+        self, crowd: list[NamingInput], data: st.DataObject
     ) -> None:
         assigned = assign_local_parts(crowd, TAKEN)
         pins = bumped(crowd, assigned)
         pinned = [
-            Claim(
-                agent_id=claim.agent_id,
-                seed=claim.seed,
-                name=claim.name,
-                username_hint=claim.username_hint,
-                created_at=claim.created_at,
-                local_part=pins.get(claim.agent_id),
+            NamingInput(
+                agent_id=entry.agent_id,
+                seed=entry.seed,
+                name=entry.name,
+                username_hint=entry.username_hint,
+                created_at=entry.created_at,
+                local_part=pins.get(entry.agent_id),
             )
-            for claim in crowd
+            for entry in crowd
         ]
         stay = data.draw(st.lists(st.sampled_from(pinned), unique=True)) if pinned else []
 
-        assert assign_local_parts(stay, TAKEN) == {claim.agent_id: assigned[claim.agent_id] for claim in stay}
+        assert assign_local_parts(stay, TAKEN) == {entry.agent_id: assigned[entry.agent_id] for entry in stay}
 
     def test_who_comes_first_by_id_chooses_first(self) -> None:
         crowd = crowd_of(1000)
         assigned = assign_local_parts(crowd)
         taken: set[str] = set()
 
-        for claim in crowd:
-            choices = (f"maria.nunez.{digits:03}.{SECOND}" for digits in digits_in_order("crowd", claim.agent_id))
-            assert assigned[claim.agent_id] == next(choice for choice in choices if choice not in taken)
-            taken.add(assigned[claim.agent_id])
+        for entry in crowd:
+            choices = (f"maria.nunez.{digits:03}.{SECOND}" for digits in digits_in_order("crowd", entry.agent_id))
+            assert assigned[entry.agent_id] == next(choice for choice in choices if choice not in taken)
+            taken.add(assigned[entry.agent_id])
 
     def test_a_pin_comes_first_whatever_the_ids(self) -> None:
         usual = crowd_of(1)[0]
-        thief = Claim(agent_id="zzz", local_part=first_choice(usual))
+        thief = NamingInput(agent_id="zzz", local_part=first_choice(usual))
 
         assigned = assign_local_parts([usual, thief])
 
@@ -251,14 +253,14 @@ class TestAssignment:
         assert assign_local_parts([usual], {first_choice(usual): "incumbent"}) != assign_local_parts([usual])
 
     def test_two_agents_with_one_pin(self) -> None:
-        crowd = [Claim(agent_id="b", local_part="bot"), Claim(agent_id="a", local_part="bot")]
+        crowd = [NamingInput(agent_id="b", local_part="bot"), NamingInput(agent_id="a", local_part="bot")]
 
         with pytest.raises(NamingError, match=r"^agent b: local_part bot is also that of agent a; "):
             assign_local_parts(crowd)
 
     def test_unusable_names_are_all_named(self) -> None:
         with pytest.raises(NamingError, match=r"2 problems:\n  agent a: name '' and .*\n  agent b: name '\.' and "):
-            assign_local_parts([Claim(agent_id="b", name="."), Claim(agent_id="a")])
+            assign_local_parts([NamingInput(agent_id="b", name="."), NamingInput(agent_id="a")])
 
 
 class TestCrowdOfAThousand:
@@ -280,7 +282,7 @@ class TestCrowdOfAThousand:
         assert str(caught.value).endswith("and 1,980 more")
 
     def test_pins_count(self) -> None:
-        pin = Claim(agent_id="pinned", local_part=f"maria.nunez.500.{SECOND}")
+        pin = NamingInput(agent_id="pinned", local_part=f"maria.nunez.500.{SECOND}")
 
         with pytest.raises(NamingError, match="agent agent-00999: all 1,000"):
             assign_local_parts([pin, *crowd_of(1000)])
@@ -291,17 +293,17 @@ class TestSameEverywhere:
     @pytest.mark.parametrize("hash_seed", ["0", "1", "4242"])
     def test_another_process_agrees(self, hash_seed: str) -> None:
         program = (
-            "from mailboxes.naming import Claim, assign_local_parts\n"
+            "from mailboxes.naming import NamingInput, assign_local_parts\n"
             "from mailboxes.buckets import bucket_of\n"
-            "claims = [Claim(agent_id=f'agent-{n:05}', seed='crowd', name='Maria Nunez',"
+            "entries = [NamingInput(agent_id=f'agent-{n:05}', seed='crowd', name='Maria Nunez',"
             " created_at='20241005123045') for n in range(300)]\n"
-            "print(assign_local_parts(set(claims)) | {c.agent_id + '#': bucket_of(c.agent_id) for c in claims}"
+            "print(assign_local_parts(set(entries)) | {c.agent_id + '#': bucket_of(c.agent_id) for c in entries}"
             " == eval(input()))\n"
         )
         from mailboxes.buckets import bucket_of
 
         expected = assign_local_parts(crowd_of(300)) | {
-            f"{claim.agent_id}#": bucket_of(claim.agent_id) for claim in crowd_of(300)
+            f"{entry.agent_id}#": bucket_of(entry.agent_id) for entry in crowd_of(300)
         }
 
         result = subprocess.run(

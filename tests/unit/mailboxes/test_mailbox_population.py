@@ -197,8 +197,8 @@ class TestSeedAndStamp:
 
         population = load_population(file, "s", SECOND)
 
-        assert [claim.created_at for claim in population.claims()] == [SECOND, "20241106080000"]
-        assert {claim.seed for claim in population.claims()} == {"s"}
+        assert [entry.created_at for entry in population.naming_inputs()] == [SECOND, "20241106080000"]
+        assert {entry.seed for entry in population.naming_inputs()} == {"s"}
 
     def test_the_caller_overrides_the_file(self, file: Path) -> None:
         file.write_text(HEADER + self.AGENTS)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from providers.mailjet.address_book import AddressBookProvider
-from providers.mailjet.contract import MailjetProvider
+from providers.mailjet.base_provider import MailjetProvider
 from providers.mailjet.event_callback import EventCallbackProvider
 from providers.mailjet.inbound_routes import InboundRoutesProvider
 from providers.mailjet.plugin import PluginProcess

@@ -16,8 +16,8 @@ from pulumi.output import UNKNOWN
 
 from clients.mailjet.client import DEFAULT_API_URL
 from clients.mailjet.errors import EngineGoneError, InvalidSettingError, MailjetError
-from providers.mailjet import contract, plugin
-from providers.mailjet.contract import MailjetProvider
+from providers.mailjet import base_provider, plugin
+from providers.mailjet.base_provider import MailjetProvider
 from providers.mailjet.plugin import PluginProcess, Settings
 from providers.mailjet.workers import WORKERS
 from tests.unit.providers.emulated import API_KEY, API_SECRET, Mailjet, RecordingEngine
@@ -248,13 +248,13 @@ class TestSettings:
 
 class TestProperties:
     def test_numbers_arrive_as_floats(self) -> None:
-        assert contract.integer({"id": 4758666239.0}, "id") == 4758666239
-        assert contract.integer({"id": "12"}, "id") == 12
-        assert contract.integer({"id": UNKNOWN}, "id") is None
-        assert contract.integer({"id": True}, "id") is None
+        assert base_provider.integer({"id": 4758666239.0}, "id") == 4758666239
+        assert base_provider.integer({"id": "12"}, "id") == 12
+        assert base_provider.integer({"id": UNKNOWN}, "id") is None
+        assert base_provider.integer({"id": True}, "id") is None
 
     def test_the_pickled_provider_is_no_input(self) -> None:
-        assert contract.own({"a": 1, "__provider": "x", "b": None}, ("a", "b")) == {"a": 1}
+        assert base_provider.own({"a": 1, "__provider": "x", "b": None}, ("a", "b")) == {"a": 1}
 
     def test_the_base_cannot_be_used_alone(self) -> None:
         assert MailjetProvider.__abstractmethods__ == {"check", "diff", "create", "read", "update", "delete"}

@@ -12,7 +12,7 @@ import pytest
 from pulumi.dynamic import Resource
 
 from providers.mailjet.address_book import AddressBook, AddressBookArgs
-from providers.mailjet.contract import MailjetProvider
+from providers.mailjet.base_provider import MailjetProvider
 from providers.mailjet.domain_verification import DomainVerification, DomainVerificationArgs
 from providers.mailjet.event_callback import EventCallback, EventCallbackArgs
 from providers.mailjet.inbound_routes import InboundRoutes, InboundRoutesArgs

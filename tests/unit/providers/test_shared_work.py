@@ -127,8 +127,8 @@ class TestListing:
         listing.record(ParseRoute(1, "a@x.example", "https://o:2@h/p"))
         assert [route.url for route in listing.at("a@x.example")] == ["https://o:2@h/p"]
         assert [route.id for route in listing.at("b@x.example")] == [2]
-        listing.strike(ParseRoute(1, "a@x.example", "https://o:2@h/p"))
-        listing.strike(ParseRoute(9, "nobody@x.example", "https://o:2@h/p"))
+        listing.remove(ParseRoute(1, "a@x.example", "https://o:2@h/p"))
+        listing.remove(ParseRoute(9, "nobody@x.example", "https://o:2@h/p"))
         assert listing.at("a@x.example") == ()
 
     def test_a_refresh_of_ten_thousand_routes_is_eleven_gets(self) -> None:

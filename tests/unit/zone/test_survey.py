@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 
 from zone.spf_lookups import NoAnswerError
 from zone.survey import (
-    Claim,
     ForeignRecordsError,
     Place,
     SupersededRecordsError,
     SurveyedRecord,
     UnknownToTheStateError,
     WrongZoneError,
+    ZoneNeeds,
     already_there,
     conflicts,
     hidden_email_routing,
@@ -22,7 +22,7 @@ from zone.survey import (
 )
 
 OURS = "managed by pulumi: agentmail-dev"
-CLAIM = Claim(domain="dev.agents.example", tunnel_hostname="api-dev.agents.example")
+CLAIM = ZoneNeeds(domain="dev.agents.example", tunnel_hostname="api-dev.agents.example")
 
 
 def record(name, type_, content, comment=""):
@@ -81,15 +81,17 @@ class TestConflicts:
     def test_without_a_tunnel_its_host_is_free(self):
         assert (
             conflicts(
-                [record("api-dev.agents.example", "A", "192.0.2.1")], Claim(domain="dev.agents.example"), comment=OURS
+                [record("api-dev.agents.example", "A", "192.0.2.1")],
+                ZoneNeeds(domain="dev.agents.example"),
+                comment=OURS,
             )
             == []
         )
 
     def test_tls_reports_are_claimed_only_where_we_publish_them(self):
-        claim = Claim(domain="dev.agents.example", tls_reports=True)
+        needs = ZoneNeeds(domain="dev.agents.example", tls_reports=True)
         for type_ in ("TXT", "CNAME"):
-            assert len(conflicts([record("_smtp._tls.dev.agents.example", type_, "x")], claim, comment=OURS)) == 1
+            assert len(conflicts([record("_smtp._tls.dev.agents.example", type_, "x")], needs, comment=OURS)) == 1
 
     def test_adopted_records_are_no_conflict_any_more(self):
         foreign = record("dev.agents.example", "MX", "mx.corp.example")
@@ -201,7 +203,7 @@ def listed(name, type_, content, **fields):
     return SurveyedRecord.parse({"id": f"{name} {type_}", "name": name, "type": type_, "content": content, **fields})
 
 
-ZONED = Claim(
+ZONED = ZoneNeeds(
     domain="dev.agents.example", tunnel_hostname="api-dev.agents.example", tls_reports=True, zone_name="agents.example"
 )
 
@@ -238,7 +240,7 @@ class TestAlias:
         assert place_of(listed("dev.agents.example", "CNAME", "site.pages.dev", **fields), ZONED) is None
 
     def test_nor_is_one_at_the_apex(self):
-        apex = Claim(domain="agents.example", zone_name="agents.example")
+        apex = ZoneNeeds(domain="agents.example", zone_name="agents.example")
         assert place_of(listed("agents.example", "CNAME", "site.pages.dev"), apex) is None
 
     @pytest.mark.parametrize("name", ["dev", "_dmarc.dev", "_smtp._tls.dev"])
@@ -260,7 +262,7 @@ class TestDelegations:
             assert place_of(listed(name, "NS", "ns1.x.example"), ZONED) is None
 
     def test_between_zone_and_domain(self):
-        deep = Claim(domain="mail.dev.agents.example", zone_name="agents.example")
+        deep = ZoneNeeds(domain="mail.dev.agents.example", zone_name="agents.example")
         assert place_of(listed("dev.agents.example", "NS", "ns1.x.example"), deep) is Place.DELEGATION
 
 
@@ -280,17 +282,17 @@ class TestWildcards:
         assert conflicts([STAR_MX, listed(name, "TXT", "x")], ZONED, comment=OURS) == []
 
     def test_not_where_a_nearer_name_exists(self):
-        deep = Claim(domain="mail.dev.agents.example", zone_name="agents.example")
+        deep = ZoneNeeds(domain="mail.dev.agents.example", zone_name="agents.example")
         assert conflicts([STAR_MX], deep, comment=OURS)
         assert conflicts([STAR_MX, listed("dev.agents.example", "A", "192.0.2.9")], deep, comment=OURS) == []
 
     def test_nor_where_a_nearer_wildcard_does(self):
-        deep = Claim(domain="mail.dev.agents.example", zone_name="agents.example")
+        deep = ZoneNeeds(domain="mail.dev.agents.example", zone_name="agents.example")
         nearer = listed("*.dev.agents.example", "MX", "mx2.corp.example", priority=5)
         assert [found.record for found in conflicts([STAR_MX, nearer], deep, comment=OURS)] == [nearer]
 
     def test_the_apex_always_exists(self):
-        apex = Claim(domain="agents.example", zone_name="agents.example")
+        apex = ZoneNeeds(domain="agents.example", zone_name="agents.example")
         assert conflicts([STAR_MX], apex, comment=OURS) == []
 
     def test_others_are_announced(self):

@@ -387,7 +387,7 @@ class TestRetries:
 
 class TestSettle:
     def outcome(self, client: MailjetClient, path: str = "/thing") -> str:
-        return client.settle(
+        return client.ensure(
             write=lambda: str(client.write("POST", path).rows[0]["ID"]),
             look=lambda: str(found.rows[0]["ID"]) if (found := client.find(path)) else None,
         )

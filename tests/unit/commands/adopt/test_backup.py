@@ -9,11 +9,11 @@ import pytest
 
 from commands.adopt.backup import Backup, make_restoration, read_backup, write_backup
 from commands.adopt.errors import BackupError
-from zone.survey import Claim
+from zone.survey import ZoneNeeds
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ZONE_ID = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
-CLAIM = Claim(domain="dev.agents.example", tunnel_hostname="api-dev.agents.example")
+CLAIM = ZoneNeeds(domain="dev.agents.example", tunnel_hostname="api-dev.agents.example")
 OURS = "managed by pulumi: agentmail-dev"
 MX = {
     "id": "1",

@@ -29,7 +29,7 @@ def world_of(seed: int) -> tuple[World, random.Random]:
 
 
 def related(world: World, fields: dict[str, Any]) -> Place | None:
-    return place_of(SurveyedRecord.parse(fields), world.settings.claim)
+    return place_of(SurveyedRecord.parse(fields), world.settings.zone_needs)
 
 
 class Watch:

@@ -206,7 +206,7 @@ class World:
         found = Preview()
         records = self.listing()
         adopted = {entry.id: entry for entry in settings.adopted_records}
-        foreign = conflicts(records, settings.claim, comment=settings.record_comment, adopted=adopted)
+        foreign = conflicts(records, settings.zone_needs, comment=settings.record_comment, adopted=adopted)
         if foreign:
             found.errors.append("foreign records")
             return found
@@ -218,7 +218,7 @@ class World:
             if held is None:
                 found.creates[name] = inputs
                 there = already_there(
-                    records, settings.claim, type_=inputs["type"], name=inputs["name"], content=inputs["content"]
+                    records, settings.zone_needs, type_=inputs["type"], name=inputs["name"], content=inputs["content"]
                 )
                 if there:
                     found.errors.append(f"{name} is there already: {there.brief()}")
@@ -339,7 +339,7 @@ class World:
         made = make_restoration(
             backup,
             list(self.zone.records.values()),
-            settings.claim,
+            settings.zone_needs,
             comment=settings.record_comment,
             doomed={held.id for held in self.parsed_state().records if not held.retained},
         )

@@ -76,7 +76,7 @@ class TestMailboxes:
 
     def test_nothing(self):
         changes = read_preview(document(routes(1, {"a": "a@x"}, {"a": "a@x"}), record("spf", "same", {}, {})))
-        assert changes.nothing
+        assert changes.is_empty
         assert headline(changes) == "No changes: dev stays as it is."
 
     @given(

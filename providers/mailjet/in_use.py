@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
-class Claims:
+class InUse:
     """Names claimed by a create or an update, and names being deleted. Safe between threads."""
 
     def __init__(self) -> None:

@@ -139,7 +139,7 @@ def unchanged_or(changes: Iterable[str], *, replaces: Iterable[str] = ()) -> Dif
     return DiffResult(changes=bool(found), replaces=[key for key in replaces if key in found])
 
 
-def refused(news: Props, sentences: Iterable[str]) -> CheckResult:
+def check_result(news: Props, sentences: Iterable[str]) -> CheckResult:
     """Inputs as they came, with what is wrong with them. No property is named: see `MailjetProvider.check`."""
     return CheckResult(news, [CheckFailure("", sentence) for sentence in sentences])
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 
-from providers.mailjet.claims import Claims
+from providers.mailjet.in_use import InUse
 
 
 def test_what_is_claimed_is_not_deleted() -> None:
-    claims = Claims()
+    claims = InUse()
     claims.claim(["Ana@X.example"])
     with claims.deleting("ana@x.example") as allowed:
         assert not allowed
@@ -16,7 +16,7 @@ def test_what_is_claimed_is_not_deleted() -> None:
 
 
 def test_what_is_not_claimed_may_be_deleted_and_claimed_afterwards() -> None:
-    claims = Claims()
+    claims = InUse()
     with claims.deleting("ana@x.example") as allowed:
         assert allowed
     claims.claim(["ana@x.example"])
@@ -24,7 +24,7 @@ def test_what_is_not_claimed_may_be_deleted_and_claimed_afterwards() -> None:
 
 
 def test_a_claim_waits_for_the_delete_that_has_begun() -> None:
-    claims = Claims()
+    claims = InUse()
     order: list[str] = []
     begun, go_on = threading.Event(), threading.Event()
 
@@ -52,7 +52,7 @@ def test_a_claim_waits_for_the_delete_that_has_begun() -> None:
 
 
 def test_a_failed_delete_lets_the_claim_go_on() -> None:
-    claims = Claims()
+    claims = InUse()
     try:
         with claims.deleting("ana@x.example"):
             raise ValueError
