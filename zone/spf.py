@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from zone.errors import RecordError
-from zone.names import a_labels
+from zone.names import a_labels, canonical
 
 VERSION = "v=spf1"
 MAX_LOOKUPS = 10
@@ -21,13 +23,18 @@ STRICTNESS = "+?~-"
 """Qualifiers of the final `all`, the laxest first."""
 
 _QUALIFIED = re.compile(r"([+?~-]?)(.*)", re.DOTALL)
-_MECHANISM = re.compile(
-    r"(?:(?:include|exists):[^\s/]+|(?:a|mx)(?::[^\s/]+)?(?:/\d{1,3})?(?://\d{1,3})?"
-    r"|ip4:[0-9.]+(?:/\d{1,2})?|ip6:[0-9A-Fa-f:.]+(?:/\d{1,3})?)",
+_MACRO = r"%(?:\{[slodiphv]\d*r?[.\-+,/_=]*\}|[%_-])"
+"""RFC 7208, 7.1; the letters `c`, `r` and `t` are for explanations only."""
+_DOMAIN = re.compile(
+    rf"(?:(?:[a-z0-9_-]|{_MACRO})+\.)+(?:(?=[a-z0-9-]*[a-z])[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)"
+    rf"|(?:(?:[a-z0-9_-]|{_MACRO})+\.)*(?:[a-z0-9_-]|{_MACRO})*{_MACRO}",
     re.IGNORECASE,
 )
-_NAMED = re.compile(r"(include|exists|a|mx):([^\s/]+)(.*)", re.IGNORECASE)
-_OWN_MX = re.compile(r"mx(?::([^\s/]+))?((?:/\d{1,3})?(?://\d{1,3})?)", re.IGNORECASE)
+"""A domain-spec: labels and macros, at the end a top label, which is no number, or a macro."""
+_TARGETED = re.compile(r"(include|exists|a|mx)(?::(.+?))?((?:/[^/{}]*)?(?://[^/{}]*)?)", re.IGNORECASE)
+_ADDRESSED = re.compile(r"(ip4|ip6):([^/]+)(?:/(.*))?", re.IGNORECASE | re.DOTALL)
+_PREFIX = re.compile(r"(?:/(0|[1-9]\d?))?(?://(0|[1-9]\d{0,2}))?")
+_OWN_MX = re.compile(r"mx(?::([^/]+))?((?:/\d+)?)((?://\d+)?)")
 _LOOKUP = re.compile(r"[+?~-]?(?:include:|exists:|a\b|mx\b|ptr\b)|redirect=", re.IGNORECASE)
 
 
@@ -43,14 +50,14 @@ def spf_record(include: str, further: Sequence[str], qualifier: str) -> str:
     mechanisms, a modifier, more than ten terms that need a lookup, or a record too long to publish.
     """
     terms = []
-    for term in [include, *further]:
-        normal = _normal(term)
+    for key, term in [("mailjetSpfInclude", include), *(("spfMechanisms", term) for term in further)]:
+        normal = normal_term(term)
         if normal is None:
             raise RecordError(
-                "agentmail:spfMechanisms",
+                f"agentmail:{key}",
                 repr(term),
-                "an SPF mechanism among include, a, mx, ip4, ip6 and exists (RFC 7208, section 5; 'all' comes from spfQualifier, "
-                "'ptr' must not be published)",
+                "an SPF mechanism among include, a, mx, ip4, ip6 and exists, one an entry, with an address, a prefix length and a "
+                "domain that exist (RFC 7208, section 5 and 7.1; 'all' comes from spfQualifier, 'ptr' must not be published)",
                 "correct or remove it",
             )
         terms.append(normal)
@@ -89,24 +96,55 @@ def costs_lookup(term: str) -> bool:
     return bool(_LOOKUP.match(term))
 
 
-def _normal(term: str) -> str | None:
+def normal_term(term: str) -> str | None:
     """The mechanism with its name in lower case and its domain as A-labels; None for what may not stand in our record."""
     qualifier, bare = _QUALIFIED.fullmatch(term).groups()  # type: ignore[union-attr]  # matches every text
-    if not _MECHANISM.fullmatch(bare):
+    normal = _normal_address(bare) or _normal_target(bare)
+    return None if normal is None else ("" if qualifier == "+" else qualifier) + normal
+
+
+def _normal_address(bare: str) -> str | None:
+    """`ip4` or `ip6` with an address of its kind and a prefix length that this has (RFC 7208, 5.6)."""
+    match = _ADDRESSED.fullmatch(bare)
+    if not match:
         return None
-    if named := _NAMED.fullmatch(bare):
-        mechanism, domain, lengths = named.groups()
-        if "%" not in domain:
-            try:
-                domain = a_labels(domain)
-            except ValueError:
-                return None
-        bare = f"{mechanism.lower()}:{domain}{lengths}"
-    else:
-        bare = bare.lower()
-    if not bare.isascii():
+    mechanism, address, length = match[1].lower(), match[2], match[3]
+    try:
+        known = ipaddress.IPv4Address(address) if mechanism == "ip4" else ipaddress.IPv6Address(address)
+    except ValueError:
         return None
-    return ("" if qualifier == "+" else qualifier) + bare
+    if "%" in address or (length is not None and not _is_length(length, known.max_prefixlen)):
+        return None
+    return f"{mechanism}:{address.lower()}" + ("" if length is None else f"/{length}")
+
+
+def _is_length(text: str, most: int) -> bool:
+    return bool(re.fullmatch(r"0|[1-9]\d{0,2}", text)) and int(text) <= most
+
+
+def _normal_target(bare: str) -> str | None:
+    """`include`, `exists`, `a` or `mx` with its domain, which the latter two may leave out, and their prefix lengths."""
+    match = _TARGETED.fullmatch(bare)
+    if not match:
+        return None
+    mechanism, domain, lengths = match[1].lower(), match[2], match[3]
+    sizes = _PREFIX.fullmatch(lengths)
+    if not sizes or int(sizes[1] or 0) > 32 or int(sizes[2] or 0) > 128:
+        return None
+    if mechanism in {"include", "exists"} and (domain is None or lengths):
+        return None
+    if domain is None:
+        return mechanism + lengths
+    if "%" not in domain:
+        try:
+            domain = a_labels(domain)
+        except ValueError:
+            return None
+    if not _DOMAIN.fullmatch(domain.rstrip(".")) or any(
+        len(label) > 63 for label in domain.split(".") if "%" not in label
+    ):
+        return None
+    return f"{mechanism}:{domain}{lengths}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,37 +158,62 @@ class KeptSpf:
     """Sentences on terms that change or fall away."""
 
 
-def keep_spf(texts: Iterable[str], *, domain: str, superseded_mx: Sequence[str]) -> KeptSpf:
-    """The mechanisms of foreign SPF records, in order and once each.
+def keep_spf(
+    texts: Iterable[str], *, domain: str, superseded_mx: Sequence[str], addresses: Addresses = lambda _host: ()
+) -> KeptSpf:
+    """The mechanisms of foreign SPF records that count, in order and once each.
 
     `mx` means the hosts that receive the domain's mail. Where those hosts give way to ours (`superseded_mx`), it
-    becomes an `a:` for each of them, so that they may go on sending.
+    becomes their `addresses`, which cost no lookup, so that they may go on sending; a host without any becomes an `a:`.
     """
     mechanisms: list[str] = []
     notes: list[str] = []
     qualifier = ""
     for text in texts:
-        for term in text.split()[1:]:
+        terms = text.split()[1:]
+        ends = next((at for at, term in enumerate(terms) if term.lstrip("+?~-").lower() == "all"), None)
+        for at, term in enumerate(terms):
             sign, bare = _QUALIFIED.fullmatch(term).groups()  # type: ignore[union-attr]  # matches every text
-            if bare.lower() == "all":
+            if at == ends:
                 qualifier = _stricter(qualifier, sign or "+")
+                continue
+            if ends is not None and (at > ends or bare.lower().startswith("redirect=")):
+                notes.append(f"SPF: {term!r} is not kept; beside 'all' it has no effect today (RFC 7208, 5.1).")
                 continue
             if bare.lower().startswith("redirect="):
                 notes.append(
                     f"SPF: {term!r} becomes 'include:{bare[9:]}', since a record with its own 'all' ignores a redirect."
                 )
                 bare = f"include:{bare[9:]}"
-            if superseded_mx and (own := _OWN_MX.fullmatch(bare)) and own[1] in (None, domain):
-                hosts = [f"{sign}a:{host}{own[2]}" for host in superseded_mx]
-                notes.append(f"SPF: {term!r} becomes {' '.join(hosts)!r}, the hosts that it means today.")
-                mechanisms += hosts
-                continue
-            normal = _normal(sign + bare)
+            normal = normal_term(sign + bare)
             if normal is None:
                 notes.append(f"SPF: {term!r} is not kept; {_why_not(bare)}.")
+                continue
+            own = _OWN_MX.fullmatch(normal.lstrip("?~-"))
+            if superseded_mx and own and own[1] in (None, canonical(domain)):
+                hosts = list(_hosts(sign, superseded_mx, own[2], own[3], addresses))
+                notes.append(f"SPF: {term!r} becomes {' '.join(hosts)!r}, the hosts that it means today.")
+                mechanisms += hosts
             else:
                 mechanisms.append(normal)
     return KeptSpf(mechanisms=tuple(dict.fromkeys(mechanisms)), qualifier=qualifier, notes=tuple(notes))
+
+
+class Addresses(Protocol):
+    """The IPv4 and IPv6 addresses of a host; none where they are not known."""
+
+    def __call__(self, host: str, /) -> Sequence[str]: ...
+
+
+def _hosts(sign: str, hosts: Sequence[str], ipv4_length: str, ipv6_length: str, addresses: Addresses) -> Iterator[str]:
+    """The hosts that an `mx` means, with the prefix lengths that it has (`/24`, `//64`)."""
+    sign = "" if sign == "+" else sign
+    for host in hosts:
+        known = addresses(host)
+        if not known:
+            yield f"{sign}a:{host}{ipv4_length}{ipv6_length}"
+        for address in known:
+            yield f"{sign}ip6:{address}{ipv6_length[1:]}" if ":" in address else f"{sign}ip4:{address}{ipv4_length}"
 
 
 def stricter_qualifier(ours: str, foreign: str) -> str:
@@ -167,4 +230,4 @@ def _why_not(bare: str) -> str:
         return "RFC 7208 (5.5) forbids publishing 'ptr'; add the ip4 or ip6 ranges that it stands for to agentmail:spfMechanisms"
     if "=" in bare:
         return "it changes no result"
-    return "RFC 7208 knows no such mechanism"
+    return "RFC 7208 knows no such mechanism, address, prefix length or domain"

@@ -5,11 +5,15 @@ Pure but for the resolver that it is given.
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from zone.names import canonical
-from zone.spf import MAX_LOOKUPS, costs_lookup, is_spf
+from zone.spf import MAX_LOOKUPS, costs_lookup, is_spf, normal_term
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAX_VOID_LOOKUPS = 2
 _ENOUGH = 3 * MAX_LOOKUPS
@@ -86,6 +90,41 @@ def cost_warnings(record: str, domain: str, include: str, resolve: Resolve) -> l
     if cost.unresolved and not warnings:
         warnings.append(f"The SPF record of {domain} could not be followed to its end: {cost.unresolved[0]}")
     return warnings
+
+
+def permitted_networks(terms: Iterable[str], resolve: Resolve) -> list[Network]:
+    """The address ranges that these `include` terms permit, nested ones too, as far as the DNS answers."""
+    found: list[Network] = []
+    asked: set[str] = set()
+    waiting = [term.partition(":")[2] for term in terms if term.lower().startswith("include:")]
+    while waiting and len(asked) < _ENOUGH:
+        name = canonical(waiting.pop())
+        if name in asked or "%" in name:
+            continue
+        asked.add(name)
+        try:
+            records = [text for text in resolve(name, "TXT") if is_spf(text)]
+        except NoAnswerError:
+            continue
+        for term in records[0].split()[1:] if len(records) == 1 else ():
+            mechanism, _, target = term.removeprefix("+").replace("=", ":", 1).partition(":")
+            if mechanism.lower() in {"include", "redirect"}:
+                waiting.append(target)
+            elif mechanism.lower() in {"ip4", "ip6"} and normal_term(term):
+                found.append(ipaddress.ip_network(target, strict=False))
+    return found
+
+
+def addresses_of(resolve: Resolve) -> Callable[[str], list[str]]:
+    """A host's addresses in both families; none where the DNS gives no answer to one of the questions."""
+
+    def ask(host: str) -> list[str]:
+        try:
+            return [*resolve(host, "A"), *resolve(host, "AAAA")]
+        except NoAnswerError:
+            return []
+
+    return ask
 
 
 def _follow(record: str, domain: str, resolve: Resolve, cost: SpfCost) -> None:

@@ -176,7 +176,9 @@ def _adopt(session: _Session, listing: Sequence[Mapping[str, Any]], records: Seq
         session.zone.tunnels(settings.account_id, settings.tag) if settings.tunnel_kind is TunnelKind.CREATED else []
     )
     plan = make_plan(
-        Situation(stack=given.stack, zone=records, state=state, settings=settings, tunnels=tunnels),
+        Situation(
+            stack=given.stack, zone=records, state=state, settings=settings, tunnels=tunnels, resolve=PatientResolver()
+        ),
         discard=given.discard,
         replace=given.replace_mx,
     )

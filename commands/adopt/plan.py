@@ -1,7 +1,8 @@
-"""What an adoption does, decided from the zone, the state and the settings alone; no I/O."""
+"""What an adoption does, decided from the zone, the state, the settings and the DNS as it is handed in."""
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,15 +11,18 @@ from commands.adopt.stack_state import HeldRecord, StackState
 from settings.model import AdoptedRecord, Settings
 from settings.values import SUPERSEDED, TunnelKind
 from zone.dmarc import keep_dmarc
+from zone.errors import RecordError
 from zone.names import canonical
 from zone.records import MX_STEP, WORST_PREFERENCE
-from zone.spf import keep_spf, stricter_qualifier
+from zone.spf import MAX_LOOKUPS, keep_spf, normal_term, spf_record, stricter_qualifier
+from zone.spf_lookups import Resolve, addresses_of, permitted_networks, spf_cost
 from zone.survey import (
     EMAIL_ROUTING_REMEDY,
     MARK,
     Place,
     SurveyedRecord,
     place_of,
+    shortened,
     wildcard_mx,
     wildcard_warnings,
 )
@@ -74,6 +78,8 @@ class Situation:
     settings: Settings
     tunnels: Sequence[Tunnel] = ()
     """The account's live tunnels that carry our name."""
+    resolve: Resolve = lambda _name, _rdtype: []
+    """The DNS, which is asked what foreign SPF terms mean today."""
 
 
 @dataclass(kw_only=True)
@@ -143,6 +149,7 @@ class _Planner:
         self.state = situation.state
         self.tunnels = situation.tunnels
         self.settings = situation.settings
+        self.resolve = situation.resolve
         self.discard = discard
         self.made = Plan()
         tag = former_tag(self.settings, self.state)
@@ -343,16 +350,57 @@ class _Planner:
             self._keep_dmarc([record.text for record in by_place[Place.DMARC]])
 
     def _keep_spf(self, texts: Sequence[str], superseded_mx: Sequence[str]) -> None:
-        kept = keep_spf(texts, domain=self.settings.domain, superseded_mx=superseded_mx)
+        kept = keep_spf(
+            texts, domain=self.settings.domain, superseded_mx=superseded_mx, addresses=addresses_of(self.resolve)
+        )
         ours = self.settings.spf_mechanisms
-        include = self.settings.mailjet_spf_include.lower()
-        further = [term for term in kept.mechanisms if term.lower() != include]
+        include = normal_term(self.settings.mailjet_spf_include)
+        further = [term for term in self._uncovered(kept.mechanisms, texts) if term != include]
         qualifier = self.settings.spf_qualifier
+        mechanisms = list(dict.fromkeys([*ours, *further]))
         before = len(self.made.settings)
-        self._set("spfMechanisms", ours, list(dict.fromkeys([*ours, *further])))
+        self._set("spfMechanisms", ours, mechanisms)
         self._set("spfQualifier", qualifier, stricter_qualifier(qualifier, kept.qualifier))
         if len(self.made.settings) > before:
             self.made.notes += kept.notes
+            self._refuse_costly_spf(texts, mechanisms)
+
+    def _uncovered(self, mechanisms: Sequence[str], texts: Sequence[str]) -> list[str]:
+        """Without those addresses of MX hosts that an include of the same records permits anyway."""
+        written = {normal_term(term) for text in texts for term in text.split()[1:]}
+        networks = permitted_networks(mechanisms, self.resolve)
+
+        def is_covered(term: str) -> bool:
+            kind, _, address = term.partition(":")
+            if term in written or kind not in {"ip4", "ip6"}:
+                return False
+            network = ipaddress.ip_network(address, strict=False)
+            return any(network.subnet_of(other) for other in networks if other.version == network.version)  # type: ignore[arg-type]  # of one version
+
+        left = [term for term in mechanisms if not is_covered(term)]
+        if covered := [term for term in mechanisms if term not in left]:
+            self.made.notes.append(f"SPF: {' '.join(covered)!r} is left out, since an include permits it anyway.")
+        return left
+
+    def _refuse_costly_spf(self, texts: Sequence[str], mechanisms: Sequence[str]) -> None:
+        """A record that worked must not become one that receivers take for broken (RFC 7208, 4.6.4)."""
+        settings = self.settings
+        try:
+            record = spf_record(settings.mailjet_spf_include, mechanisms, settings.spf_qualifier)
+        except RecordError as error:
+            found = str(error).partition(" has ")[2]
+        else:
+            cost = spf_cost(record, settings.domain, self.resolve).lookups
+            if cost <= MAX_LOOKUPS or any(
+                spf_cost(text, settings.domain, self.resolve).lookups > MAX_LOOKUPS for text in texts
+            ):
+                return
+            found = f"{cost} DNS lookups, nested ones counted; expected at most {MAX_LOOKUPS} (RFC 7208, 4.6.4)"
+        self.made.blockers.append(
+            f"{settings.domain} TXT {shortened(' + '.join(texts))} cannot go on in ours, which would have {found}; remove from it in "
+            "Cloudflare's dashboard what sends no mail for the domain ('a' and 'mx' often do not), or what others in "
+            "agentmail:spfMechanisms stand for already, then run this command again"
+        )
 
     def _keep_dmarc(self, texts: Sequence[str]) -> None:
         ours = self.settings.dmarc

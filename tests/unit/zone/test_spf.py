@@ -1,11 +1,13 @@
 """SPF: what our record may say, and what of a foreign one goes on in it (RFC 7208)."""
 
+from typing import ClassVar
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from zone.errors import RecordError
-from zone.spf import is_spf, keep_spf, length_warnings, spf_record, stricter_qualifier
+from zone.spf import is_spf, keep_spf, length_warnings, normal_term, spf_record, stricter_qualifier
 
 DOMAIN = "dev.agents.example"
 INCLUDE = "include:spf.mailjet.com"
@@ -117,3 +119,108 @@ class TestKept:
         assert stricter_qualifier("~", "?") == "~"
         assert stricter_qualifier("~", "-") == "-"
         assert stricter_qualifier("~", "") == "~"
+
+
+class TestGrammar:
+    """RFC 7208, 5.6 and 7.1: a term that no receiver can read makes the whole record a permanent error."""
+
+    @pytest.mark.parametrize(
+        "term",
+        [
+            "ip4:78.46.96.236/99",
+            "ip4:78.46.96.236/033",
+            "ip4:192.0.2",
+            "ip4:192.0.2.256",
+            "ip4:2001:db8::1",
+            "ip4:192.0.2.1/",
+            "ip6:2001:db8:::1",
+            "ip6:2001:db8::/129",
+            "ip6:fe80::1%eth0",
+            "ip6:192.0.2.1",
+            "include:a.example,include:b.example",
+            "include:a.example;b.example",
+            "include:a.example/24",
+            "include:a..example",
+            "include:192.0.2.1",
+            "include:localhost",
+            "include:",
+            "a:",
+            "a/33",
+            "mx//129",
+            "a:x.example/",
+            "exists:%{c}.x.example",
+            "exists:%{i.x.example",
+            "include:" + "a" * 64 + ".example",
+            "ip4:192.0.2.1 ip4:192.0.2.2",
+            "include:x.example\n",
+        ],
+    )
+    def test_broken(self, term):
+        with pytest.raises(RecordError, match=r"agentmail:spfMechanisms has "):
+            spf_record("include:spf.mailjet.com", [term], "~")
+
+    @pytest.mark.parametrize(
+        ("term", "normal"),
+        [
+            ("ip4:192.0.2.1/0", "ip4:192.0.2.1/0"),
+            ("IP6:2001:DB8::/32", "ip6:2001:db8::/32"),
+            ("ip6:::ffff:192.0.2.1", "ip6:::ffff:192.0.2.1"),
+            ("a/24//64", "a/24//64"),
+            ("MX:Corp.Example.", "mx:corp.example"),
+            ("exists:%{ir}.%{v}._spf.%{d2}", "exists:%{ir}.%{v}._spf.%{d2}"),
+            ("include:_spf.x-y.example", "include:_spf.x-y.example"),
+        ],
+    )
+    def test_good(self, term, normal):
+        assert normal_term(term) == normal
+
+    def test_the_key_of_the_include_is_named(self):
+        with pytest.raises(RecordError, match="agentmail:mailjetSpfInclude has 'include:nonsense,x'"):
+            spf_record("include:nonsense,x", [], "~")
+
+    @given(st.text(alphabet="aip4xm6:/.%{}0129-,; includ", max_size=30))
+    def test_whatever_is_taken_is_one_term(self, text):
+        normal = normal_term(text)
+        assert normal is None or (normal.split() == [normal] and "," not in normal.partition("{")[0])
+
+
+class TestEnd:
+    """RFC 7208, 5.1: what stands after `all`, and a redirect beside it, has no effect and must not come to life."""
+
+    def test_terms_after_all_are_named_and_dropped(self):
+        kept = keep_spf(["v=spf1 a -all include:x.example +all ip4:192.0.2.1"], domain="d.example", superseded_mx=[])
+        assert (kept.mechanisms, kept.qualifier) == (("a",), "-")
+        assert [note.split("'")[1] for note in kept.notes] == ["include:x.example", "+all", "ip4:192.0.2.1"]
+
+    @pytest.mark.parametrize("text", ["v=spf1 redirect=x.example ~all", "v=spf1 ~ALL redirect=x.example"])
+    def test_so_is_a_redirect(self, text):
+        kept = keep_spf([text], domain="d.example", superseded_mx=[])
+        assert (kept.mechanisms, kept.qualifier) == ((), "~")
+        assert "has no effect today" in kept.notes[0]
+
+
+class TestOwnHosts:
+    """What `mx` means today goes on as what costs the receiver no lookup."""
+
+    ADDRESSES: ClassVar = {"mx1.example": ["192.0.2.1", "2001:db8::1"], "mx2.example": ["192.0.2.2"]}
+
+    def keep(self, term, hosts=("mx1.example", "mx2.example")):
+        return keep_spf(
+            [f"v=spf1 {term} -all"],
+            domain="agents.example",
+            superseded_mx=hosts,
+            addresses=lambda host: self.ADDRESSES.get(host, []),
+        ).mechanisms
+
+    @pytest.mark.parametrize("term", ["mx", "+mx", "MX", "mx:agents.example", "mx:Agents.Example."])
+    def test_in_every_spelling(self, term):
+        assert self.keep(term) == ("ip4:192.0.2.1", "ip6:2001:db8::1", "ip4:192.0.2.2")
+
+    def test_with_its_sign_and_lengths(self):
+        assert self.keep("?mx/24//64") == ("?ip4:192.0.2.1/24", "?ip6:2001:db8::1/64", "?ip4:192.0.2.2/24")
+
+    def test_a_host_that_the_dns_does_not_know_is_kept_by_name(self):
+        assert self.keep("mx", ["mx9.example"]) == ("a:mx9.example",)
+
+    def test_another_domain_s_mx_is_another_matter(self):
+        assert self.keep("mx:other.example") == ("mx:other.example",)

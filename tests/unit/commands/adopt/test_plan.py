@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
 from commands.adopt.plan import Situation, Tunnel, import_file, make_plan
@@ -254,6 +256,65 @@ class TestPreference:
 
     def test_one_that_somebody_has_chosen_and_that_is_worse_anyway_stays(self):
         assert "mxPreference" not in plan(zone(MX), mxPreference=100).settings
+
+
+GOOGLE = [f"{name}.l.google.com" for name in ("aspmx", "alt1.aspmx", "alt2.aspmx", "alt3.aspmx", "alt4.aspmx")]
+
+
+class TestCostOfSpf:
+    """An ordinary domain of Google's must be able to come, and no record may become one that receivers refuse."""
+
+    WORLD: ClassVar = {
+        ("_spf.google.com", "TXT"): ["v=spf1 include:_netblocks.google.com include:_netblocks2.google.com ~all"],
+        ("_netblocks.google.com", "TXT"): ["v=spf1 ip4:192.0.2.0/25 ~all"],
+        ("_netblocks2.google.com", "TXT"): ["v=spf1 ip6:2001:db8::/32 ~all"],
+        ("spf.mailjet.com", "TXT"): ["v=spf1 ip4:198.51.100.0/24 ?all"],
+    }
+
+    def plan(self, text, addresses=("192.0.2.1", "2001:db8::1"), more=None):
+        world = {**self.WORLD, **(more or {})}
+        for host in GOOGLE:
+            world[host, "A"], world[host, "AAAA"] = [addresses[0]], [addresses[1]]
+        settings = from_config(CONFIG, stack="dev", preview=True)
+        records = zone(*({**MX, "content": host} for host in GOOGLE), {**SPF, "content": text})
+        return make_plan(
+            Situation(
+                stack="dev",
+                zone=records,
+                state=state(),
+                settings=settings,
+                resolve=lambda name, rdtype: world.get((name, rdtype), []),
+            )
+        )
+
+    def test_what_an_include_covers_is_left_out(self):
+        made = self.plan("v=spf1 a mx include:_spf.google.com ~all")
+        assert made.settings["spfMechanisms"] == ["a", "include:_spf.google.com"]
+        assert any("is left out, since an include permits it anyway" in note for note in made.notes)
+        assert made.blockers == []
+
+    def test_what_it_does_not_cover_goes_on_as_addresses(self):
+        made = self.plan("v=spf1 a mx include:_spf.google.com ~all", addresses=("203.0.113.9", "2001:db8::1"))
+        assert made.settings["spfMechanisms"] == ["a", "ip4:203.0.113.9", "include:_spf.google.com"]
+
+    def test_what_the_owner_has_written_stays_even_if_covered(self):
+        made = self.plan("v=spf1 ip4:192.0.2.7 include:_spf.google.com ~all")
+        assert made.settings["spfMechanisms"] == ["ip4:192.0.2.7", "include:_spf.google.com"]
+
+    def test_what_would_break_is_refused_with_a_way_out(self):
+        nested = {("many.example", "TXT"): ["v=spf1 " + " ".join(f"a:h{n}.example" for n in range(7)) + " -all"]}
+        made = self.plan("v=spf1 a include:many.example a:b.example -all", more=nested)
+        [blocker] = made.blockers
+        assert (
+            "cannot go on in ours, which would have 11 DNS lookups, nested ones counted; expected at most 10" in blocker
+        )
+        assert "remove from it in Cloudflare's dashboard" in blocker
+
+    def test_a_record_of_too_many_terms_is_the_owner_s_and_not_a_key_s(self):
+        made = self.plan("v=spf1 " + " ".join(f"a:h{n}.example" for n in range(10)) + " -all")
+        [blocker] = made.blockers
+        assert blocker.startswith("dev.agents.example TXT v=spf1 a:h0.example")
+        assert "which would have 11 terms that cause a DNS lookup; expected at most 10" in blocker
 
 
 class TestWildcardMx:
