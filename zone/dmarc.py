@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
@@ -16,6 +16,7 @@ _URI = re.compile(r"mailto:[^\s;]+", re.IGNORECASE)
 _TAG = re.compile(r"\s*([A-Za-z]+)\s*=\s*([^;]*?)\s*")
 _OPTIONS = re.compile(r"[01ds](:[01ds])*")
 _KEPT_TAGS = frozenset({"v", "p", "sp", "adkim", "aspf", "rua", "ruf", "fo"})
+_VALUES = {"p": STRICTNESS, "sp": STRICTNESS, "adkim": ("r", "s"), "aspf": ("r", "s")}
 _WHY_NOT_KEPT = {
     "pct": "RFC 9989 has removed it: the policy holds for all mail",
     "rf": "RFC 9989 has removed it",
@@ -129,12 +130,49 @@ def keep_dmarc(ours: DmarcPolicy, texts: Iterable[str]) -> KeptDmarc:
             ruf=_together(policy.ruf, tags.get("ruf", "")),
             fo=policy.fo or (tags.get("fo", "") if _OPTIONS.fullmatch(tags.get("fo", "")) else ""),
         )
-        notes += [
-            f"DMARC: '{tag}={value}' is not kept; {_WHY_NOT_KEPT.get(tag, 'this program publishes no such tag')}."
-            for tag, value in tags.items()
-            if tag not in _KEPT_TAGS
-        ]
+        notes += [f"DMARC: {found!r} is not kept; {why}." for found, why in _fallen_away(text, tags, policy)]
     return KeptDmarc(policy=policy, notes=tuple(notes))
+
+
+def _fallen_away(text: str, tags: dict[str, str], policy: DmarcPolicy) -> Iterator[tuple[str, str]]:
+    """What of a foreign record does not go on in `policy`, and why; its policy and alignment only where they mean nothing."""
+    seen: set[str] = set()
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        match = _TAG.fullmatch(part)
+        if not match:
+            yield part, "it is no tag"
+        elif match[1].lower() in seen:
+            yield part, "receivers read the first of a tag only"
+        seen.add(match[1].lower() if match else part)
+    for tag, value in tags.items():
+        if tag not in _KEPT_TAGS:
+            yield f"{tag}={value}", _WHY_NOT_KEPT.get(tag, "this program publishes no such tag")
+        elif tag in _VALUES and value.lower() not in _VALUES[tag]:
+            yield f"{tag}={value}", f"expected {' or '.join(_VALUES[tag])}, and receivers ignore anything else"
+    if tags.get("fo", policy.fo) != policy.fo:
+        options = _OPTIONS.fullmatch(tags["fo"])
+        yield f"fo={tags['fo']}", f"ours is {policy.fo!r}" if options else "expected 0, 1, d or s"
+    for tag in ("rua", "ruf"):
+        for uri in filter(None, (uri.strip() for uri in tags.get(tag, "").split(","))):
+            if not _is_mail_uri(uri.split("!")[0]):
+                yield f"{tag}={uri}", _why_no_report(uri)
+            elif "!" in uri:
+                yield (
+                    f"!{uri.partition('!')[2]}",
+                    f"RFC 9989 knows no size limit of a report; {uri.split('!')[0]} is kept",
+                )
+
+
+def _why_no_report(uri: str) -> str:
+    if _ADDRESS.fullmatch(uri):
+        return "it lacks 'mailto:', so receivers ignore it; add it to agentmail:dmarcAggregateReports if it should get reports"
+    if re.match(r"[a-z][a-z0-9+.-]*:(?!.*@)", uri, re.IGNORECASE):
+        return "receivers report by mail, and this program publishes no other way"
+    return "it is no mail address"
+
+
+def _is_mail_uri(uri: str) -> bool:
+    return bool(_URI.fullmatch(uri) and _ADDRESS.fullmatch(unquote(uri)))
 
 
 def _tags(text: str) -> dict[str, str]:
@@ -160,7 +198,7 @@ def _together(addresses: Sequence[str], uris: str) -> tuple[str, ...]:
     found = {_plain(address): address for address in addresses}
     for uri in uris.split(","):
         uri = uri.strip().split("!")[0]
-        if _URI.fullmatch(uri) and _ADDRESS.fullmatch(unquote(uri)):
+        if _is_mail_uri(uri):
             found.setdefault(_plain(uri), _plain(uri))
     return tuple(found.values())
 

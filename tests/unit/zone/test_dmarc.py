@@ -84,7 +84,10 @@ class TestKept:
         assert kept.policy == DmarcPolicy(
             p="reject", sp="none", adkim="s", rua=("ours@agents.example", "Theirs@corp.example"), fo="1"
         )
-        assert kept.notes == ("DMARC: 'pct=20' is not kept; RFC 9989 has removed it: the policy holds for all mail.",)
+        assert kept.notes == (
+            "DMARC: 'pct=20' is not kept; RFC 9989 has removed it: the policy holds for all mail.",
+            "DMARC: '!5m' is not kept; RFC 9989 knows no size limit of a report; mailto:Theirs@corp.example is kept.",
+        )
 
     def test_a_subdomain_policy_is_never_weakened_by_ours(self):
         assert keep_dmarc(DmarcPolicy(p="none", sp="none"), ["v=DMARC1; p=reject"]).policy.for_subdomains == "reject"
@@ -109,3 +112,35 @@ class TestKept:
         once = keep_dmarc(mine, texts).policy
         assert keep_dmarc(once, [once.text()]).policy == once
         assert keep_dmarc(once, texts).policy == once
+
+
+class TestNamed:
+    """What an adoption cannot keep it names, down to the last address."""
+
+    @pytest.mark.parametrize(
+        ("text", "lost"),
+        [
+            ("v=DMARC1; p=none; rua=dmarc@x.example", ["rua=dmarc@x.example"]),
+            ("v=DMARC1; p=none; rua=https://x.example/r", ["rua=https://x.example/r"]),
+            (
+                "v=DMARC1; p=none; rua=dmarc@x.example, https://x.example,mailto:a@x.example",
+                ["rua=dmarc@x.example", "rua=https://x.example"],
+            ),
+            ("v=DMARC1; p=none; ruf=mailto:nobody", ["ruf=mailto:nobody"]),
+            ("v=DMARC1; p=none; rua=mailto:a@x.example!10m", ["!10m"]),
+            ("v=DMARC1; p=block", ["p=block"]),
+            ("v=DMARC1; p=none; sp=strict; adkim=x", ["sp=strict", "adkim=x"]),
+            ("v=DMARC1; p=none; fo=2", ["fo=2"]),
+            ("v=DMARC1; p=none; p=reject", ["p=reject"]),
+            ("v=DMARC1; p=none; nonsense", ["nonsense"]),
+            ("v=DMARC1; p=none; np=reject; t=y", ["np=reject", "t=y"]),
+            ("v=DMARC1; p=none; rua=mailto:a@x.example; fo=1:d", []),
+        ],
+    )
+    def test_each_of_it(self, text, lost):
+        kept = keep_dmarc(DmarcPolicy(), [text])
+        assert [note.split("'")[1] for note in kept.notes] == lost
+
+    def test_options_that_give_way_to_ours(self):
+        [note] = keep_dmarc(DmarcPolicy(fo="1"), ["v=DMARC1; p=none; fo=s"]).notes
+        assert note == "DMARC: 'fo=s' is not kept; ours is '1'."
