@@ -177,7 +177,7 @@ def _adopt(session: _Session, listing: Sequence[Mapping[str, Any]], records: Seq
     )
     plan = make_plan(
         Situation(
-            stack=given.stack, zone=records, state=state, settings=settings, tunnels=tunnels, resolve=PatientResolver()
+            stack=given.stack, zone=records, state=state, settings=settings, tunnels=tunnels, resolve=DeadlineResolver()
         ),
         discard=given.discard,
         replace=given.replace_mx,
