@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from azmail import BlockedEvent, BounceEvent, OtherEvent, PayloadError, SpamEvent, parse_events
+from tests.profiles import examples
 from tests.unit.azmail.conftest import AGENT_A
 
 LARGE_ID = 1152921527214068881  # above 2^53
@@ -96,7 +97,7 @@ def test_what_is_no_event(body: bytes) -> None:
         parse_events(body)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["event", "time", "MessageID", "email", "Payload", "CustomID", "hard_bounce", "comment"]),

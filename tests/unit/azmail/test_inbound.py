@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from azmail import InboundMail, MailAddress, PayloadError, parse_inbound
 from azmail.json_body import MAX_DEPTH, MAX_STRUCTURE, decode_json
+from tests.profiles import examples
 from tests.unit.azmail.conftest import ADDRESS_A
 
 PAYLOADS = Path(__file__).parent / "payloads"
@@ -415,7 +416,7 @@ class Vandal:
 RECORDED = [load(file.stem) for file in sorted(PAYLOADS.glob("*.json"))]
 
 
-@settings(max_examples=10_000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(10_000), deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(min_value=0, max_value=2**63))
 def test_ten_thousand_payloads_parse_or_fail_with_a_payload_error(seed: int) -> None:
     vandal = Vandal(seed)
@@ -437,7 +438,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.dictionaries(st.sampled_from(TOP_KEYS) | st.text(max_size=8), json_values, max_size=8))
 def test_any_json_object_parses_or_fails_with_a_payload_error(payload: dict[str, Any]) -> None:
     try:
@@ -447,14 +448,14 @@ def test_any_json_object_parses_or_fails_with_a_payload_error(payload: dict[str,
     well_formed(mail)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_parse_or_fail_with_a_payload_error(body: bytes) -> None:
     with contextlib.suppress(PayloadError):
         parse_inbound(body)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=200), st.binary(max_size=300))
 def test_text_and_bytes_come_through_exactly(text: str, content: bytes) -> None:
     payload = json.dumps(minimal(**{"Text-part": text, "Attachment1": base64.b64encode(content).decode()}))

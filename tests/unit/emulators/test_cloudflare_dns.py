@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from emulators.cloudflare import DEFAULT_ZONES, CloudflareEmulator, PortTakenError, SeedZone, serve_dns
 from emulators.cloudflare.elsewhere import EDGE_ADDRESSES
+from tests.profiles import examples
 from tests.unit.emulators.cloudflare_fixtures import TOKEN, World, running
 
 # The tree of RFC 4592 section 2.2.1, of our own making.
@@ -363,7 +364,7 @@ class TestProtocol:
         assert world.emulator.answer(response, udp=True) == b""
         assert world.emulator.answer(b"\0\1", udp=True) == b""
 
-    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(200))
     @given(st.binary(max_size=80))
     def test_no_bytes_break_the_server(self, shared: World, junk: bytes) -> None:
         answer = shared.emulator.answer(junk, udp=True)

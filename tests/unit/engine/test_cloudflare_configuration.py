@@ -14,6 +14,7 @@ from engine.cloudflare import configuration
 from engine.cloudflare.api import is_loopback
 from engine.cloudflare.errors import BaseUrlError
 from engine.cloudflare.properties import Secret, to_struct
+from tests.profiles import examples
 from tests.unit.engine.cloudflare_driver import (
     GET_ZONE,
     TOKEN,
@@ -26,7 +27,7 @@ from tests.unit.engine.cloudflare_driver import (
 )
 
 # Other tests may keep the machine busy: no example has a deadline.
-steady = settings(deadline=None, max_examples=50)
+steady = settings(deadline=None, max_examples=examples(50))
 
 DEFAULT = "urn:pulumi:dev::agentmail::pulumi:providers:cloudflare::default_6_23_1"
 

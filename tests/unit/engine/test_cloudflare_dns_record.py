@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from engine.cloudflare.dns_record import RECORD_TYPES, planned_content, planned_name, planned_tags
 from engine.cloudflare.properties import UNKNOWN, Secret
+from tests.profiles import examples
 from tests.unit.engine.cloudflare_driver import (
     RECORD,
     ZONE,
@@ -24,7 +25,7 @@ from tests.unit.engine.cloudflare_driver import (
 )
 
 # Other tests may keep the machine busy: no example has a deadline.
-steady = settings(deadline=None, max_examples=50)
+steady = settings(deadline=None, max_examples=examples(50))
 
 RECORDS = f"/zones/{ZONE}/dns_records"
 TXT = {"zoneId": ZONE, "name": "www", "type": "TXT", "content": '"v=spf1 -all"', "ttl": 300}

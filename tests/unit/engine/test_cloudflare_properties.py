@@ -13,9 +13,10 @@ from engine.cloudflare import bridge_state, fields
 from engine.cloudflare.dns_record import DnsRecord
 from engine.cloudflare.fields import Change, Field, Kind, Role
 from engine.cloudflare.properties import UNKNOWN, Secret, from_struct, marked_like, plain, to_struct, whole
+from tests.profiles import examples
 
 # Other tests may keep the machine busy: no example has a deadline.
-steady = settings(deadline=None, max_examples=50)
+steady = settings(deadline=None, max_examples=examples(50))
 
 
 def _once_secret(value: Any) -> Any:

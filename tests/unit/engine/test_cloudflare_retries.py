@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.cloudflare.api import pause_before, worth_repeating
+from tests.profiles import examples
 from tests.unit.engine.cloudflare_driver import (
     DEADLINE_SECONDS,
     GET_ZONE,
@@ -29,7 +30,7 @@ from tests.unit.engine.cloudflare_driver import (
 )
 
 # Other tests may keep the machine busy: no example has a deadline.
-steady = settings(deadline=None, max_examples=50)
+steady = settings(deadline=None, max_examples=examples(50))
 
 TXT = {"zoneId": ZONE, "name": "www", "type": "TXT", "content": '"x"', "ttl": 300}
 AT_ONCE = {"Retry-After": "0"}

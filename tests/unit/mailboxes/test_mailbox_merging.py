@@ -22,6 +22,7 @@ from mailboxes.merging import Merge, MergeError, WriteError, merge_export
 from mailboxes.naming import NamingError, digits_in_order
 from mailboxes.population import PopulationError, PopulationSource, load_population
 from mailboxes.rewriting import LayoutError, yaml_flow_mapping
+from tests.profiles import examples
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 FIRST_SECOND = "20241005123045"
@@ -663,10 +664,10 @@ class PopulationFileOverTime(RuleBasedStateMachine):
 
 def test_nobody_ever_moves(tmp_path: Path) -> None:
     machine = type("InFolder", (PopulationFileOverTime,), {"folder": tmp_path})
-    run_state_machine_as_test(machine, settings=settings(max_examples=40, stateful_step_count=8))
+    run_state_machine_as_test(machine, settings=settings(max_examples=examples(40), stateful_step_count=8))
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     names=st.lists(st.text(max_size=12), min_size=1, max_size=6),
     hints=st.text(st.characters(exclude_categories=["Cs"]), max_size=6),

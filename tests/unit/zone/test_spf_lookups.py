@@ -3,6 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.profiles import examples
 from zone.spf_lookups import NoAnswerError, cost_warnings, spf_cost
 
 DOMAIN = "dev.agents.example"
@@ -80,7 +81,7 @@ class TestCount:
         )
         assert "it costs at least 30 DNS lookups" in cost.errors[0]
 
-    @settings(max_examples=50)
+    @settings(max_examples=examples(50))
     @given(st.lists(st.lists(st.integers(0, 5), max_size=3), min_size=6, max_size=6))
     def test_any_web_of_includes_ends(self, web):
         answers = {

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.profiles import examples
 from tests.unit.commands.adopt.world import RefusedError, World
 from tests.unit.commands.adopt.zones import DOMAINS, random_zone
 from zone.survey import Place, SurveyedRecord, place_of
@@ -60,7 +61,7 @@ def places(world: World) -> set[Place | None]:
 
 
 class TestFromPreviewToDestroy:
-    @settings(max_examples=1000, deadline=None)
+    @settings(max_examples=examples(1000), deadline=None)
     @given(seeds)
     def test_nothing_is_lost(self, seed):
         world, chance = world_of(seed)
@@ -130,7 +131,7 @@ class TestFromPreviewToDestroy:
         values = [_value(fields) for fields in world.zone.records.values()]
         assert sorted(values) == sorted(_value(fields) for fields in watch.before.values())
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=examples(200), deadline=None)
     @given(seeds)
     def test_after_a_restore_everything_can_be_adopted_again(self, seed):
         world, chance = world_of(seed)
@@ -156,7 +157,7 @@ class TestFromPreviewToDestroy:
         assert world.destroy()
         assert places(world) >= stood_there & {Place.SPF, Place.DMARC}
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=examples(300), deadline=None)
     @given(seeds)
     def test_an_adoption_that_dies_goes_on(self, seed):
         world, chance = world_of(seed)
@@ -181,7 +182,7 @@ class TestFromPreviewToDestroy:
 class TestAccidents:
     """What happens to a running stack: killed runs, lost states, hands in the dashboard."""
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=examples(300), deadline=None)
     @given(seeds)
     def test_every_way_leads_back_to_a_clean_preview(self, seed):
         world, chance = world_of(seed)
@@ -238,7 +239,7 @@ class TestAccidents:
         elif kind == "state lost" and world.state:
             del world.state[chance.choice(sorted(world.state))]
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=examples(200), deadline=None)
     @given(seeds)
     def test_discard_deletes_what_is_ours_and_unknown_and_nothing_else(self, seed):
         world, chance = world_of(seed)

@@ -1,0 +1,25 @@
+"""How much a property test tries: little in a developer's run, everything once a day in CI.
+
+`HYPOTHESIS_PROFILE=full` gives every property the number that it names; the default, `quick`, a tenth of it. A failure
+that either finds is kept in `.hypothesis` and tried first by both.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
+USUAL = 100
+"""Hypothesis' own number, for a property that names none."""
+
+
+def examples(number: int) -> int:
+    """So many examples in the full profile; a tenth of it, but 10 at the least, in the quick one."""
+    return number if PROFILE == "full" else max(10, number // 10)
+
+
+settings.register_profile("full", max_examples=USUAL)
+settings.register_profile("quick", max_examples=examples(USUAL))
+settings.load_profile(PROFILE)
