@@ -7,17 +7,43 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from clients.cloudflare.client import CloudflareClient, CloudflareError
-from commands.adopt.errors import CloudflareRefusedError
-from commands.adopt.plan import Tunnel
 
 ATTEMPTS = 4
 _WRITTEN = ("name", "type", "content", "ttl", "proxied", "priority", "comment", "tags", "settings", "data")
 
 Fields = Mapping[str, Any]
 T = TypeVar("T")
+
+
+class CloudflareRefusedError(Exception):
+    """Cloudflare refused a request, or gave no answer; with what mends it."""
+
+    def __init__(self, error: CloudflareError) -> None:
+        if error.refused:
+            remedy = (
+                "expected a token with Zone.DNS Edit (and Account.Cloudflare Tunnel Edit for a tunnel); "
+                "set it with: pulumi config set --secret cloudflare:apiToken, or in the environment as CLOUDFLARE_API_TOKEN"
+            )
+        elif error.status is None:
+            remedy = "check the network and cloudflare:baseUrl; for the embedded default start the emulators with: python -m emulators up"
+        else:
+            remedy = "mend it and run the command again: it goes on from here"
+        super().__init__(f"{error}; {remedy}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tunnel:
+    """A tunnel as the account has it."""
+
+    id: str
+    name: str
+    remotely_managed: bool = True
+    """Whether its ingress is kept by Cloudflare (`config_src: cloudflare`), as ours is."""
+    created_at: str = ""
 
 
 class ZoneApi:

@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from clients.cloudflare.zone_api import ZoneApi
+from clients.cloudflare.zone_api import CloudflareRefusedError, ZoneApi
 from clients.dns import DeadlineResolver
 from commands.adopt import wording
 from commands.adopt.backup import Backup, make_restoration, read_backup, write_backup
@@ -41,7 +41,7 @@ from zone.spf import length_warnings, spf_record
 from zone.spf_lookups import cost_warnings
 from zone.survey import SurveyedRecord, WrongZoneError, hidden_email_routing, survey
 
-EXPECTED = (AdoptError, PulumiFailedError, RecordError, SettingsError, WrongZoneError)
+EXPECTED = (AdoptError, CloudflareRefusedError, PulumiFailedError, RecordError, SettingsError, WrongZoneError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

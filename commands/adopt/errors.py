@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from clients.cloudflare.client import CloudflareError
-
 
 class AdoptError(Exception):
     """Base of everything that this command says before it gives up."""
@@ -58,22 +56,6 @@ class BackupError(AdoptError):
 
     def __init__(self, path: Path, found: str, expected: str) -> None:
         super().__init__(f"The backup {path} {found}; expected {expected}; name the right file after --restore")
-
-
-class CloudflareRefusedError(AdoptError):
-    """Cloudflare refused a request, or gave no answer; with what mends it."""
-
-    def __init__(self, error: CloudflareError) -> None:
-        if error.refused:
-            remedy = (
-                "expected a token with Zone.DNS Edit (and Account.Cloudflare Tunnel Edit for a tunnel); "
-                "set it with: pulumi config set --secret cloudflare:apiToken, or in the environment as CLOUDFLARE_API_TOKEN"
-            )
-        elif error.status is None:
-            remedy = "check the network and cloudflare:baseUrl; for the embedded default start the emulators with: python -m emulators up"
-        else:
-            remedy = "mend it and run the command again: it goes on from here"
-        super().__init__(f"{error}; {remedy}")
 
 
 class DeclinedError(AdoptError):

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from clients.cloudflare.zone_api import Tunnel
 from commands.adopt.stack_state import HeldRecord, StackState
 from settings.model import AdoptedRecord, Settings
 from settings.values import SUPERSEDED, TunnelKind
@@ -33,17 +34,6 @@ DOMAIN = "mail"
 TUNNEL = "api"
 """The name of the program's ApiTunnel."""
 TUNNEL_RESOURCE = f"{TUNNEL}-tunnel"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tunnel:
-    """A tunnel as the account has it."""
-
-    id: str
-    name: str
-    remotely_managed: bool = True
-    """Whether its ingress is kept by Cloudflare (`config_src: cloudflare`), as ours is."""
-    created_at: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,9 +18,9 @@ from pathlib import Path
 from azmail.errors import AgentMailError
 from clients.cloudflare.client import CloudflareError
 from clients.cloudflare.lookups import Cloudflare
+from clients.dns import PUBLIC, Resolver, ResolverError
 from clients.mailjet.api import MailjetApi
 from clients.mailjet.errors import MailjetError
-from clients.resolvers import PUBLIC, Resolver, ResolverError
 from commands.doctor.credentials import CREDENTIALS, ZoneWanted, cloudflare_findings, mailjet_api, mailjet_findings
 from commands.doctor.emulators import Emulators, EmulatorsDownError, find_emulators, is_loopback
 from commands.doctor.finding import Check, Finding, Status, worst

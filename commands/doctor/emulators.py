@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from clients.resolvers import Resolver
+from clients.dns import Resolver
 from commands.stack_commands import ROOT
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from clients.resolvers import Resolver
+from clients.dns import Resolver
 from commands.doctor.finding import Check, Finding, named
 from commands.doctor.stack import Expected, Patient
 from settings.values import Dns

@@ -11,8 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from clients.cloudflare.zone_api import ATTEMPTS, ZoneApi, writable
-from commands.adopt.errors import CloudflareRefusedError
+from clients.cloudflare.zone_api import ATTEMPTS, CloudflareRefusedError, ZoneApi, writable
 
 TOKEN = "planted-token-0123456789-planted-token-01"
 ZONE = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"

@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import pytest
 
-from commands.adopt.plan import Situation, Tunnel, import_file, make_plan
+from clients.cloudflare.zone_api import Tunnel
+from commands.adopt.plan import Situation, import_file, make_plan
 from commands.adopt.stack_state import HeldRecord, StackState
 from settings.loading import from_config
 from tests.unit.commands.adopt.world import CONFIG, ZONE_ID

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clients.resolvers import Resolver, ResolverError
+from clients.dns import Resolver, ResolverError
 from commands.doctor.finding import Status, worst
 from commands.doctor.records import delegation_findings, resolver_findings, zone_findings
 from tests.unit.commands.doctor.world import DOMAIN, HOST, only, patient

@@ -9,8 +9,8 @@ import requests
 
 from azmail.contract import Mailbox
 from clients.cloudflare.lookups import Cloudflare
+from clients.dns import Resolver
 from clients.mailjet.api import MailjetApi
-from clients.resolvers import Resolver
 from commands.doctor.credentials import mailjet_api
 from commands.doctor.finding import Finding, Status
 from commands.doctor.stack import Expected, Patient
