@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
@@ -20,6 +21,7 @@ from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnection
 
 from clients.mailjet.clock import Clock, SystemClock
 from clients.mailjet.errors import (
+    AccountBlockedError,
     CredentialsRejectedError,
     EmulatorDownError,
     InvalidApiUrlError,
@@ -46,6 +48,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 _LOOPBACK = ("127.", "localhost", "::1")
+KEY_REFUSED = (CredentialsRejectedError, AccountBlockedError)
+"""What Mailjet says of the key, whatever was asked: the client asks nothing more after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +136,8 @@ class MailjetClient:
         if problem is None and split_http_url(self.base_url) is None:
             problem = InvalidApiUrlError(self.base_url)
         self._refusal = problem
+        self._first = threading.Lock()
+        self._answered = threading.Event()
         SECRETS.learn((credentials.api_key, credentials.api_secret, f"{credentials.api_key}:{credentials.api_secret}"))
         self._session = self._open_session()
 
@@ -260,8 +266,29 @@ class MailjetClient:
         params: Mapping[str, str | int] | None = None,
         json: Mapping[str, object] | None = None,
     ) -> Answer:
+        """Nobody asks beside the first call: whether the key is accepted is found out by one, not by every thread."""
+        if not self._answered.is_set():
+            with self._first:
+                self._require_usable()
+                if not self._answered.is_set():
+                    try:
+                        return self._ask(method, path, params=params, json=json)
+                    finally:
+                        self._answered.set()
         self._require_usable()
+        return self._ask(method, path, params=params, json=json)
+
+    def _ask(
+        self,
+        method: Method,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        json: Mapping[str, object] | None = None,
+    ) -> Answer:
         started = self._limiter.acquire()
+        # The key may have been refused to somebody else while this call waited for its turn.
+        self._require_usable()
         if method != "GET":
             self._before_write()
         try:
@@ -290,7 +317,7 @@ class MailjetClient:
         )
         if isinstance(failure, RateLimitedError):
             self._limiter.throttled(started, failure.retry_after)
-        if isinstance(failure, CredentialsRejectedError):
+        if isinstance(failure, KEY_REFUSED):
             self._refusal = failure
         raise failure
 

@@ -164,6 +164,19 @@ class AccountBlockedError(ApiError):
         )
 
 
+class KeyRefusedInRefreshError(MailjetError):
+    """The key was refused while a refresh looked. It may be an old one: the engine configures a refresh with what
+    the last `up` recorded in the state, and not with today's configuration."""
+
+    hopeless = True
+
+    def __init__(self, refusal: ApiError) -> None:
+        super().__init__(
+            f"{refusal} Nothing more was asked in this run. A refresh uses the key that the last up recorded in the "
+            "state: if configuration has a newer one by now, `./mail pulumi up --stack STACK` without --refresh records it."
+        )
+
+
 class NotAllowedError(ApiError):
     """403: the key may not do this."""
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import Any, TypeVar
 
 from pulumi.dynamic import (
     CheckFailure,
@@ -21,12 +22,16 @@ from pulumi.dynamic import (
     ResourceProvider,
     UpdateResult,
 )
+from pulumi.dynamic.dynamic import PROVIDER_KEY
 from pulumi.output import Unknown
 from pulumi.runtime import rpc
 
+from clients.mailjet.client import KEY_REFUSED
+from clients.mailjet.errors import KeyRefusedInRefreshError
 from providers.mailjet import plugin
 
 Props = dict[str, Any]
+P = TypeVar("P", bound="MailjetProvider")
 
 
 class MailjetProvider(ResourceProvider, ABC):
@@ -88,6 +93,25 @@ class MailjetProvider(ResourceProvider, ABC):
     def delete(self, _id: str, _props: Props) -> None:
         """In an up for a resource that left the program or was replaced (after its successor's `create`), and in a
         destroy. `_props`: outputs. An exception keeps the resource in the state."""
+
+
+def told_once(read: Callable[[P, str, Props], ReadResult]) -> Callable[[P, str, Props], ReadResult]:
+    """A `read` that fails once for all resources of the run where Mailjet refuses the key.
+
+    The one failure stops the refresh and whatever was to follow it. The others keep what the state has of them,
+    unlooked at: the same sentence for each of 57 resources would hide that it is one fault.
+    """
+
+    @wraps(read)
+    def looked_at(self: P, id_: str, props: Props) -> ReadResult:
+        try:
+            return read(self, id_, props)
+        except KEY_REFUSED as refusal:
+            if plugin.current().first_to_tell():
+                raise KeyRefusedInRefreshError(refusal) from None
+            return ReadResult(id_, {key: value for key, value in props.items() if key != PROVIDER_KEY})
+
+    return looked_at
 
 
 # What every provider does with its properties

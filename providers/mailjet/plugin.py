@@ -132,6 +132,11 @@ class PluginProcess:
         self.route_claims = InUse()
         self.callback_claims = InUse()
         self.address_book_changes = AddressBookChanges()
+        self._telling = threading.Lock()
+
+    def first_to_tell(self) -> bool:
+        """True once: for the resource that says in everybody's place that Mailjet refuses the key."""
+        return self._telling.acquire(blocking=False)
 
     def close(self) -> None:
         """Threads and connections end; needed by tests, a plugin simply exits."""

@@ -7,6 +7,8 @@ import importlib
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,13 +16,13 @@ from pulumi.dynamic import Config, ConfigureRequest
 from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.output import UNKNOWN
 
-from clients.mailjet.client import DEFAULT_API_URL
+from clients.mailjet.client import DEFAULT_API_URL, Credentials
 from clients.mailjet.errors import EngineGoneError, InvalidSettingError, MailjetError
 from providers.mailjet import base_provider, plugin
 from providers.mailjet.base_provider import MailjetProvider
 from providers.mailjet.plugin import PluginProcess, Settings
 from providers.mailjet.workers import WORKERS
-from tests.unit.providers.emulated import API_KEY, API_SECRET, Mailjet, RecordingEngine
+from tests.unit.providers.emulated import API_KEY, API_SECRET, Mailjet, RecordingEngine, VirtualClock, settings_for
 
 # Each of these is in the state of every stack: renaming one breaks refresh and destroy.
 FROZEN = {
@@ -266,3 +268,44 @@ def test_engine_gone_is_an_error_of_this_package() -> None:
 
 def _nothing_configured(_key: str) -> None:
     """An empty stack config."""
+
+
+class TestARefusedKeyInARefresh:
+    """Mailjet blocks an address that keeps knocking, and nobody reads the same sentence 57 times."""
+
+    @pytest.fixture
+    def refused(self, mailjet: Mailjet) -> Iterator[PluginProcess]:
+        settings = replace(settings_for(mailjet.url), credentials=Credentials(api_key=API_KEY, api_secret="f" * 32))
+        running = PluginProcess(settings, engine=RecordingEngine(), clock=VirtualClock())
+        before = plugin.install(running)
+        mailjet.forget_requests()
+        yield running
+        plugin.install(before)
+        running.close()
+
+    def test_one_request_and_one_sentence_for_all_resources(self, refused: PluginProcess, mailjet: Mailjet) -> None:
+        told: list[str] = []
+        kept: list[str] = []
+        asking = [(module, name) for module, name in FROZEN if name not in {"AddressBookProvider", "FootprintProvider"}]
+        for module, name in asking * 3:
+            props = {**PROPS[name], "__provider": "gASV", "absent": None}
+            try:
+                found = provider_of(module, name).read("an-id", props)
+            except MailjetError as error:
+                told.append(str(error))
+            else:
+                assert (found.id, found.inputs) == ("an-id", None)
+                assert found.outs == {key: value for key, value in props.items() if key != "__provider"}
+                kept.append(name)
+        assert len(mailjet.requests()) == 1
+        assert len(told) == 1
+        assert len(kept) == 3 * len(asking) - 1
+        assert "rejected the API key or its secret" in told[0]
+        assert "the last up recorded in the state" in told[0]
+        assert "`./mail pulumi up --stack STACK` without --refresh" in told[0]
+
+    def test_what_would_be_written_still_fails(self, refused: PluginProcess) -> None:
+        with pytest.raises(MailjetError):
+            provider_of("providers.mailjet.sender", "SenderProvider").read("n@x.example", {"email": "n@x.example"})
+        with pytest.raises(MailjetError):
+            provider_of("providers.mailjet.sender", "SenderProvider").create({"email": "n@x.example"})

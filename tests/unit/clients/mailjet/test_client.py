@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -242,6 +243,29 @@ class TestErrors:
         for _ in range(3):
             with pytest.raises(CredentialsRejectedError):
                 client.get("/v3/REST/sender")
+        assert len(server.requests) == 1
+
+    def test_a_blocked_account_is_asked_nothing_more(self, client: MailjetClient, server: Script) -> None:
+        server.says(status(401, {"ErrorCode": "mj-0001", "ErrorMessage": "Your account has been temporarily blocked"}))
+        for path in ("/v3/REST/sender", "/v3/REST/parseroute", "/v3/REST/sender"):
+            with pytest.raises(AccountBlockedError):
+                client.get(path)
+        assert len(server.requests) == 1
+
+    def test_threads_wait_for_the_first_answer_before_they_ask_with_the_same_key(
+        self, client: MailjetClient, server: Script
+    ) -> None:
+        server.says(status(401))
+        together = threading.Barrier(32)
+
+        def ask(number: int) -> bool:
+            together.wait(timeout=20)
+            with pytest.raises(CredentialsRejectedError):
+                client.get(f"/v3/REST/sender/{number}")
+            return True
+
+        with ThreadPoolExecutor(32) as pool:
+            assert all(pool.map(ask, range(32)))
         assert len(server.requests) == 1
 
     def test_a_secret_that_the_server_repeats_is_not_repeated_again(
