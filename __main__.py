@@ -3,7 +3,7 @@
 import pulumi
 
 from clients.dns import DeadlineResolver
-from components.agent_mailboxes import AgentMailboxes, AgentMailboxesArgs, read_addresses
+from components.agent_mailboxes import AgentMailboxes, AgentMailboxesArgs, read_agents
 from components.api_tunnel import ApiTunnel, ApiTunnelArgs
 from components.configured_records import read_records
 from components.mail_domain import MailDomain, MailDomainArgs
@@ -19,20 +19,20 @@ shared = read_shared_domain(settings)
 
 if shared:
     settings = shared.complete(settings)
-    addresses = read_addresses(settings)
-    agents = AgentMailboxes("agents", AgentMailboxesArgs.of(settings, addresses), after=[])
-    outputs = shared_domain_outputs(settings, addresses, shared, agents)
+    people = read_agents(settings)
+    agents = AgentMailboxes("agents", AgentMailboxesArgs.of(settings, people), after=[])
+    outputs = shared_domain_outputs(settings, people.addresses, shared, agents)
 else:
-    addresses = read_addresses(settings)
+    people = read_agents(settings)
     resolver = DeadlineResolver()
     records = read_records(settings, resolver)
     zone = survey_zone(settings, resolver)
     domain = MailDomain("mail", MailDomainArgs.of(settings, records, zone))
     tunnel = ApiTunnel("api", ApiTunnelArgs.of(settings, zone), after=[domain.sender])
-    agents = AgentMailboxes("agents", AgentMailboxesArgs.of(settings, addresses), after=[domain.verification])
+    agents = AgentMailboxes("agents", AgentMailboxesArgs.of(settings, people), after=[domain.verification])
     platform = PlatformMail("platform", PlatformMailArgs.of(settings), after=[domain.verification])
     domain.open_for_mail(after=[tunnel, agents, platform])
-    outputs = stack_outputs(settings, addresses, domain, tunnel, agents)
+    outputs = stack_outputs(settings, people.addresses, domain, tunnel, agents)
 
 for name, value in outputs.items():
     pulumi.export(name, value)

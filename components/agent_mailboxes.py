@@ -16,10 +16,20 @@ from mailboxes.addresses import addresses
 from mailboxes.buckets import bucket_of
 from mailboxes.errors import MailboxError
 from mailboxes.packed_map import packed
-from mailboxes.population import PopulationSource, load_populations
+from mailboxes.population import PopulationSource, agents_ahead, load_populations
 from providers.mailjet.address_book import AddressBook, AddressBookArgs
 from providers.mailjet.inbound_routes import InboundRoutes, InboundRoutesArgs
 from settings.model import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addressed:
+    """The agents of the stack."""
+
+    addresses: Mapping[str, str]
+    """{agent id: address}."""
+    ahead: Mapping[str, str]
+    """{agent id: created_at} of those whose second has not come yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,17 +43,20 @@ class AgentMailboxesArgs:
     route_identity: str
     """The same without the secret: what makes a route ours."""
     take_over: bool
-    allow_mass_removal: int
+    allow_mass_removal: str
     removal_percent: int
     removal_count: int
-    """Beyond both thresholds a removal is refused, unless `allow_mass_removal` names its exact size."""
+    """Beyond both thresholds a removal is refused, unless `allow_mass_removal` names this very removal."""
     protect: bool
+    ahead: Mapping[str, str]
+    """{agent id: created_at} of those whose second has not come yet."""
 
     @classmethod
-    def of(cls, settings: Settings, addresses: Mapping[str, str]) -> AgentMailboxesArgs:
-        """The mailboxes at these addresses, with the routes that the stack's settings describe."""
+    def of(cls, settings: Settings, agents: Addressed) -> AgentMailboxesArgs:
+        """The mailboxes of these agents, with the routes that the stack's settings describe."""
         return cls(
-            addresses=addresses,
+            addresses=agents.addresses,
+            ahead=agents.ahead,
             route_url=pulumi.Output.secret(settings.route_url),
             route_identity=settings.route_identity,
             take_over=settings.mailjet_take_over_routes,
@@ -54,8 +67,8 @@ class AgentMailboxesArgs:
         )
 
 
-def read_addresses(settings: Settings) -> dict[str, str]:
-    """{agent id: address} of every population of the stack, from its files alone.
+def read_agents(settings: Settings) -> Addressed:
+    """Every agent of every population of the stack with an address, from its files alone.
 
     Raises RunError with every problem of the files.
     """
@@ -64,12 +77,14 @@ def read_addresses(settings: Settings) -> dict[str, str]:
         for entry in settings.populations
     ]
     try:
-        return addresses(
-            load_populations(sources),
+        populations = load_populations(sources)
+        found = addresses(
+            populations,
             settings.domain,
             single_mailboxes=settings.agent_mailboxes,
             legacy_prefix=settings.agent_mail_prefix,
         )
+        return Addressed(addresses=found, ahead=agents_ahead(populations))
     except MailboxError as error:
         raise pulumi.RunError(str(error)) from None
 
@@ -96,6 +111,8 @@ class AgentMailboxes(pulumi.ComponentResource):
                 allow_mass_removal=args.allow_mass_removal,
                 removal_percent=args.removal_percent,
                 removal_count=args.removal_count,
+                # Absent as a rule: the state would change with it, and with the hour.
+                ahead=json.dumps(dict(sorted(args.ahead.items()))) if args.ahead else None,
             ),
             pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=list(after)),
         )

@@ -6,9 +6,11 @@ refusal is one sentence with the count, the threshold, the first names and the w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from mailboxes.consent import EXPECTED, RemovalConsent
 from mailboxes.wording import counted
 
 REMOVED_PERCENT = 30
@@ -70,31 +72,41 @@ def _named(entries: Sequence[str]) -> str:
     return ", ".join(entries[:_NAMED]) + more
 
 
-def refuse_removal(
-    old: Mapping[str, str], new: Mapping[str, str], *, limit: RemovalLimit, allowed: int | None
-) -> str | None:
-    """`allowed` lets exactly so many go, so a switch that was left on does nothing later."""
+def refuse_removal(old: Mapping[str, str], new: Mapping[str, str], *, limit: RemovalLimit, consent: str) -> str | None:
+    """`consent` is that of `mailboxes.consent`: it holds for one removal, so one that was left standing does nothing."""
     gone = removed(old, new)
     share = 100 * len(gone) / len(old) if old else 0.0
     everybody = bool(old) and not old.keys() & new.keys()
     too_many = len(gone) > limit.count and share > limit.percent
-    if not (everybody or too_many) or allowed == len(gone):
+    if not (everybody or too_many):
+        return None
+    needed = RemovalConsent.needed(gone=len(gone), of=len(old), everybody=everybody)
+    try:
+        given = RemovalConsent.parse(consent)
+        now = f" (it is {given} now)" if given else ""
+    except ValueError:
+        given, now = None, f" (it is {consent!r} now; expected {EXPECTED})"
+    if given == needed:
         return None
     threshold = (
         "nobody of before would be left"
         if everybody
         else f"{share:.0f} %, above the limit of {limit.percent} % and {limit.count:,}"
     )
-    stale = f" (it is {allowed:,} now)" if allowed else ""
     return (
         f"{len(gone):,} of {counted(len(old), 'mailbox')} would be removed ({threshold}): "
         f"{_named([f'{agent} ({old[agent]})' for agent in gone])}; restore them in the population file, or, if they "
-        f"are to go, run `pulumi config set allowMassRemoval {len(gone)}`{stale}, which allows exactly this number."
+        f"are to go, run `./mail pulumi config set allowMassRemoval '{needed}'`{now}, which allows this removal alone."
     )
 
 
+def pin_command(pins: Iterable[tuple[str, str]]) -> str:
+    """`./mail agents pin ID=LOCAL_PART …`, to be pasted into a shell; `mailboxes.pinning` carries it out."""
+    return "./mail agents pin " + " ".join(shlex.quote(f"{agent}={local_part}") for agent, local_part in pins)
+
+
 def refuse_moves(old: Mapping[str, str], new: Mapping[str, str]) -> str | None:
-    """With the lines that pin the old addresses."""
+    """With the command that pins the old addresses."""
     moves = moved(old, new)
     if not moves:
         return None
@@ -106,15 +118,12 @@ def refuse_moves(old: Mapping[str, str], new: Mapping[str, str]) -> str | None:
     if all(move.only_domain for move in moves):
         domain = moves[0].old.rpartition("@")[2]
         return f"{lead}set `domain` back to {domain}, or create a new stack for the new domain."
-    pins = "".join(f"\n  - id: {move.agent}\n    local_part: {move.local_part}" for move in moves[:_PINS])
-    more = (
-        f"\n  and {len(moves) - _PINS:,} more: so many move only if a seed or a created_at was changed, so restore that"
-        if len(moves) > _PINS
-        else ""
-    )
+    if len(moves) > _PINS:
+        return f"{lead}so many move only if a seed or a created_at was changed: restore that in the population file."
+    command = pin_command((move.agent, move.local_part) for move in moves)
     return (
-        f"{lead}pin the old one with the `local_part` line below, or, for a new address on purpose, remove the agent "
-        f"with one `pulumi up` and add the agent again with the next:{pins}{more}"
+        f"{lead}for a new address on purpose remove the agent with one up and add the agent again with the next, "
+        f"else keep the old one with:\n  {command}"
     )
 
 
@@ -126,18 +135,37 @@ def refuse_inheritance(old: Mapping[str, str], new: Mapping[str, str]) -> str | 
     shown = _named([f"{address} of {holder} to {heir}" for address, holder, heir in heirs])
     return (
         f"{counted(len(heirs), 'address')} would pass to a new agent id, of 0 allowed ({shown}), who would read the "
-        "other's mail; restore the old id in the population file, or remove the old agent with one `pulumi up` and add "
+        "other's mail; restore the old id in the population file, or remove the old agent with one up and add "
         "the new one with the next."
     )
 
 
+def refuse_future(old: Mapping[str, str], new: Mapping[str, str], ahead: Mapping[str, str]) -> str | None:
+    """`ahead`: {agent id: stamp} of those whose second has not come yet. A mailbox that is in the book keeps its own:
+    the clock was wrong when it was made, and the address is in use."""
+    newcomers = sorted(agent for agent in ahead if agent in new and agent not in old)
+    if not newcomers:
+        return None
+    shown = _named([f"{agent} ({ahead[agent]})" for agent in newcomers])
+    return (
+        f"{counted(len(newcomers), 'new mailbox')} would have a created_at in the future, of 0 allowed ({shown}); set "
+        "this machine's clock, or write the second in which they were created into the population file."
+    )
+
+
 def refusals(
-    old: Mapping[str, str], new: Mapping[str, str], *, limit: RemovalLimit, allow_mass_removal: int | None
+    old: Mapping[str, str],
+    new: Mapping[str, str],
+    *,
+    limit: RemovalLimit,
+    allow_mass_removal: str,
+    ahead: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Every reason not to go on from the book `old` to the book `new`."""
     found = (
         refuse_moves(old, new),
-        refuse_removal(old, new, limit=limit, allowed=allow_mass_removal),
+        refuse_removal(old, new, limit=limit, consent=allow_mass_removal),
         refuse_inheritance(old, new),
+        refuse_future(old, new, ahead or {}),
     )
     return [sentence for sentence in found if sentence is not None]

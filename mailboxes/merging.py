@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from mailboxes.document import Document, UnreadableFileError, read_text
@@ -29,9 +30,13 @@ from mailboxes.population import (
     same_agent,
 )
 from mailboxes.rewriting import LayoutError, text_of, yaml_scalar
-from mailboxes.stamp import Clock, check_passed, format_stamp, utc_now
+from mailboxes.stamp import CLOCK_SKEW, Clock, canonical_stamp, check_passed, format_stamp, is_ahead, utc_now
 
 OPTIONAL_FIELDS = ("name", "username_hint", "created_at", "local_part")
+
+
+def _no_reference() -> datetime | None:
+    return None
 
 
 class MergeError(ProblemsError):
@@ -74,6 +79,8 @@ class Merge:
     """Whether the gone ones leave the file."""
     pinned: Mapping[str, str] = field(default_factory=dict)
     """{agent id: local part} of incumbents whose local part is now written down."""
+    ahead: Sequence[str] = ()
+    """Stamps of the file in the future, one sentence each: this clock is behind, or another was ahead."""
 
     @property
     def changes(self) -> bool:
@@ -83,7 +90,7 @@ class Merge:
         """Replaces the file in one step, its mode kept. Raises `WriteError`; without changes nothing is touched."""
         if self.changes:
             try:
-                _replace(self.path, self.after)
+                replace_file(self.path, self.after)
             except OSError as error:
                 raise WriteError(self.path, error) from None
 
@@ -97,12 +104,14 @@ def merge_export(
     prune: bool = False,
     beside: Sequence[PopulationSource] = (),
     now: Clock = utc_now,
+    reference: Callable[[], datetime | None] = _no_reference,
 ) -> Merge:
     """What importing the export at `export_path` makes of the population file at `path`; writes nothing.
 
-    Newcomers are stamped with `created_at`, else with the present second, unless the export stamps them. `seed` is for
-    a file that has none. `beside` are the other populations of the same stack, whose addresses are taken too. Gone
-    agents stay in the file, and so keep their mailboxes, unless `prune`.
+    Newcomers are stamped with `created_at`, else with the present second, unless the export stamps them; the present
+    second must agree with `reference`, somebody else's clock, where that answers. `seed` is for a file that has none.
+    `beside` are the other populations of the same stack, whose addresses are taken too. Gone agents stay in the file,
+    and so keep their mailboxes, unless `prune`.
 
     Raises `MergeError`, `PopulationError`, `NamingError` or `LayoutError`.
     """
@@ -112,6 +121,7 @@ def merge_export(
     stamp = created_at or export.created_at or format_stamp(moment)
     try:
         check_passed(stamp, moment)
+        stamp = canonical_stamp(stamp)
     except ValueError as error:
         problems.append(Problem(f"--created-at: {error}" if created_at else str(error)))
     before = _text_or_none(path, problems)
@@ -133,7 +143,13 @@ def merge_export(
     if problems or file.document is None:
         raise MergeError(problems)
     others = load_populations(beside, now=now)
-    return _Merger(export, file, file.document, path, before, stamp, others, now).merge(prune)
+    merger = _Merger(export, file, file.document, path, before, stamp, others, now)
+    if merger.needs_stamp and not (created_at or export.created_at):
+        problems += _clock_problems(moment, reference())
+    problems += merger.newcomers_ahead(moment)
+    if problems:
+        raise MergeError(problems)
+    return merger.merge(prune)
 
 
 class _Merger:
@@ -161,10 +177,30 @@ class _Merger:
         }
         self.exported = {same_agent(written.agent.id): written.agent for written in export.agents}
 
+    @property
+    def newcomers(self) -> list[Agent]:
+        """The agents of the export who are not in the file."""
+        known = {same_agent(written.agent.id) for written in self.file.agents}
+        return [agent for key, agent in self.exported.items() if key not in known]
+
+    @property
+    def needs_stamp(self) -> bool:
+        """Whether somebody gets the stamp of this import."""
+        return any(agent.created_at is None and agent.local_part is None for agent in self.newcomers)
+
+    def newcomers_ahead(self, now: datetime) -> list[Problem]:
+        """An address that is in use keeps its stamp, whatever it says; a new one must not have a future second."""
+        return [
+            Problem(
+                f"created_at {agent.created_at} lies in the future (it is now {format_stamp(now)} UTC)", agent=agent.id
+            )
+            for agent in self.newcomers
+            if agent.created_at is not None and agent.local_part is None and is_ahead(agent.created_at, now)
+        ]
+
     def merge(self, prune: bool) -> Merge:
         incumbents = [written.agent for written in self.file.agents]
-        known = {same_agent(agent.id) for agent in incumbents}
-        newcomers = [agent for key, agent in self.exported.items() if key not in known]
+        newcomers = self.newcomers
         gone = [agent for agent in incumbents if same_agent(agent.id) not in self.exported]
         self._refuse_strays([*incumbents, *newcomers])
 
@@ -206,6 +242,7 @@ class _Merger:
             gone=[(agent.id, agent.name) for agent in gone],
             pruned=prune,
             pinned=pinned,
+            ahead=tuple(str(problem) for problem in self.file.ahead),
         )
 
     def _refuse_strays(self, agents: Sequence[Agent]) -> None:
@@ -250,7 +287,7 @@ class _Merger:
             beside = self.exported
             values["agents_file"] = self._agents_file()
         for key, value in values.items():
-            if value is not None and document.fields.get(key) != value:
+            if value is not None and _as_meant(key, document.fields.get(key)) != value:
                 editor.set_value(key, value)
                 is_changed = True
         entries = {same_agent(written.agent.id): written for written in self.file.own}
@@ -290,6 +327,11 @@ class _Merger:
             raise LayoutError(str(self.path), "holds agents whose addresses would not stay")
 
 
+def _as_meant(key: str, written: object) -> object:
+    """A value of the file as it was understood: a stamp in ISO 8601 stays as it is written."""
+    return canonical_stamp(written) if key == "created_at" and isinstance(written, str) else written
+
+
 def _missing_fields(agent: Agent, written: WrittenAgent | None, base: Agent | None) -> dict[str, str]:
     """What must still be written of an agent, given her entry in the file and in the export beside it."""
     missing: dict[str, str] = {}
@@ -310,6 +352,18 @@ def _seed_conflict(file: PopulationFile, seed: str | None) -> list[Problem]:
     mark = file.document.marks.get("seed")
     sentence = "has another seed than --seed says; with that one everybody would move: leave the option out"
     return [Problem(sentence, file.path, None if mark is None else mark.line)]
+
+
+def _clock_problems(now: datetime, elsewhere: datetime | None) -> list[Problem]:
+    """A stamp is in an address for good, so the second must be right."""
+    if elsewhere is None or abs(now - elsewhere) <= CLOCK_SKEW:
+        return []
+    return [
+        Problem(
+            f"the clock of this machine says {format_stamp(now)} UTC and Mailjet's API says {format_stamp(elsewhere)}; "
+            "set the clock, or give the second in which the agents were created as --created-at"
+        )
+    ]
 
 
 def _no_seed(export_path: Path) -> Problem:
@@ -354,7 +408,8 @@ def _new_text(
     return header + line_end.join(lines)
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str) -> None:
+    """Replaces a file in one step: its mode, its byte order mark and the link that leads to it stay. Raises OSError."""
     target = path.resolve()
     content = text.encode()
     if target.exists():

@@ -27,7 +27,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, mod
 from mailboxes.document import Document, Entry, Shape, UnreadableFileError, parse_document, read_text
 from mailboxes.errors import Problem, ProblemsError, quoted
 from mailboxes.naming import LocalPartError, NamingInput, UnusableNameError, check_local_part, name_segments
-from mailboxes.stamp import Clock, check_passed, stamp_moment, utc_now
+from mailboxes.stamp import Clock, canonical_stamp, check_passed, is_ahead, utc_now
 
 AGENT_ID_LENGTH = 255
 
@@ -59,11 +59,6 @@ def same_agent(agent_id: str) -> str:
     return agent_id.casefold()
 
 
-def _checked_stamp(stamp: str) -> str:
-    stamp_moment(stamp)
-    return stamp
-
-
 def _checked_pin(local_part: str) -> str:
     try:
         return check_local_part(local_part)
@@ -88,7 +83,7 @@ def _checked_seed(seed: str) -> str:
 
 
 AgentId = Annotated[str, AfterValidator(canonical_agent_id)]
-Stamp = Annotated[str, AfterValidator(_checked_stamp)]
+Stamp = Annotated[str, AfterValidator(canonical_stamp)]
 LocalPart = Annotated[str, AfterValidator(_checked_pin)]
 Text = Annotated[str, AfterValidator(_checked_text)]
 Seed = Annotated[str, AfterValidator(_checked_seed)]
@@ -103,7 +98,7 @@ class Agent(BaseModel):
     name: Text = ""
     username_hint: Text = ""
     created_at: Stamp | None = None
-    """UTC second, `YYYYMMDDHHMMSS`; the population's if she has none of her own."""
+    """UTC second, `YYYYMMDDHHMMSS` however the file spells it; the population's if she has none of her own."""
     local_part: LocalPart | None = None
     """What stands before the @ of her address, whatever her name, seed and stamp are."""
 
@@ -167,6 +162,25 @@ def load_population(
     return load_populations([PopulationSource(path=Path(path), seed=seed, created_at=created_at)], now=now)[0]
 
 
+def stamps_ahead(sources: Iterable[PopulationSource], *, now: Clock = utc_now) -> list[Problem]:
+    """Every stamp of the files that lies in the future, by line; none for a file that cannot be read."""
+    files = [read_population(source, now=now, detailed=True) for source in sources]
+    return [problem for file in files for problem in file.ahead]
+
+
+def agents_ahead(populations: Iterable[Population], *, now: Clock = utc_now) -> dict[str, str]:
+    """{agent id: stamp} of those whose address has a second that has not come yet; a pin says that it is meant."""
+    moment = now()
+    return {
+        agent.id: stamp
+        for population in populations
+        for agent in population.agents
+        if agent.local_part is None
+        and (stamp := agent.created_at or population.created_at) is not None
+        and is_ahead(stamp, moment)
+    }
+
+
 def load_populations(sources: Iterable[PopulationSource], *, now: Clock = utc_now) -> list[Population]:
     """Several populations; one `PopulationError` for the problems of all of them."""
     files = [read_population(source, now=now) for source in sources]
@@ -204,6 +218,9 @@ class PopulationFile:
     agents: list[WrittenAgent] = field(default_factory=list)
     """The population: the exported agents with what the file itself says of them, then those only it has."""
     problems: list[Problem] = field(default_factory=list)
+    ahead: list[Problem] = field(default_factory=list)
+    """Stamps in the future. No problem by themselves: the clock may be wrong now, or may have been wrong then, and an
+    address that is in use stays. The address book refuses them to newcomers."""
 
     def population(self) -> Population:
         """The population; only for a file without problems."""
@@ -230,7 +247,7 @@ def read_population(
     document = file.document = _document(source.path, text, file.problems, detailed=detailed)
     if document is None:
         return file
-    file.own = _written_agents(document, moment, file.problems)
+    file.own = _written_agents(document, moment, file.problems, file.ahead)
     values = _top_values(document, file.problems)
     is_partial = document.is_partial
     if "agents_file" in values:
@@ -239,7 +256,7 @@ def read_population(
         )
         is_partial |= export is None or export.is_partial
         if export is not None:
-            file.exported = _written_agents(export, moment, file.problems)
+            file.exported = _written_agents(export, moment, file.problems, file.ahead)
             values = _top_values(export, file.problems) | values
     file.agents = _overlaid(file.exported, file.own)
 
@@ -247,9 +264,15 @@ def read_population(
     values |= {key: value for key, value in given.items() if value is not None}
     file.seed, file.created_at = values.get("seed"), values.get("created_at")
     for key, value in (("seed", file.seed), ("created_at", file.created_at)):
-        if value is not None and (sentence := _value_fault(key, value, moment)):
-            mark = document.marks.get(key) if given[key] is None else None
+        if value is None:
+            continue
+        mark = document.marks.get(key) if given[key] is None else None
+        if sentence := _value_fault(key, value):
             file.problems.append(Problem(sentence, file.path, None if mark is None else mark.line))
+        elif key == "created_at":
+            file.created_at = canonical_stamp(value)
+            if sentence := _ahead(value, moment):
+                file.ahead.append(Problem(sentence, file.path, None if mark is None else mark.line))
     # Of a file that could be read only in part, more complaints would mislead.
     if not is_partial:
         agents = [written.agent for written in file.agents]
@@ -304,18 +327,25 @@ def _top_values(document: Document, problems: list[Problem]) -> dict[str, str]:
     return values
 
 
-def _value_fault(key: str, value: str, now: datetime) -> str | None:
+def _value_fault(key: str, value: str) -> str | None:
     try:
-        if key == "seed":
-            _checked_seed(value)
-        else:
-            check_passed(value, now)
+        (_checked_seed if key == "seed" else canonical_stamp)(value)
     except ValueError as error:
         return str(error)
     return None
 
 
-def _written_agents(document: Document, now: datetime, problems: list[Problem]) -> list[WrittenAgent]:
+def _ahead(stamp: str, now: datetime) -> str | None:
+    try:
+        check_passed(stamp, now)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _written_agents(
+    document: Document, now: datetime, problems: list[Problem], ahead: list[Problem]
+) -> list[WrittenAgent]:
     """The agents of one file; those with a problem are left out, second ones of the same id too."""
     agents: list[WrittenAgent] = []
     lines: dict[str, int] = {}
@@ -333,11 +363,8 @@ def _written_agents(document: Document, now: datetime, problems: list[Problem]) 
             )
             continue
         agents.append(written)
-        if agent.created_at is not None:
-            try:
-                check_passed(agent.created_at, now)
-            except ValueError as error:
-                problems.append(written.problem(str(error), "created_at"))
+        if agent.created_at is not None and (sentence := _ahead(agent.created_at, now)):
+            ahead.append(written.problem(sentence, "created_at"))
     return agents
 
 

@@ -25,7 +25,7 @@ class LayoutError(MailboxError):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(
-            f"{path} {reason}; import cannot edit that without risk, and nothing was written. Make a new file of it "
+            f"{path} {reason}; that cannot be edited without risk, and nothing was written. Make a new file of it "
             f"with `python -m commands.agents import {path} NEW.yaml`, then import into that"
         )
 
@@ -212,7 +212,8 @@ class JsonText:
 
     def __init__(self, document: Document) -> None:
         self._original = document.text
-        value: Any = document.value
+        # Anew, since the document has every scalar as text, and an age of 3 is to stay one.
+        value: Any = json.loads(document.text)
         self._top: dict[str, Any] = value if isinstance(value, dict) else {"agents": value}
         self._is_bare = not isinstance(value, dict)
         self._agents: list[dict[str, Any]] = self._top.setdefault("agents", [])

@@ -1,9 +1,9 @@
-"""Creation stamps: a UTC second as 14 digits, `YYYYMMDDHHMMSS`."""
+"""Creation stamps: a UTC second, as 14 digits (`YYYYMMDDHHMMSS`) in addresses, those or ISO 8601 in files."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -15,8 +15,13 @@ CLOCK_SKEW = timedelta(minutes=5)
 Clock = Callable[[], datetime]
 
 _STAMP = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})")
-_ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_EXPECTED = "expected a UTC second as 14 digits, YYYYMMDDHHMMSS"
+# ISO 8601 in extended or basic form, as RFC 3339 and as databases print it: a blank instead of the T, a short offset.
+_ISO = re.compile(
+    r"([0-9]{4})(?P<dash>-?)([0-9]{2})(?P=dash)([0-9]{2})[Tt ]([0-9]{2})(?P<colon>:?)([0-9]{2})(?P=colon)([0-9]{2})"
+    r"(?:[.,][0-9]+)? ?(?P<zone>[Zz]|UTC|(?P<sign>[+-])(?P<hours>[0-9]{2})(?::?(?P<minutes>[0-9]{2}))?)?"
+)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_EXPECTED = "expected a UTC second, YYYYMMDDHHMMSS or as ISO 8601, 2024-10-05T12:30:45Z"
 
 
 def utc_now() -> datetime:
@@ -26,42 +31,51 @@ def utc_now() -> datetime:
 
 def format_stamp(moment: datetime) -> str:
     """The stamp of an aware moment."""
-    return moment.astimezone(UTC).strftime("%Y%m%d%H%M%S")
+    return moment.astimezone(UTC).strftime("%Y%m%d%H%M%S").rjust(14, "0")
+
+
+def canonical_stamp(text: str) -> str:
+    """The 14 digits of a stamp in either spelling; an offset is converted to UTC, a fraction of a second dropped.
+    Raises ValueError."""
+    return format_stamp(stamp_moment(text))
 
 
 @lru_cache(maxsize=4096)
 def stamp_moment(stamp: str) -> datetime:
-    """The moment that a stamp means. Raises ValueError, with the right spelling where the text is another one."""
-    found = _STAMP.fullmatch(stamp)
+    """The moment that a stamp means, in UTC. Raises ValueError."""
+    stamp = stamp.strip()
+    if found := _STAMP.fullmatch(stamp):
+        return _moment(stamp, found.groups(), timedelta())
+    found = _ISO.fullmatch(stamp)
     if found is None:
-        raise ValueError(f"created_at {quoted(stamp)} {_why_no_stamp(stamp)}")
-    year, month, day, hour, minute, second = (int(part) for part in found.groups())
+        why = "has no time of day" if _DATE.fullmatch(stamp) else "is no stamp"
+        raise ValueError(f"created_at {quoted(stamp)} {why}; {_EXPECTED}")
+    if found["zone"] is None:
+        raise ValueError(f"created_at {quoted(stamp)} does not say that it is UTC; if it is, write Z behind it")
+    hours, minutes = int(found["hours"] or 0), int(found["minutes"] or 0)
+    if hours > 23 or minutes > 59:
+        raise ValueError(f"created_at {quoted(stamp)} is no real moment (no such offset); {_EXPECTED}")
+    offset = timedelta(hours=hours, minutes=minutes)
+    return _moment(stamp, found.group(1, 3, 4, 5, 7, 8), -offset if found["sign"] == "-" else offset)
+
+
+def _moment(stamp: str, parts: Sequence[str], offset: timedelta) -> datetime:
+    year, month, day, hour, minute, second = (int(part) for part in parts)
     try:
-        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-    except ValueError as error:
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC) - offset
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"created_at {quoted(stamp)} is no real moment ({error}); {_EXPECTED}") from None
+
+
+def is_ahead(stamp: str, now: datetime) -> bool:
+    """Whether a stamp lies in the future, a little clock skew allowed. Raises ValueError."""
+    return stamp_moment(stamp) > now + CLOCK_SKEW
 
 
 def check_passed(stamp: str, now: datetime) -> None:
     """Raises ValueError if the stamp lies after `now`, a little clock skew allowed."""
-    if stamp_moment(stamp) > now + CLOCK_SKEW:
+    if is_ahead(stamp, now):
         raise ValueError(
             f"created_at {quoted(stamp)} lies in the future (it is now {format_stamp(now)} UTC); "
             "expected the UTC second in which the agents were created"
         )
-
-
-def _why_no_stamp(text: str) -> str:
-    try:
-        moment = datetime.fromisoformat(text) if _ISO_DATE.match(text) else None
-    except ValueError:
-        moment = None
-    if moment is None:
-        return f"is no stamp; {_EXPECTED}"
-    if len(text) == len("2024-10-05"):
-        return f"has no time of day; {_EXPECTED}"
-    if moment.tzinfo is None:
-        return f"does not say that it is UTC; if it is, write {moment:%Y%m%d%H%M%S}"
-    if moment.utcoffset():
-        return f"is not UTC; write the UTC second, {format_stamp(moment)}"
-    return f"is not written as a stamp; write {format_stamp(moment)}"

@@ -28,6 +28,7 @@ from settings.values import (
     Url,
     checked_owner_tag,
     from_json,
+    removal_consent,
     url_safe_secret,
 )
 from zone.dmarc import DmarcPolicy
@@ -142,7 +143,7 @@ class Settings(BaseModel):
     populations: Annotated[list[PopulationFile], BeforeValidator(from_json)] = []
     agent_mail_prefix: Annotated[str, Field(pattern=r"^[a-z0-9._-]{0,32}$")] = "agent_"
     agent_mailboxes: Annotated[list[str], BeforeValidator(from_json)] = []
-    allow_mass_removal: Annotated[int, Field(ge=0)] = 0
+    allow_mass_removal: Annotated[str, AfterValidator(removal_consent)] = ""
     mass_removal_percent: Annotated[int, Field(ge=0, le=100)] = 30
     mass_removal_count: Annotated[int, Field(ge=0)] = 10
 

@@ -12,6 +12,8 @@ import idna
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from mailboxes.consent import RemovalConsent
+
 PROJECT = "agentmail"
 """The Pulumi project's name, the namespace of its configuration and the start of the default owner tag."""
 
@@ -123,6 +125,18 @@ def url_safe_secret(value: str) -> str:
             "(Mailjet cannot parse others in a route's URL); make one with: openssl rand -hex 24",
             {"length": len(value)},
         )
+    return value
+
+
+def removal_consent(value: str) -> str:
+    try:
+        RemovalConsent.parse(value)
+    except ValueError as error:
+        raise _wrong(
+            repr(value),
+            str(error),
+            "remove it with: ./mail pulumi config rm allowMassRemoval; a preview that needs it says its words",
+        ) from None
     return value
 
 

@@ -70,7 +70,7 @@ class ResourceChange:
 class Switches:
     """What the stack's configuration allows this time."""
 
-    mass_removal: int = 0
+    mass_removal: str = ""
     foreign_mx: bool = False
     removed_percent: int = REMOVED_PERCENT
     removed_count: int = REMOVED_COUNT
@@ -179,9 +179,8 @@ def compare(
 
 def _switches(config: Mapping[str, Any]) -> Switches:
     """Values of `pulumi preview --json` are texts."""
-    allowed = str(config.get("agentmail:allowMassRemoval") or "0")
     return Switches(
-        mass_removal=int(allowed) if allowed.isdigit() else 0,
+        mass_removal=str(config.get("agentmail:allowMassRemoval") or ""),
         foreign_mx=str(config.get("agentmail:replaceForeignMx")).lower() == "true",
     )
 

@@ -23,7 +23,7 @@ def refusals(changes: Changes, *, allowed_record_removals: int = 0) -> list[str]
 
 def _mailboxes(changes: Changes) -> str | None:
     limit = RemovalLimit(percent=changes.switches.removed_percent, count=changes.switches.removed_count)
-    return refuse_removal(changes.before, changes.after, limit=limit, allowed=changes.switches.mass_removal)
+    return refuse_removal(changes.before, changes.after, limit=limit, consent=changes.switches.mass_removal)
 
 
 def _foreign_records(changes: Changes) -> str | None:

@@ -11,6 +11,7 @@ addresses alone is what a sweep needs. The engine keeps the inputs beside them, 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -44,14 +45,16 @@ _OUTPUTS = ("route_identity", "digest", "held")
 @dataclass(frozen=True, kw_only=True)
 class AddressBookArgs:
     """`addresses`: {agent id: address} as JSON text or packed, every mailbox of the stack. `route_identity`:
-    https://OWNERTAG@host/path. `allow_mass_removal`: exactly so many mailboxes may go, 0 for no exception.
-    `removal_percent`, `removal_count`: removals above both need that exception."""
+    https://OWNERTAG@host/path. `allow_mass_removal`: consent to one removal, `50 of 100` or `all of 50`; empty for none.
+    `removal_percent`, `removal_count`: removals above both need that exception. `ahead`: {agent id: stamp} as JSON
+    text, whose address has a second that has not come yet."""
 
     addresses: pulumi.Input[str]
     route_identity: pulumi.Input[str]
-    allow_mass_removal: pulumi.Input[int] = 0
+    allow_mass_removal: pulumi.Input[str] = ""
     removal_percent: pulumi.Input[int] = REMOVED_PERCENT
     removal_count: pulumi.Input[int] = REMOVED_COUNT
+    ahead: pulumi.Input[str] | None = None
 
 
 class AddressBookProvider(MailjetProvider):
@@ -120,6 +123,7 @@ class AddressBook(Resource, module="mailjet", name="AddressBook"):
             "allow_mass_removal": args.allow_mass_removal,
             "removal_percent": args.removal_percent,
             "removal_count": args.removal_count,
+            "ahead": args.ahead,
         }
         hidden = pulumi.ResourceOptions(hide_diffs=["addresses", "held", "digest"])
         super().__init__(AddressBookProvider(), name, props, pulumi.ResourceOptions.merge(hidden, opts))
@@ -156,7 +160,13 @@ def _refusals(olds: Props, news: Props) -> list[str]:
         percent=REMOVED_PERCENT if percent is None else percent, count=REMOVED_COUNT if count is None else count
     )
     new = parse_address_map(text(news, "addresses"))
-    return refusals(_addresses(olds), new, limit=limit, allow_mass_removal=integer(news, "allow_mass_removal"))
+    return refusals(
+        _addresses(olds),
+        new,
+        limit=limit,
+        allow_mass_removal=text(news, "allow_mass_removal"),
+        ahead=json.loads(text(news, "ahead") or "{}"),
+    )
 
 
 def _cleanup_writer(process: plugin.PluginProcess, *props: Props) -> RouteWriter:

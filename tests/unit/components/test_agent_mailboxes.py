@@ -8,7 +8,7 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from components.agent_mailboxes import AgentMailboxes, AgentMailboxesArgs, read_addresses
+from components.agent_mailboxes import Addressed, AgentMailboxes, AgentMailboxesArgs, read_agents
 from mailboxes.buckets import bucket_of
 from mailboxes.packed_map import unpacked
 from settings.loading import from_config
@@ -30,12 +30,14 @@ def settings(**changes):
     return from_config({**CONFIG, **changes}, stack="dev", preview=False)
 
 
-def declare(addresses, **changes):
+def declare(addresses, ahead=None, **changes):
     """Run a program that declares the component, to its end."""
+
+    people = Addressed(addresses=addresses, ahead=ahead or {})
 
     @pulumi.runtime.test
     def program():
-        AgentMailboxes("agents", AgentMailboxesArgs.of(settings(**changes), addresses), after=[])
+        AgentMailboxes("agents", AgentMailboxesArgs.of(settings(**changes), people), after=[])
 
     program()
 
@@ -84,10 +86,29 @@ class TestReading:
 
     def test_addresses_of_the_files(self, tmp_path):
         text = "seed: s\ncreated_at: 20241005123045\nagents:\n- {id: a1, name: Ada Lovelace, username_hint: ada}\n"
-        [(agent, address)] = read_addresses(settings(populations=self.population(tmp_path, text))).items()
+        people = read_agents(settings(populations=self.population(tmp_path, text)))
+        [(agent, address)] = people.addresses.items()
+        assert people.ahead == {}
         assert agent == "a1"
         assert address.startswith("ada.lovelace.")
 
     def test_a_problem_is_a_sentence_for_the_engine(self, tmp_path):
         with pytest.raises(pulumi.RunError, match=r"p\.yaml"):
-            read_addresses(settings(populations=self.population(tmp_path, "agents: {")))
+            read_agents(settings(populations=self.population(tmp_path, "agents: {")))
+
+    def test_a_second_that_has_not_come_yet_is_told_to_the_book_and_read_nevertheless(self, tmp_path, recorder):
+        text = (
+            "seed: s\ncreated_at: 29991005123045\nagents:\n- {id: a1, name: Ada Lovelace}\n"
+            "- {id: a2, name: Bob Kahn, created_at: 20241005123045}\n- {id: a3, name: Eve Low, local_part: eve}\n"
+        )
+        people = read_agents(
+            settings(populations=self.population(tmp_path, text.replace("name", "username_hint: u, name")))
+        )
+        assert people.ahead == {"a1": "29991005123045"}
+
+        declare(people.addresses, people.ahead)
+        assert json.loads(recorder.of_type("AddressBook")["agents-book"]["ahead"]) == people.ahead
+
+    def test_as_a_rule_the_book_is_told_nothing_of_the_clock(self, recorder):
+        declare(ADDRESSES)
+        assert recorder.of_type("AddressBook")["agents-book"].get("ahead") is None

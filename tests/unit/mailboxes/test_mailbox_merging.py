@@ -474,7 +474,7 @@ class TestLayout:
 
         with pytest.raises((LayoutError, MergeError)) as caught:
             files.merge(crowd(1))
-        assert isinstance(caught.value, MergeError) or f"prod.yaml {reason}; import cannot edit" in str(caught.value)
+        assert isinstance(caught.value, MergeError) or f"prod.yaml {reason}; that cannot be edited" in str(caught.value)
         assert files.text == text
 
 
@@ -683,3 +683,66 @@ def test_any_name_survives_import(names: list[str], hints: str, tmp_path_factory
     population = load_population(files.file, now=clock)
     assert [agent.name for agent in population.agents] == names
     assert not merge_export(export, files.file, now=clock).changes
+
+
+class TestClocks:
+    """A stamp is in an address for good, and a clock may be a year off."""
+
+    def test_a_clock_that_somebody_else_s_contradicts_stamps_nobody(self, tmp_path: Path) -> None:
+        files = Files(tmp_path)
+        for apart in (timedelta(days=365), timedelta(days=-365), timedelta(minutes=6)):
+            with pytest.raises(MergeError) as caught:
+                files.merge(crowd(1), reference=lambda apart=apart: NOW + apart)
+            assert "the clock of this machine says 20241106080000 UTC and Mailjet's API says " in str(caught.value)
+            assert "--created-at" in str(caught.value)
+            assert not files.file.exists()
+
+    def test_where_nobody_needs_this_clock_nobody_else_s_is_asked(self, tmp_path: Path) -> None:
+        files = Files(tmp_path)
+
+        def asked() -> datetime:
+            raise AssertionError("asked")
+
+        files.merge(crowd(1, 2), created_at=FIRST_SECOND, reference=asked)
+        files.merge(crowd(1, 2), reference=asked)
+        files.merge([*crowd(1, 2), export_agent("a3", created_at="20241010000000")], reference=asked)
+        assert files.merge(crowd(4), reference=lambda: None).added
+        assert files.merge(crowd(5), reference=lambda: NOW + timedelta(minutes=4)).added
+
+    def test_stamps_that_were_made_by_a_clock_ahead_stay_and_are_told(self, tmp_path: Path) -> None:
+        files = Files(tmp_path)
+        files.write("seed: s\ncreated_at: 20251106080000\nagents:\n- {id: agent-00001, name: Maria Nunez}\n")
+        before = files.addresses()
+        merge = files.merge(crowd(1, 2))
+        assert [agent.agent_id for agent in merge.added] == ["agent-00002"]
+        assert f"{files.file}:2: created_at '20251106080000' lies in the future" in merge.ahead[0]
+        after = files.addresses()
+        assert after["agent-00001"] == before["agent-00001"]
+        assert after["agent-00002"].endswith(f".{NOW_SECOND}@agents.example")
+
+    def test_a_newcomer_must_not_bring_a_second_that_has_not_come_yet(self, tmp_path: Path) -> None:
+        files = Files(tmp_path)
+        with pytest.raises(MergeError, match="agent a1: created_at 20991231235959 lies in the future"):
+            files.merge([export_agent("a1", created_at="20991231235959")])
+        assert not files.file.exists()
+
+
+class TestIsoStamps:
+    """What a database exports: stored as the file has it."""
+
+    def test_a_file_that_has_them_keeps_them_line_by_line(self, tmp_path: Path) -> None:
+        files = Files(tmp_path)
+        files.write(
+            "seed: s\ncreated_at: 2024-10-05T14:30:45+02:00\nagents:\n"
+            "- {id: agent-00001, name: Maria Nunez, username_hint: hint_agent-00001, created_at: 2024-10-06T00:00:00Z}\n"
+        )
+        before = files.text
+        files.merge(crowd(1, 2))
+        assert files.text.startswith(before)
+        assert [line[:1] for line in files.diff(before)] == ["+"]
+
+    def test_an_export_that_has_them(self, tmp_path: Path) -> None:
+        files = Files(tmp_path)
+        merge = files.merge([export_agent("a1", created_at="2024-10-05T14:30:45.25+02:00")])
+        assert merge.added[0].local_part.endswith(f".{FIRST_SECOND}")
+        assert not files.merge(files.folder / "export.json").changes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -19,10 +19,13 @@ from mailboxes.population import (
     Population,
     PopulationError,
     PopulationSource,
+    agents_ahead,
     canonical_agent_id,
     load_population,
     load_populations,
+    stamps_ahead,
 )
+from mailboxes.stamp import canonical_stamp
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 SECOND = "20241005123045"
@@ -222,15 +225,21 @@ class TestSeedAndStamp:
     @pytest.mark.parametrize(
         ("stamp", "sentence"),
         [
-            ("2024100512304", "'2024100512304' is no stamp; expected a UTC second as 14 digits, YYYYMMDDHHMMSS"),
+            ("2024100512304", "'2024100512304' is no stamp; expected a UTC second, YYYYMMDDHHMMSS or as ISO 8601"),
             ("20240230000000", "'20240230000000' is no real moment (day is out of range for month); expected"),
             ("20241005123060", "'20241005123060' is no real moment (second must be in 0..59); expected"),
             ("00000101000000", "'00000101000000' is no real moment (year 0 is out of range); expected"),
-            ("20250101120501", "'20250101120501' lies in the future (it is now 20250101120000 UTC); expected"),
-            ("29991231235959", "lies in the future"),
-            ("2024-10-05T12:30:45+02:00", "is not UTC; write the UTC second, 20241005103045"),
-            ("2024-10-05T12:30:45Z", "is not written as a stamp; write 20241005123045"),
-            ("2024-10-05 12:30:45", "does not say that it is UTC; if it is, write 20241005123045"),
+            ("2024-10-05 12:30:45", "does not say that it is UTC; if it is, write Z behind it"),
+            ("2024-10-05T12:30:45.5", "does not say that it is UTC"),
+            ("2024-10-05T12:30Z", "is no stamp; expected a UTC second"),
+            ("2024-10-05T12:30:60Z", "is no real moment (second must be in 0..59)"),
+            ("2024-10-05T24:00:00Z", "is no real moment (hour must be in 0..23)"),
+            ("2024-10-05T12:30:45+24:00", "is no real moment (no such offset)"),
+            ("2024-10-05T12:30:45+02:60", "is no real moment (no such offset)"),
+            ("2024-1005T12:30:45Z", "is no stamp"),
+            ("2024-W40-6T12:30:45Z", "is no stamp"),
+            ("2024-10-05T12:30:45 CEST", "is no stamp"),
+            ("0001-01-01T00:00:00+02:00", "is no real moment (date value out of range)"),
             ("2024-10-05", "has no time of day; expected a UTC second"),
             ("20241005", "'20241005' is no stamp; expected a UTC second"),
             ("yesterday", "'yesterday' is no stamp; expected"),
@@ -246,6 +255,66 @@ class TestSeedAndStamp:
         assert said[0].startswith("FILE:2: created_at ")
         assert said[1].startswith("FILE:6: agent a1: created_at ")
         assert all(sentence in text for text in said)
+
+    @pytest.mark.parametrize(
+        "spelling",
+        [
+            "2024-10-05T12:30:45Z",
+            "2024-10-05t12:30:45z",
+            "2024-10-05T12:30:45.999999Z",
+            "2024-10-05T14:30:45+02:00",
+            "2024-10-05 14:30:45.123+02",
+            "2024-10-05T07:00:45-05:30",
+            "2024-10-05 12:30:45 UTC",
+            "2024-10-05T12:30:45-00:00",
+            "20241005T123045Z",
+            '"2024-10-05T12:30:45+00:00"',
+            "20241005123045",
+        ],
+    )
+    def test_every_spelling_of_a_second_gives_the_same_address(self, file: Path, spelling: str) -> None:
+        found = load(
+            file, f"seed: s\ncreated_at: {spelling}\nagents:\n- {{id: a1, name: B C, created_at: {spelling}}}\n"
+        )
+        assert (found.created_at, found.agents[0].created_at) == ("20241005123045", "20241005123045")
+        assert {claim.created_at for claim in found.claims()} == {"20241005123045"}
+
+    def test_the_caller_may_spell_it_likewise(self, file: Path) -> None:
+        file.write_text("seed: s\nagents: []\n")
+        assert load_population(file, created_at="2024-10-05T14:30:45+02:00").created_at == "20241005123045"
+
+    @given(
+        moment=st.datetimes(datetime(1000, 1, 3), datetime(9998, 12, 30)),
+        minutes=st.integers(-23 * 60 - 59, 23 * 60 + 59),
+        blank=st.sampled_from("T "),
+    )
+    def test_iso_8601_is_read_as_python_reads_it(self, moment: datetime, minutes: int, blank: str) -> None:
+        there = moment.replace(tzinfo=timezone(timedelta(minutes=minutes)))
+        assert canonical_stamp(there.isoformat(blank)) == f"{there.astimezone(UTC):%Y%m%d%H%M%S}"
+
+    @given(st.text(alphabet="0123456789-:T+Z. ", max_size=30))
+    def test_what_is_taken_for_a_stamp_is_a_real_moment(self, text: str) -> None:
+        try:
+            stamp = canonical_stamp(text)
+        except ValueError:
+            return
+        assert re.fullmatch(r"[0-9]{14}", stamp)
+        assert canonical_stamp(stamp) == stamp
+
+    def test_a_second_that_has_not_come_yet_is_read_and_told(self, file: Path) -> None:
+        """Whether it may be, only the book can say: an address that is in use stays."""
+        text = (
+            "seed: s\ncreated_at: 29991231235959\nagents:\n- {id: a1, name: B C}\n"
+            "- {id: a2, name: B C, created_at: 2025-01-01T12:05:01Z}\n- {id: a3, name: B C, created_at: 20250101120459}\n"
+            "- {id: a4, name: D E, local_part: d}\n"
+        )
+        population = load(file, text)
+        assert agents_ahead([population], now=clock) == {"a1": "29991231235959", "a2": "20250101120501"}
+        told = [str(problem) for problem in stamps_ahead([PopulationSource(path=file)], now=clock)]
+        assert [line.replace(str(file), "FILE").partition(" (it is now")[0] for line in told] == [
+            "FILE:5: agent a2: created_at '20250101120501' lies in the future",
+            "FILE:2: created_at '29991231235959' lies in the future",
+        ]
 
     def test_a_little_clock_skew_is_allowed(self, file: Path) -> None:
         assert load(file, "created_at: 20250101120459\nagents: []").created_at == "20250101120459"

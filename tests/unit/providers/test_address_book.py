@@ -44,13 +44,24 @@ class TestCheck:
         failures = provider.check(props(old), props(new)).failures
         assert [failure.property for failure in failures] == ["", "", ""]
         moved, removed, inherited = (failure.reason for failure in failures)
-        assert "local_part: box0" in moved
-        assert "allowMassRemoval 30" in removed
+        assert "./mail agents pin agent-0=box0" in moved
+        assert "allowMassRemoval '30 of 40'" in removed
         assert "agent-39 to newcomer" in inherited
 
+    def test_a_second_that_has_not_come_yet_is_for_those_who_have_it_already(self) -> None:
+        """A clock that was a year ahead made them; with the right one nobody else may come that way."""
+        old = {"a1": f"ada.low.001.29991005123045@{DOMAIN}", "a2": f"bob.kahn.002.20241005123045@{DOMAIN}"}
+        ahead = '{"a1": "29991005123045"}'
+        assert provider.check(props(old), props(old, ahead=ahead)).failures == []
+        [failure] = provider.check(props({"a2": old["a2"]}), props(old, ahead=ahead)).failures
+        assert (
+            "1 new mailbox would have a created_at in the future, of 0 allowed (a1 (29991005123045))" in failure.reason
+        )
+        assert provider.diff("id", props(old), props(old, ahead=ahead)).changes is False
+
     def test_the_switch_lets_exactly_this_removal_pass(self) -> None:
-        assert provider.check(props(BOOK), props({}, allow_mass_removal=4.0)).failures == []
-        assert len(provider.check(props(BOOK), props({}, allow_mass_removal=3.0)).failures) == 1
+        assert provider.check(props(BOOK), props({}, allow_mass_removal="all of 4")).failures == []
+        assert len(provider.check(props(BOOK), props({}, allow_mass_removal="4 of 4")).failures) == 1
 
     def test_the_limits_are_inputs(self) -> None:
         strict = props(without("agent-0"), removal_percent=0.0, removal_count=0.0)
@@ -65,8 +76,8 @@ class TestCheck:
 
 class TestDiff:
     def test_the_same_book(self) -> None:
-        olds = {**props(BOOK), "allow_mass_removal": 3.0}
-        assert provider.diff("id", olds, props(dict(reversed(BOOK.items())), allow_mass_removal=0.0)).changes is False
+        olds = {**props(BOOK), "allow_mass_removal": "3 of 4"}
+        assert provider.diff("id", olds, props(dict(reversed(BOOK.items())), allow_mass_removal="")).changes is False
 
     @pytest.mark.parametrize("news", [props(without("agent-1")), props(BOOK, OLD_IDENTITY)])
     def test_another_book_or_identity(self, news: dict[str, Any]) -> None:

@@ -120,7 +120,8 @@ def test_the_book_hides_its_own_diff(declared: Declared) -> None:
     assert declared.props == {
         "addresses": "{}",
         "route_identity": IDENTITY,
-        "allow_mass_removal": 0,
+        "allow_mass_removal": "",
         "removal_percent": 30,
         "removal_count": 10,
+        "ahead": None,
     }

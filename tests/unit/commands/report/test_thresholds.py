@@ -71,15 +71,15 @@ class TestMailboxes:
     def test_many_may_not(self):
         [sentence] = refusals(self.removal(100, 69))
         assert "31 of 100 mailboxes would be removed (31 %, above the limit of 30 % and 10)" in sentence
-        assert "pulumi config set allowMassRemoval 31" in sentence
+        assert "pulumi config set allowMassRemoval '31 of 100'" in sentence
 
     def test_all_may_not_however_few(self):
         [sentence] = refusals(self.removal(2, 0))
         assert "nobody of before would be left" in sentence
 
     def test_the_switch_takes_the_exact_number(self):
-        assert refusals(self.removal(100, 50, **{"agentmail:allowMassRemoval": "50"})) == []
-        assert refusals(self.removal(100, 50, **{"agentmail:allowMassRemoval": "49"}))
+        assert refusals(self.removal(100, 50, **{"agentmail:allowMassRemoval": "50 of 100"})) == []
+        assert refusals(self.removal(100, 50, **{"agentmail:allowMassRemoval": "50"}))
 
     def test_the_limits_are_the_books(self):
         old, new = people(100), people(80)
@@ -235,5 +235,5 @@ class TestMarkdown:
 
 
 def test_the_switches_are_read_from_the_previews_configuration():
-    text = document(config={"agentmail:allowMassRemoval": "412", "agentmail:replaceForeignMx": "true"})
-    assert read_preview(text).switches == Switches(mass_removal=412, foreign_mx=True)
+    text = document(config={"agentmail:allowMassRemoval": "412 of 1000", "agentmail:replaceForeignMx": "true"})
+    assert read_preview(text).switches == Switches(mass_removal="412 of 1000", foreign_mx=True)
