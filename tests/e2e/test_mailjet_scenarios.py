@@ -48,7 +48,7 @@ book = AddressBook(
     "book",
     AddressBookArgs(
         addresses=box, route_identity="https://test-owner@hooks.agents.example/inbound",
-        allow_mass_removal=config.get_int("allowMassRemoval") or 0,
+        allow_mass_removal=config.get("allowMassRemoval") or "",
     ),
     after,
 )

@@ -83,7 +83,7 @@ def test_a_changed_legal_name_is_refused_with_the_pin_that_mends_it(world):
     world.write(renamed, agents(3, start=500))
     sentence = refused(world)
     assert "1 of 44 mailboxes would get another address" in sentence
-    pin = re.search(r"local_part: (\S+)", sentence)
+    pin = re.search(r"\./mail agents pin \S+=(\S+)", sentence)
     assert pin
 
     renamed[7]["local_part"] = pin.group(1)
@@ -101,11 +101,14 @@ def test_a_mass_removal_needs_its_exact_number(world):
     world.write(agents(20), agents(3, start=500))
     sentence = refused(world)
     assert "20 of 44 mailboxes would be removed (45 %, above the limit of 30 % and 10)" in sentence
-    assert "pulumi config set allowMassRemoval 20" in sentence
+    assert "pulumi config set allowMassRemoval '20 of 44'" in sentence
 
-    world.stack.configure(allowMassRemoval=19)
-    assert "20 of 44 mailboxes would be removed" in refused(world)
-    world.stack.configure(allowMassRemoval=20)
+    for other in ("19 of 44", "20 of 45", "all of 44"):
+        world.stack.configure(allowMassRemoval=other)
+        assert f"(it is {other} now)" in refused(world)
+    world.stack.configure(allowMassRemoval="20")
+    assert "expected both numbers of the removal that is meant" in refused(world)
+    world.stack.configure(allowMassRemoval="20 of 44")
     assert "20 mailboxes removed" in digest(world)
 
 
@@ -129,6 +132,10 @@ def test_removing_everybody_is_always_refused(world):
     world.write([], [])
     world.stack.configure(agentMailboxes=[], massRemovalPercent=100)
     assert "nobody of before would be left" in refused(world)
+    world.stack.configure(allowMassRemoval="44 of 44")
+    assert "allowMassRemoval 'all of 44'" in refused(world)
+    world.stack.configure(allowMassRemoval="all of 44")
+    assert "44 mailboxes removed" in digest(world)
 
 
 def test_an_address_never_passes_to_another_agent(world):
@@ -145,6 +152,15 @@ def test_an_address_never_passes_to_another_agent(world):
 def test_the_same_agent_in_two_files_is_refused(world):
     world.write(agents(40), agents(3, start=38))
     assert "00000000-0000-4000-8000-000000000038" in refused(world)
+
+
+def test_a_second_that_has_not_come_yet_is_refused_to_newcomers_only(world):
+    newcomer = agents(1, start=700)[0] | {"created_at": "2999-10-05T12:30:45+02:00"}
+    world.write([*agents(40), newcomer], agents(3, start=500))
+    assert "1 new mailbox would have a created_at in the future, of 0 allowed" in refused(world)
+    newcomer["created_at"] = "2024-10-05T14:30:45+02:00"
+    world.write([*agents(40), newcomer], agents(3, start=500))
+    assert ".20241005123045@" in digest(world)
 
 
 def test_an_export_unchanged_is_a_population(emulators):
