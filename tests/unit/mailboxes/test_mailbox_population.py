@@ -277,7 +277,7 @@ class TestSeedAndStamp:
             file, f"seed: s\ncreated_at: {spelling}\nagents:\n- {{id: a1, name: B C, created_at: {spelling}}}\n"
         )
         assert (found.created_at, found.agents[0].created_at) == ("20241005123045", "20241005123045")
-        assert {claim.created_at for claim in found.claims()} == {"20241005123045"}
+        assert {claim.created_at for claim in found.naming_inputs()} == {"20241005123045"}
 
     def test_the_caller_may_spell_it_likewise(self, file: Path) -> None:
         file.write_text("seed: s\nagents: []\n")
