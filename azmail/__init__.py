@@ -15,7 +15,7 @@ from azmail.deliveries import Claim, DeliveryStore, MemoryDeliveries, SqliteDeli
 from azmail.dotenv import render_env
 from azmail.errors import (
     AccountBlockedError,
-    AgentMailError,
+    AzmailError,
     ContractError,
     ContractVersionError,
     CredentialsRefusedError,
@@ -64,8 +64,8 @@ __all__ = [
     "CONTRACT_VERSION",
     "NO_RETRIES",
     "AccountBlockedError",
-    "AgentMailError",
     "Attachment",
+    "AzmailError",
     "BasicAuth",
     "BlockedEvent",
     "BounceEvent",

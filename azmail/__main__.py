@@ -14,6 +14,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
@@ -24,7 +25,7 @@ from starlette.types import ASGIApp
 from azmail.contract import schema_text
 from azmail.deliveries import DeliveryStore, MemoryDeliveries, SqliteDeliveries
 from azmail.dotenv import render_env
-from azmail.errors import AgentMailError, WebhookConfigError
+from azmail.errors import AzmailError, WebhookConfigError
 from azmail.events import MailEvent
 from azmail.forward import Forwarder
 from azmail.inbound import InboundMail
@@ -58,13 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run: Callable[[argparse.Namespace], None] = options.run
         run(options)
-    except AgentMailError as error:
-        print(f"agentmail: {error}", file=sys.stderr)
+    except AzmailError as error:
+        print(f"azmail: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of a pipe has seen enough
     except OSError as error:
-        print(f"agentmail: cannot write {error.filename} ({error.strerror})", file=sys.stderr)
+        print(f"azmail: cannot write {error.filename} ({error.strerror})", file=sys.stderr)
         return 1
     return 0
 
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="azmail", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--version", action="version", version=f"azmail {_version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     outputs = argparse.ArgumentParser(add_help=False)
@@ -134,6 +136,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _version() -> str:
+    """Of the installed distribution; a checkout that is not installed has none."""
+    try:
+        return metadata.version("azmail")
+    except metadata.PackageNotFoundError:
+        return "(a checkout)"
+
+
 def _load(options: argparse.Namespace) -> MailStack:
     return MailStack.load(options.outputs, stack=options.stack, pulumi=options.pulumi)
 
@@ -168,7 +178,7 @@ def _schema(options: argparse.Namespace) -> None:
     text = schema_text()
     if options.check:
         if files("azmail").joinpath("outputs.schema.json").read_text(encoding="utf-8") != text:
-            raise AgentMailError(
+            raise AzmailError(
                 "outputs.schema.json is not what the models say: `python -m azmail schema -o "
                 "azmail/outputs.schema.json` writes it"
             )
@@ -285,7 +295,7 @@ def _listen(app: ASGIApp, options: argparse.Namespace) -> None:
         uvicorn: Any = importlib.import_module("uvicorn")
     except ImportError:
         raise WebhookConfigError(
-            "found no uvicorn to listen with: `pip install uvicorn`, or run agentmail.create_app(...) under the ASGI "
+            "found no uvicorn to listen with: `pip install uvicorn`, or run azmail.create_app(...) under the ASGI "
             "server you have"
         ) from None
     # No access log: with --auth path the secret would be in it.

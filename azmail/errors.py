@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping
 MAX_QUOTED_REPLY = 200
 
 
-class AgentMailError(Exception):
+class AzmailError(Exception):
     """Base of every error of this package."""
 
 
 # --- the contract ---------------------------------------------------------------------------------------------
 
 
-class ContractError(AgentMailError):
+class ContractError(AzmailError):
     """The stack outputs are not what the contract says."""
 
     def __init__(self, source: str, problems: Iterable[str]) -> None:
@@ -39,21 +39,21 @@ class ContractVersionError(ContractError):
         advice = (
             "run `pulumi up` with the program that belongs to it"
             if _major(found) < _major(supported)
-            else "install a newer azt3knet-agentmail"
+            else "install a newer azmail"
         )
         super().__init__(source, ())
-        self.args = (f"{source} has contractVersion {found}, this agentmail reads {_major(supported)}.x: {advice}",)
+        self.args = (f"{source} has contractVersion {found}, this azmail reads {_major(supported)}.x: {advice}",)
 
 
 def _major(version: str) -> int:
     return int(version.partition(".")[0])
 
 
-class StackOutputsError(AgentMailError):
+class StackOutputsError(AzmailError):
     """The stack outputs cannot be read at all: no file, no stack, no Pulumi."""
 
 
-class UnknownMailboxError(AgentMailError, LookupError):
+class UnknownMailboxError(AzmailError, LookupError):
     """The stack has no mailbox for this agent id or address."""
 
     def __init__(self, kind: str, wanted: str, count: int) -> None:
@@ -64,7 +64,7 @@ class UnknownMailboxError(AgentMailError, LookupError):
         )
 
 
-class UnsafeEnvError(AgentMailError):
+class UnsafeEnvError(AzmailError):
     """A value cannot stand unquoted in a .env file that shells and compose both read."""
 
     def __init__(self, names: Iterable[str], allowed: str) -> None:
@@ -78,7 +78,7 @@ class UnsafeEnvError(AgentMailError):
 # --- sending --------------------------------------------------------------------------------------------------
 
 
-class SendError(AgentMailError):
+class SendError(AzmailError):
     """A mail was not handed over.
 
     `temporary`: nothing was sent and the same mail may be accepted later. `maybe_sent`: the answer got lost after the
@@ -223,7 +223,7 @@ class DeliveryUncertainError(SendError):
 # --- receiving ------------------------------------------------------------------------------------------------
 
 
-class PayloadError(AgentMailError):
+class PayloadError(AzmailError):
     """A webhook body is not a Mailjet delivery."""
 
     def __init__(self, where: str, found: str, expected: str) -> None:
@@ -231,7 +231,7 @@ class PayloadError(AgentMailError):
         super().__init__(f"{where}: found {found}, expected {expected}")
 
 
-class TryAgainError(AgentMailError):
+class TryAgainError(AzmailError):
     """Raised by a hook that wants the delivery again later: the webhook answers 503 and marks nothing as done."""
 
 
@@ -242,7 +242,7 @@ class ForwardError(TryAgainError):
         super().__init__(f"forwarding to {url} failed ({_one_line(reason)}): {advice}")
 
 
-class WebhookConfigError(AgentMailError):
+class WebhookConfigError(AzmailError):
     """The webhook cannot be built from what it was given."""
 
 

@@ -97,7 +97,7 @@ class Transport(ABC):
     def _executor(self) -> ThreadPoolExecutor:
         with self._threads_lock:
             if self._threads is None:
-                self._threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix="agentmail-send")
+                self._threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix="azmail-send")
             return self._threads
 
     def __enter__(self) -> Self:

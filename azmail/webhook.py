@@ -46,7 +46,7 @@ OnEvent = Callable[[MailEvent, str | None], Awaitable[None] | None]
 AgentAt = Callable[[str], str | None]
 """The agent id for a recipient address, or None."""
 
-log = logging.getLogger("agentmail.webhook")
+log = logging.getLogger("azmail.webhook")
 
 
 def valid_token(presented: str | None, expected: str) -> bool:
@@ -253,7 +253,7 @@ class _Webhook:
 
     async def _answer(self, request: Request, handle: Callable[[bytes], Awaitable[Response]]) -> Response:
         if not self.auth.admits(request):
-            challenge = {"WWW-Authenticate": 'Basic realm="agentmail"'} if isinstance(self.auth, BasicAuth) else {}
+            challenge = {"WWW-Authenticate": 'Basic realm="azmail"'} if isinstance(self.auth, BasicAuth) else {}
             return _detail(401, "invalid or missing webhook credentials", challenge)
         try:
             return await handle(await self._body(request))

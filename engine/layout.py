@@ -63,5 +63,5 @@ def layout(environment: Mapping[str, str]) -> Layout:
         state=state,
         home=Path(named_home).absolute() if named_home else state / "pulumi-home",
         private_home=not named_home,
-        cache=Path(cache_root) / "azt3knet-agentmail",
+        cache=Path(cache_root) / "azmail",
     )

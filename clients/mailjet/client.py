@@ -367,7 +367,7 @@ class MailjetClient:
         session.mount("http://", adapter)
         token = base64.b64encode(f"{self._credentials.api_key}:{self._credentials.api_secret}".encode()).decode()
         session.headers.update(
-            {"Authorization": f"Basic {token}", "Accept": "application/json", "User-Agent": "azt3knet-agentmail"}
+            {"Authorization": f"Basic {token}", "Accept": "application/json", "User-Agent": "azmail"}
         )
         return session
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from azmail import AgentMailError, MailStack
+from azmail import AzmailError, MailStack
 from commands.demo.loop import Mailjet, UnexpectedError, run
 from commands.demo.platform import Inboxes, NoMailError, webhook
 
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         inboxes = Inboxes(chosen.patience)
         with webhook(stack, inboxes, host=service.hostname or "127.0.0.1", port=service.port or 80, secret=secret):
             run(stack, inboxes, _mailjet(status), print)
-    except (AgentMailError, NoMailError, UnexpectedError, OSError) as error:
+    except (AzmailError, NoMailError, UnexpectedError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     print("The loop is closed: sent, signed, routed, delivered and answered.")

@@ -43,7 +43,7 @@ def require(step: str, found: object, expected: object) -> None:
 def run(stack: MailStack, inboxes: Inboxes, mailjet: Mailjet, tell: Callable[[str], None]) -> list[InboundMail]:
     """Run every step and return the mails that arrived.
 
-    Raises UnexpectedError, NoMailError or an agentmail.AgentMailError at the first step that fails.
+    Raises UnexpectedError, NoMailError or an agentmail.AzmailError at the first step that fails.
     """
     first, second = stack.mailboxes[:2]
     arrived = []

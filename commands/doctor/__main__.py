@@ -15,7 +15,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from azmail.errors import AgentMailError
+from azmail.errors import AzmailError
 from clients.cloudflare.client import CloudflareError
 from clients.cloudflare.lookups import Cloudflare
 from clients.dns import PUBLIC, Resolver, ResolverError
@@ -45,7 +45,7 @@ from zone.spf_lookups import NoAnswerError, Resolve
 from zone.survey import WrongZoneError, survey
 
 CONFIGURATION = Check("configuration")
-UNEXAMINABLE = (SettingsError, PulumiFailedError, NeverUpError, AgentMailError, EmulatorsDownError)
+UNEXAMINABLE = (SettingsError, PulumiFailedError, NeverUpError, AzmailError, EmulatorsDownError)
 PASSING = (CloudflareError, MailjetError, NoAnswerError, WrongZoneError)
 """What one check may end in without keeping the others from running."""
 

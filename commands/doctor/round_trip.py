@@ -15,7 +15,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from azmail.contract import Mailbox
-from azmail.errors import AgentMailError
+from azmail.errors import AzmailError
 from azmail.inbound import InboundMail
 from azmail.mail import OutgoingMail
 from azmail.service import MailService
@@ -125,7 +125,7 @@ def round_trip_findings(
     try:
         with SmtpTransport.of(sender, ca_file=ca_file or None) as transport:
             MailService(sender, transport).send(mail)
-    except AgentMailError as error:
+    except AzmailError as error:
         yield ROUND_TRIP.error(label, f"The mail could not be sent: {error}")
         return
     if not listen:

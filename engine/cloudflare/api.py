@@ -120,7 +120,7 @@ class CloudflareApi:
             return self._client
 
     def _user_agent(self, client: cloudflare.Cloudflare) -> str:
-        names = (f"azt3knet-agentmail-cloudflare/{VERSION}", client.user_agent, self._settings.user_agent_suffix)
+        names = (f"azmail-cloudflare/{VERSION}", client.user_agent, self._settings.user_agent_suffix)
         return " ".join(name for name in names if name)
 
 

@@ -110,7 +110,7 @@ class TestEnv:
 
     def test_a_file_that_cannot_be_written(self, outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["env", str(outputs), "-o", "/no/such/folder/.env"]) == 1
-        assert capsys.readouterr().err == "agentmail: cannot write /no/such/folder/.env (No such file or directory)\n"
+        assert capsys.readouterr().err == "azmail: cannot write /no/such/folder/.env (No such file or directory)\n"
 
 
 class TestMailboxes:

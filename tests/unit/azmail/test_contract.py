@@ -156,7 +156,7 @@ class TestLookups:
 
 class TestWrongOutputs:
     def test_another_major_version(self) -> None:
-        with pytest.raises(ContractVersionError, match=r"contractVersion 2\.3, this agentmail reads 1\.x.*newer"):
+        with pytest.raises(ContractVersionError, match=r"contractVersion 2\.3, this azmail reads 1\.x.*newer"):
             MailStack({"contractVersion": "2.3", "somethingElse": 1})
         with pytest.raises(ContractVersionError, match=r"contractVersion 0\.9.*pulumi up"):
             MailStack(stack_outputs(contractVersion="0.9"))

@@ -133,7 +133,7 @@ def test_the_command_among_the_arguments(arguments: list[str], command: str | No
 def test_layout_of_this_clone() -> None:
     here = layout({"HOME": "/home/someone", "XDG_CACHE_HOME": "/cache"})
     assert (here.root, here.state, here.home) == (ROOT, ROOT / ".state", ROOT / ".state" / "pulumi-home")
-    assert here.cache == Path("/cache/azt3knet-agentmail")
+    assert here.cache == Path("/cache/azmail")
     assert here.private_home
 
 

@@ -34,7 +34,7 @@ def find_tool(tool: tuple[str, str], *others: str) -> Path:
     for candidate in (name, *others):
         if installed := shutil.which(candidate):
             return Path(installed)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "azt3knet-agentmail"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "azmail"
     built = cache / f"{name}-{version}" / name
     if not built.exists():
         _build(module, version, built)

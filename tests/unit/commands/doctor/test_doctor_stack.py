@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from azmail.errors import AgentMailError
+from azmail.errors import AzmailError
 from commands.doctor.stack import NeverUpError, examine
 from settings.loading import from_config
 from tests.unit.commands.doctor.world import mailboxes, settings
@@ -58,7 +58,7 @@ def test_before_the_first_up():
 
 
 def test_outputs_of_another_version():
-    with pytest.raises(AgentMailError):
+    with pytest.raises(AzmailError):
         examine("dev", settings(), {**OUTPUTS, "contractVersion": "9.0"})
 
 
