@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,6 +65,17 @@ class Pulumi:
             said = done.stderr + (done.stdout if arguments[0] == "import" else "")
             raise PulumiFailedError(" ".join(word for word in shown if not word.startswith("-")), said)
         return done.stdout
+
+    def attempt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command whose failure is an answer, too: what it said on both streams, and its exit status."""
+        command = [str(ROOT / "engine" / "pulumi"), "-C", str(self.project), *arguments, "--non-interactive"]
+        return subprocess.run(command, capture_output=True, text=True, check=False, input="", env=self.given)  # noqa: S603
+
+    def stream(self, *arguments: str) -> int:
+        """A command that shows its progress where this program does; its exit status."""
+        command = [str(ROOT / "engine" / "pulumi"), "-C", str(self.project), *arguments, "--non-interactive"]
+        sys.stdout.flush()
+        return subprocess.run(command, check=False, stdin=subprocess.DEVNULL, env=self.given).returncode  # noqa: S603
 
     def entries(self) -> dict[str, dict[str, Any]]:
         """Every key of the stack's configuration with its `value` in clear, and whether it is stored as a `secret`."""

@@ -29,14 +29,18 @@ def main(arguments: list[str] | None = None) -> int:
 
     text = sys.stdin.read() if chosen.outputs == "-" else Path(chosen.outputs).read_text()
     status = _emulators(chosen.state_dir)
+    if not status["running"]:
+        print("The emulators are not running; start them and the stack with: ./mail up", file=sys.stderr)
+        return 1
+    return show(MailStack.from_json(text), status, patience=chosen.patience)
+
+
+def show(stack: MailStack, status: dict[str, Any], *, patience: float) -> int:
+    """Run the loop against running emulators."""
     try:
-        stack = MailStack.from_json(text)
-        if not status["running"]:
-            print("The emulators are not running; start them and the stack with: make up", file=sys.stderr)
-            return 1
         environment = stack.platform_env
         service, secret = urlsplit(environment["CLOUDFLARE_TUNNEL_SERVICE"]), environment["MAILJET_INBOUND_SECRET"]
-        inboxes = Inboxes(chosen.patience)
+        inboxes = Inboxes(patience)
         with webhook(stack, inboxes, host=service.hostname or "127.0.0.1", port=service.port or 80, secret=secret):
             run(stack, inboxes, _mailjet(status), print)
     except (AzmailError, NoMailError, UnexpectedError, OSError) as error:

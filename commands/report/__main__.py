@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     text = sys.stdin.read()
     if given.command == "summary":
-        print(summary(json.loads(text), stack=given.stack), end="")
+        print(summary(json.loads(text), stack=given.stack, names={}), end="")
         return Exit.FINE
     try:
         changes = read_preview(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -126,6 +128,18 @@ def headline(changes: Changes, *, refused: Sequence[str] = (), drift: bool = Fal
 def marker(stack: str) -> str:
     """The first line of a stack's comment, by which the next run finds it again."""
     return f"<!-- agentmail-preview:{stack} -->"
+
+
+def as_data(changes: Changes, *, refused: Sequence[str] = (), drift: bool = False) -> str:
+    """The digest for other programs: JSON with the same sections, nothing left out."""
+    parts = sections(changes, refused=refused, first=sys.maxsize)
+    shown = {
+        "stack": changes.stack,
+        "headline": headline(changes, refused=refused, drift=drift),
+        "nothing": changes.nothing,
+        "sections": [{"title": part.title.rpartition(" (")[0], "items": list(part.items)} for part in parts],
+    }
+    return json.dumps(shown, indent=2, ensure_ascii=False)
 
 
 def as_text(changes: Changes, *, refused: Sequence[str] = (), drift: bool = False) -> str:

@@ -12,20 +12,22 @@ SOME = 5
 WIDTH = 100
 """Columns; a longer value ends in an ellipsis, since the zone has it whole."""
 
-NEXT = (
-    ("make demo", "one agent mails another, through the whole loop"),
-    ("make preview", "what an up would change, by name"),
-    ("make down", "take everything away again"),
-    ("./engine/pulumi stack output mailboxes --show-secrets", "the credentials that the platform reads"),
+EMBEDDED = (
+    ("./mail demo", "one agent mails another, through the whole loop"),
+    ("./mail messages", "the mails of the agents"),
+    ("./mail down", "take everything away again"),
 )
 
 
-def summary(outputs: Mapping[str, Any], *, stack: str) -> str:
-    """Domain and verification, records, tunnel, mailboxes and what to run next; no secret is shown."""
-    return "\n".join(_lines(outputs, stack)) + "\n"
+def summary(outputs: Mapping[str, Any], *, stack: str, names: Mapping[str, str]) -> str:
+    """Domain and verification, records, tunnel, mailboxes and what to run next; no secret is shown.
+
+    `names`: {agent id: name}.
+    """
+    return "\n".join(_lines(outputs, stack, names)) + "\n"
 
 
-def _lines(outputs: Mapping[str, Any], stack: str) -> Iterator[str]:
+def _lines(outputs: Mapping[str, Any], stack: str, names: Mapping[str, str]) -> Iterator[str]:
     count = outputs["mailboxCount"]
     title = f"{outputs['domain']}: {count} mailbox{'' if count == 1 else 'es'}, stack {stack}"
     yield ""
@@ -43,14 +45,29 @@ def _lines(outputs: Mapping[str, Any], stack: str) -> Iterator[str]:
         yield f"        {record['why']}"
     yield ""
     yield "Mailboxes"
-    for address in islice(json.loads(outputs["mailboxes"])["addresses"].values(), SOME):
-        yield f"  {address}"
-    if count > SOME:
-        yield f"  … and {count - SOME} more"
+    yield from _mailboxes(json.loads(outputs["mailboxes"])["addresses"], names, stack)
     yield ""
     yield "Next"
-    for command, purpose in NEXT:
-        yield f"  {command:<14}  {purpose}" if len(command) <= 14 else f"  {command}\n  {'':<14}  {purpose}"
+    for command, purpose in _next(stack):
+        yield f"  {command:<24}  {purpose}"
+
+
+def _mailboxes(addresses: Mapping[str, str], names: Mapping[str, str], stack: str) -> Iterator[str]:
+    shown = [(names.get(agent, ""), agent, address) for agent, address in islice(addresses.items(), SOME)]
+    width = max((len(name) for name, _, _ in shown), default=0)
+    for name, agent, address in shown:
+        yield f"  {name:<{width}}  {agent}"
+        yield f"  {'':<{width}}  {address}"
+    if len(addresses) > SOME:
+        yield f"  … and {len(addresses) - SOME} more: ./mail agents list --stack {stack}"
+
+
+def _next(stack: str) -> list[tuple[str, str]]:
+    always = [
+        (f"./mail preview {stack}", "what an up would change, by name"),
+        (f"./mail doctor {stack}", "look at everything"),
+    ]
+    return [*EMBEDDED[:2], *always[:1], *EMBEDDED[2:]] if stack == "dev" else always
 
 
 def _fitting(line: str) -> str:

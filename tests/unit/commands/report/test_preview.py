@@ -176,12 +176,14 @@ OUTPUTS = {
 
 class TestSummary:
     def test_what_it_shows(self):
-        page = summary(OUTPUTS, stack="dev")
+        page = summary(OUTPUTS, stack="dev", names={"0": "Ada", "2": "María José"})
         assert "dev.agents.example: 7 mailboxes, stack dev" in page
         assert "MX    dev.agents.example  10 parse.mailjet.com\n        Inbound." in page
-        assert "4@dev.agents.example\n  … and 2 more" in page
+        assert "4@dev.agents.example\n  … and 2 more: ./mail agents list --stack dev" in page
+        assert "  Ada         0\n              0@dev.agents.example" in page
+        assert "show-secrets" not in page, "a credential is no next step"
         assert "hunter2" not in page
         assert max(map(len, page.splitlines())) <= WIDTH
 
     def test_without_a_tunnel(self):
-        assert "Tunnel " not in summary({**OUTPUTS, "tunnelHostname": ""}, stack="dev")
+        assert "Tunnel " not in summary({**OUTPUTS, "tunnelHostname": ""}, stack="dev", names={})

@@ -1,0 +1,116 @@
+"""`./mail env …`: environments."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option, Typer
+
+from commands.cli.options import ROOT, DevStack, Json, Project, StackName, Yes
+
+app = Typer(no_args_is_help=True, help="Environments: make one, check one, list them.")
+TUNNEL_FILE = ROOT / "deploy" / "tunnel.env"
+"""What deploy/docker-compose.yml reads."""
+Name = Annotated[str, Argument(metavar="NAME", help="Of the environment, its stack and Pulumi.NAME.yaml.")]
+
+
+class SecretsIn(StrEnum):
+    """Where credentials live."""
+
+    STACK = "stack"
+    ENVIRONMENT = "environment"
+
+
+@app.command()
+def new(
+    name: Name,
+    project: Project = ROOT,
+    from_env: Annotated[
+        Path | None, Option(metavar="FILE", help="A .env of the platform; every variable is accounted for.")
+    ] = None,
+    domain: Annotated[str, Option(metavar="VALUE", help="agentmail:domain")] = "",
+    zone_name: Annotated[str, Option(metavar="VALUE", help="agentmail:zoneName")] = "",
+    zone_id: Annotated[str, Option(metavar="VALUE", help="agentmail:zoneId")] = "",
+    account_id: Annotated[str, Option(metavar="VALUE", help="agentmail:accountId")] = "",
+    tunnel_hostname: Annotated[str, Option(metavar="VALUE", help="agentmail:tunnelHostname")] = "",
+    tunnel_service: Annotated[str, Option(metavar="VALUE", help="agentmail:tunnelService")] = "",
+    tunnel_cname: Annotated[str, Option(metavar="VALUE", help="agentmail:tunnelCname")] = "",
+    webhook_url: Annotated[str, Option(metavar="VALUE", help="agentmail:webhookUrl")] = "",
+    mailjet_api_url: Annotated[str, Option(metavar="VALUE", help="agentmail:mailjetApiUrl")] = "",
+    dns: Annotated[str, Option(metavar="VALUE", help="agentmail:dns")] = "",
+    cloudflare_api_url: Annotated[str, Option(metavar="URL", help="cloudflare:baseUrl")] = "",
+    population: Annotated[list[str] | None, Option(metavar="FILE", help="Population file; may be repeated.")] = None,
+    set_: Annotated[
+        list[str] | None, Option("--set", metavar="KEY=VALUE", help="Any other key, its value as YAML.")
+    ] = None,
+    unprotected: Annotated[
+        bool, Option("--unprotected", help="Let the engine delete domain, records and routes.")
+    ] = False,
+    secrets: Annotated[
+        SecretsIn,
+        Option(help="Credentials: encrypted in Pulumi.NAME.yaml, or only in the environment of who runs Pulumi."),
+    ] = SecretsIn.STACK,
+    secrets_provider: Annotated[str, Option(metavar="URL", help="A KMS key, such as awskms://alias/agentmail.")] = "",
+    no_check: Annotated[bool, Option("--no-check", help="Do not try tokens and keys (offline).")] = False,
+    yes: Yes = False,
+) -> int:
+    """Make an environment: asks, tries tokens and keys, then writes all of it or nothing.
+
+    Secrets are never taken as arguments, which show in the list of processes: they are asked for, or come from
+    MAILJET_API_KEY, MAILJET_API_SECRET, MAILJET_INBOUND_SECRET and CLOUDFLARE_API_TOKEN.
+    """
+    from commands.environments.__main__ import main
+
+    words = ["new", name, "-C", str(project), "--secrets", secrets]
+    for option, value in (
+        ("--from-env", from_env),
+        ("--domain", domain),
+        ("--zone-name", zone_name),
+        ("--zone-id", zone_id),
+        ("--account-id", account_id),
+        ("--tunnel-hostname", tunnel_hostname),
+        ("--tunnel-service", tunnel_service),
+        ("--tunnel-cname", tunnel_cname),
+        ("--webhook-url", webhook_url),
+        ("--mailjet-api-url", mailjet_api_url),
+        ("--dns", dns),
+        ("--cloudflare-api-url", cloudflare_api_url),
+        ("--secrets-provider", secrets_provider),
+    ):
+        words += [option, str(value)] if value else []
+    for option, values in (("--population", population), ("--set", set_)):
+        for value in values or []:
+            words += [option, value]
+    for option, flag in (("--unprotected", unprotected), ("--no-check", no_check), ("--yes", yes)):
+        words += [option] if flag else []
+    return main(words)
+
+
+@app.command()
+def check(name: StackName, project: Project = ROOT) -> int:
+    """Look at an environment: configuration, populations, tokens, keys."""
+    from commands.environments.__main__ import main
+
+    return main(["check", name, "-C", str(project)])
+
+
+@app.command("list")
+def list_(project: Project = ROOT, json: Json = False) -> int:
+    """The environments that have a file here."""
+    from commands.environments.listing import show
+
+    return show(project, json=json)
+
+
+@app.command()
+def tunnel(
+    stack: DevStack = "dev",
+    project: Project = ROOT,
+    file: Annotated[Path, Option(metavar="FILE", help="The file to write.", show_default=False)] = TUNNEL_FILE,
+) -> int:
+    """The tunnel's token for deploy/docker-compose.yml, into a file that only its owner may read."""
+    from commands.tunnel import write
+
+    return write(stack, project, file)

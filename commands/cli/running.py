@@ -1,0 +1,104 @@
+"""Runs the command line: an exit status for every end, a sentence for every error, no traceback for what is expected."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from enum import IntEnum
+from io import TextIOWrapper
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from typer.exceptions import TyperException
+
+PROGRAM = "./mail"
+
+
+class Exit(IntEnum):
+    """What the caller learns. `docs/commands.md` has the same list."""
+
+    FINE = 0
+    FAILED = 1
+    """Refused, failed, or something is wrong with what was looked at."""
+    USAGE = 2
+    """A command, option or value that does not exist; with `preview --drift`: there is drift."""
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+    TERMINATED = 143
+
+
+DRIFT = Exit.USAGE
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit status of `./mail ARGUMENTS`."""
+    for stream in (sys.stdout, sys.stderr):
+        # Names come in every script, terminals do not.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has left (| head); nothing more can be said, also not by the interpreter at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.BROKEN_PIPE
+    except KeyboardInterrupt:
+        return _interrupted()
+    return status
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(Exit.TERMINATED)
+
+
+def _interrupted() -> Exit:
+    _say("Interrupted; run the command again to go on from here.")
+    return Exit.INTERRUPTED
+
+
+def _run(arguments: Sequence[str]) -> int:
+    from typer import Abort
+    from typer.exceptions import TyperException
+    from typer.main import get_command
+
+    from commands.cli.app import app
+
+    try:
+        status = get_command(app).main(
+            list(arguments), prog_name=PROGRAM, complete_var="_MAIL_COMPLETE", standalone_mode=False
+        )
+    except TyperException as error:
+        _say(_one_sentence(error))
+        return error.exit_code
+    except Abort:
+        return _interrupted()
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        from commands.cli.expected import is_expected
+
+        if not is_expected(error):
+            raise
+        _say(str(error))
+        return Exit.FAILED
+    if status == Exit.INTERRUPTED:
+        return _interrupted()
+    return status if isinstance(status, int) else Exit.FINE
+
+
+def _one_sentence(error: TyperException) -> str:
+    """What was wrong with the arguments, and where to look."""
+    message = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    path = getattr(context, "command_path", PROGRAM)
+    stop = "" if message.endswith((".", "?")) else "."
+    return f"{message}{stop} What there is: {path} --help"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

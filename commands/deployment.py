@@ -1,0 +1,162 @@
+"""`./mail preview | apply | destroy`: the digest of what would change, the question, and the engine's own up or destroy."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from commands.cli.console import confirmed, working
+from commands.cli.running import DRIFT
+from commands.errors import CommandError, RefusedPlanError, UpFailedError
+from commands.loopback import off_loopback
+from commands.report.digest import as_data, as_markdown, as_text, failure_as_markdown
+from commands.report.preview import Changes, PreviewUnreadableError, read_preview
+from commands.report.thresholds import refusals
+from commands.stack_commands import Pulumi, PulumiFailedError
+
+LABEL = re.compile(r"allow-record-removals:\s*(\d+)")
+DESTROYING = ("destroy", "--refresh", "--skip-preview", "--yes", "--suppress-outputs")
+
+
+class LabelsError(CommandError):
+    """`--labels` is no JSON list."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            f"--labels has {found[:60]!r}; expected a JSON list such as: --labels '[\"allow-record-removals: 4\"]'"
+        )
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Of which stack, and what may go."""
+
+    stack: str
+    project: Path
+    allowed: int = 0
+    labels: str = ""
+
+    @property
+    def allowed_removals(self) -> int:
+        """Exactly so many DNS records may go, by the option or by a pull request's label. Raises LabelsError."""
+        if self.allowed or not self.labels:
+            return self.allowed
+        try:
+            labels = json.loads(self.labels)
+        except ValueError:
+            raise LabelsError(self.labels) from None
+        if not isinstance(labels, list):
+            raise LabelsError(self.labels)
+        matches = [match for label in labels if (match := LABEL.fullmatch(str(label)))]
+        return int(matches[0][1]) if matches else 0
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What the engine said to a preview: its JSON, and its complaints."""
+
+    text: str
+    log: str
+
+    def changes(self, stack: str) -> Changes:
+        """Raises PreviewUnreadableError."""
+        found = read_preview(self.text)
+        return replace(found, stack=found.stack or stack)
+
+
+def look(wanted: Wanted, *, refresh: bool = False) -> Looked:
+    """The engine's preview. Raises PreviewUnreadableError where it has none to give."""
+    pulumi = Pulumi(wanted.stack, project=wanted.project)
+    with working(f"Looking at what an up of {wanted.stack} would change"):
+        done = pulumi.attempt("preview", "--json", *(["--refresh"] if refresh else []), "--stack", wanted.stack)
+    return Looked(done.stdout, done.stderr)
+
+
+def preview(
+    wanted: Wanted, *, json: bool = False, markdown: bool = False, drift: bool = False, note: str = "", read: str = ""
+) -> int:
+    """Exit status: 1 for a preview that failed or deletes too much, with `drift` 2 for anything that an up would put back."""
+    allowed = wanted.allowed_removals
+    looked = Looked(_given(read), "") if read else look(wanted, refresh=drift)
+    try:
+        changes = looked.changes(wanted.stack)
+    except PreviewUnreadableError as error:
+        reason = f"{error}\n{looked.log.strip()}".strip()
+        if markdown:
+            print(failure_as_markdown(wanted.stack, reason, note=note), end="")
+        if looked.log:
+            raise PulumiFailedError(f"preview --stack {wanted.stack}", looked.log) from None
+        raise
+    refused = [] if drift else refusals(changes, allowed_record_removals=allowed)
+    if json:
+        print(as_data(changes, refused=refused, drift=drift))
+    elif markdown:
+        print(as_markdown(changes, refused=refused, drift=drift, note=note), end="")
+    else:
+        print(as_text(changes, refused=refused, drift=drift), end="")
+    if changes.errors or refused:
+        return 1
+    return DRIFT if drift and not changes.nothing else 0
+
+
+def _given(name: str) -> str:
+    return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+
+
+def apply(wanted: Wanted, *, yes: bool = False, refresh: bool = False) -> int:
+    """Raises RefusedPlanError, DeclinedError and UpFailedError; nothing is written before the question is answered."""
+    allowed = wanted.allowed_removals
+    looked = look(wanted, refresh=refresh)
+    try:
+        changes = looked.changes(wanted.stack)
+    except PreviewUnreadableError:
+        raise PulumiFailedError(f"preview --stack {wanted.stack}", looked.log) from None
+    refused = refusals(changes, allowed_record_removals=allowed)
+    print(as_text(changes, refused=refused))
+    if changes.errors or refused:
+        raise RefusedPlanError(wanted.stack)
+    if not changes.nothing and not yes:
+        confirmed(f"Apply this to {wanted.stack}?", remedy=f"say it with: ./mail apply {wanted.stack} --yes")
+    bring_up(Pulumi(wanted.stack, project=wanted.project), refresh=refresh)
+    return 0
+
+
+def bring_up(pulumi: Pulumi, *, refresh: bool = False) -> None:
+    """The engine's up, then the summary. Raises UpFailedError."""
+    from commands.report.summary import summary
+    from commands.roster import read_names
+
+    up = (
+        "up",
+        "--yes",
+        "--skip-preview",
+        "--suppress-outputs",
+        *(["--refresh"] if refresh else []),
+        "--stack",
+        pulumi.stack,
+    )
+    if code := pulumi.stream(*up):
+        raise UpFailedError(f"The up of {pulumi.stack}", code)
+    print(summary(pulumi.outputs(), stack=pulumi.stack, names=read_names(pulumi)), end="")
+
+
+def destroy(stack: str, project: Path, *, confirm: str = "") -> int:
+    """Raises DeclinedError and UpFailedError."""
+    from commands.report.holdings import holdings_text
+
+    pulumi = Pulumi(stack, project=project)
+    with working(f"Reading what {stack} holds"):
+        state = pulumi.export()
+    print(holdings_text(state, stack=stack))
+    if off_loopback(project, stack) and confirm != stack:
+        confirmed(
+            "All of this goes from the real services, and mail to these addresses will bounce.",
+            typed=stack,
+            remedy=f"give the stack's name with: ./mail destroy {stack} --confirm {stack}",
+        )
+    if code := pulumi.stream(*DESTROYING, "--stack", stack):
+        raise UpFailedError(f"The destroy of {stack}", code)
+    return 0

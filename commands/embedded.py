@@ -1,0 +1,70 @@
+"""`./mail up | down | demo`: the embedded default, which asks nobody since nothing of it leaves this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from commands.cli.console import working
+from commands.deployment import DESTROYING, bring_up
+from commands.errors import NoEmulatorsError, NotEmbeddedError, UpFailedError
+from commands.loopback import off_loopback
+from commands.stack_commands import ROOT, Pulumi
+from emulators import lifecycle
+from emulators.__main__ import main as emulators
+from emulators.state_folder import StateFolder
+
+EMULATORS = ROOT / ".state" / "emulators"
+
+
+def up(stack: str, project: Path) -> int:
+    """Raises NotEmbeddedError before anything is started, UpFailedError."""
+    _require_embedded(stack, project, command="./mail up", instead=f"./mail apply {stack}")
+    if code := _engine_ready():
+        return code
+    if code := emulators(["up", "--state-dir", str(EMULATORS)]):
+        return code
+    pulumi = Pulumi(stack, project=project)
+    pulumi.run("stack", "select", "--create", stack)
+    bring_up(pulumi)
+    return 0
+
+
+def _engine_ready() -> int:
+    from engine.__main__ import main
+
+    return main(["setup"])
+
+
+def down(stack: str, project: Path) -> int:
+    """Raises NotEmbeddedError and UpFailedError."""
+    _require_embedded(stack, project, command="./mail down", instead=f"./mail destroy {stack}")
+    if code := emulators(["up", "--state-dir", str(EMULATORS)]):
+        return code
+    if code := Pulumi(stack, project=project).stream(*DESTROYING, "--stack", stack):
+        raise UpFailedError(f"The destroy of {stack}", code)
+    return emulators(["down", "--state-dir", str(EMULATORS)])
+
+
+def _require_embedded(stack: str, project: Path, *, command: str, instead: str) -> None:
+    if reason := off_loopback(project, stack):
+        raise NotEmbeddedError(stack, reason, command=command, instead=instead)
+
+
+def demo(stack: str, project: Path, *, state_dir: Path, patience: float) -> int:
+    """Raises NoEmulatorsError, and what the loop's steps raise."""
+    from commands.demo.__main__ import show
+    from commands.roster import read_stack
+
+    status = running_emulators(state_dir)
+    with working(f"Reading the mailboxes of {stack}"):
+        mailboxes = read_stack(Pulumi(stack, project=project))
+    return show(mailboxes, status, patience=patience)
+
+
+def running_emulators(folder: Path) -> dict[str, Any]:
+    """Where they listen. Raises NoEmulatorsError."""
+    status = lifecycle.status(StateFolder(folder))
+    if not status["running"]:
+        raise NoEmulatorsError
+    return status

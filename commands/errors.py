@@ -1,0 +1,69 @@
+"""What a command refuses, as sentences for who ran it."""
+
+from __future__ import annotations
+
+
+class CommandError(Exception):
+    """A command that cannot do what it was asked; the message says why and what to do."""
+
+
+class NotEmbeddedError(CommandError):
+    """A stack that reaches real services, for a command that asks nobody."""
+
+    def __init__(self, stack: str, reason: str, *, command: str, instead: str) -> None:
+        super().__init__(
+            f"{command} is for stacks whose services are all on this machine's loopback, and asks nobody: {stack!r} is "
+            f"none ({reason}); use: {instead}"
+        )
+
+
+class DeclinedError(CommandError):
+    """The question was answered with no, or there was nobody to ask."""
+
+    def __init__(self, *, asked: bool, remedy: str) -> None:
+        reason = "Declined" if asked else "There is no terminal to ask at"
+        super().__init__(f"{reason}; nothing was changed{'' if asked else f'; {remedy}'}.")
+
+
+class RefusedPlanError(CommandError):
+    """A preview that failed or deletes too much: nothing is applied."""
+
+    def __init__(self, stack: str) -> None:
+        super().__init__(f"Nothing was applied to {stack!r}; the reasons stand above.")
+
+
+class UpFailedError(CommandError):
+    """The engine's up or destroy ended with an error, which it has told."""
+
+    def __init__(self, command: str, status: int) -> None:
+        super().__init__(
+            f"{command} failed (exit {status}); the reasons stand above, and the same command goes on from here."
+        )
+
+
+class UnknownAgentError(CommandError):
+    """Nobody has this id, name or address."""
+
+    def __init__(self, who: str, known: list[str], *, where: str) -> None:
+        from difflib import get_close_matches
+
+        near = get_close_matches(who, known, 3, 0.5)
+        meant = f"; did you mean {', '.join(near)}?" if near else ""
+        super().__init__(
+            f"No agent of {where} has the id, name or address {who!r}{meant or '; see all with: ./mail agents list'}"
+        )
+
+
+class AmbiguousAgentError(CommandError):
+    """Several agents have this name."""
+
+    def __init__(self, who: str, ids: list[str]) -> None:
+        shown = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
+        super().__init__(f"{len(ids)} agents are called {who!r}; name one by its id: {shown}")
+
+
+class NoEmulatorsError(CommandError):
+    """The embedded default does not run."""
+
+    def __init__(self) -> None:
+        super().__init__("The emulators are not running; start them and the stack with: ./mail up")
