@@ -99,7 +99,7 @@ def preview(
         print(as_text(changes, refused=refused, drift=drift), end="")
     if changes.errors or refused:
         return 1
-    return DRIFT if drift and not changes.nothing else 0
+    return DRIFT if drift and not changes.is_empty else 0
 
 
 def _given(name: str) -> str:
@@ -118,7 +118,7 @@ def apply(wanted: Wanted, *, yes: bool = False, refresh: bool = False) -> int:
     print(as_text(changes, refused=refused))
     if changes.errors or refused:
         raise RefusedPlanError(wanted.stack)
-    if not changes.nothing and not yes:
+    if not changes.is_empty and not yes:
         confirmed(f"Apply this to {wanted.stack}?", remedy=f"say it with: ./mail apply {wanted.stack} --yes")
     bring_up(Pulumi(wanted.stack, project=wanted.project), refresh=refresh)
     return 0

@@ -136,7 +136,7 @@ def as_data(changes: Changes, *, refused: Sequence[str] = (), drift: bool = Fals
     shown = {
         "stack": changes.stack,
         "headline": headline(changes, refused=refused, drift=drift),
-        "nothing": changes.nothing,
+        "is_empty": changes.is_empty,
         "sections": [{"title": part.title.rpartition(" (")[0], "items": list(part.items)} for part in parts],
     }
     return json.dumps(shown, indent=2, ensure_ascii=False)
