@@ -106,3 +106,16 @@ def check(
     """
     words = ["check", *files, *_named("--seed", seed), *_named("--created-at", created_at)]
     return _run(*words, *(["--strict"] if strict else []))
+
+
+@app.command()
+def pin(
+    pins: Annotated[list[str], Argument(metavar="ID=LOCAL_PART…", help="As a refused preview prints them.")],
+    stack: Annotated[str, Option("--stack", "-s", metavar="STACK", help="Only in this stack's files.")] = "",
+    file: Annotated[list[Path] | None, Option(metavar="FILE", help="Only in this population file.")] = None,
+    project: Project = ROOT,
+) -> int:
+    """Write down where agents are, so that they stay there: a local_part in whichever population file has them."""
+    from commands.pins import pin as run
+
+    return run(pins, files=file or [], stack=stack, project=project)

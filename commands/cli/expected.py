@@ -15,7 +15,7 @@ def _is_refused_file(error: BaseException) -> bool:
 
 def _expected() -> tuple[type[BaseException], ...]:
     # Here, since most commands end well: an error may cost the imports of all rooms.
-    from azmail.errors import AgentMailError
+    from azmail.errors import AzmailError
     from clients.cloudflare.client import CloudflareError
     from clients.mailjet.errors import MailjetError
     from commands.adopt.errors import AdoptError
@@ -34,7 +34,7 @@ def _expected() -> tuple[type[BaseException], ...]:
 
     return (
         AdoptError,
-        AgentMailError,
+        AzmailError,
         CloudflareError,
         CommandError,
         EmulatorsDownError,
