@@ -162,7 +162,7 @@ def _sentences(error: ValidationError) -> list[str]:
     for detail in error.errors(include_url=False):
         context = detail.get("ctx", {})
         where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).lstrip(".")
-        key = f"agentmail:{where}"
+        key = "cloudflare:apiToken" if where == "cloudflareApiToken" else f"agentmail:{where}"
         if detail["type"] == "across":
             sentences += str(context["problems"]).split("\n")
         elif detail["type"] == "agentmail":

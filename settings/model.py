@@ -15,20 +15,29 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
+from settings.urls import is_loopback
 from settings.values import (
     PROJECT,
     SUPERSEDED,
+    ApiKey,
     Dns,
     DomainName,
+    EnvText,
     HexId,
+    Host,
     InboundAuth,
     MailEvent,
+    SecureUrl,
+    Stamp,
+    Token,
     Ttl,
     TunnelKind,
     Url,
+    UrlPath,
     checked_owner_tag,
     from_json,
     removal_consent,
+    spf_include,
     url_safe_secret,
 )
 from zone.dmarc import DmarcPolicy
@@ -45,7 +54,7 @@ class PopulationFile(BaseModel):
 
     file: Path
     seed: str | None = None
-    created_at: str | None = None
+    created_at: Stamp | None = None
 
 
 class AdoptedRecord(BaseModel):
@@ -97,20 +106,20 @@ class Settings(BaseModel):
     zone_name: DomainName = ""
     account_id: HexId = ""
     ttl: Ttl = 300
-    cloudflare_api_token: str = Field(default="", repr=False)
+    cloudflare_api_token: Token = Field(default="", repr=False)
     replace_foreign_mx: bool = False
     adopted_records: Annotated[list[AdoptedRecord], BeforeValidator(from_json)] = []
 
-    mailjet_api_url: Url = "https://api.mailjet.com"
-    mailjet_api_key: str = Field(default="", repr=False)
-    mailjet_api_secret: str = Field(default="", repr=False)
-    mailjet_smtp_host: str = "in-v3.mailjet.com"
+    mailjet_api_url: SecureUrl = "https://api.mailjet.com"
+    mailjet_api_key: ApiKey = Field(default="", repr=False)
+    mailjet_api_secret: ApiKey = Field(default="", repr=False)
+    mailjet_smtp_host: Host = "in-v3.mailjet.com"
     mailjet_smtp_port: Annotated[int, Field(ge=1, le=65535)] = 587
     mailjet_mx_hosts: Annotated[list[DomainName], BeforeValidator(from_json), Field(min_length=1)] = [
         "parse.mailjet.com"
     ]
     mx_preference: Annotated[int, Field(ge=0, le=65535)] = 10
-    mailjet_spf_include: Annotated[str, Field(pattern=r"^include:\S+$")] = "include:spf.mailjet.com"
+    mailjet_spf_include: Annotated[str, AfterValidator(spf_include)] = "include:spf.mailjet.com"
     mailjet_delete_sender: bool = False
     mailjet_take_over_routes: bool = False
     mailjet_senders: Annotated[list[NamedSender], BeforeValidator(from_json)] = []
@@ -134,9 +143,9 @@ class Settings(BaseModel):
     tunnel_service: Url = "http://api:8000"
     tunnel_cname: DomainName = ""
 
-    webhook_url: Url = ""
-    webhook_path: Annotated[str, Field(pattern=r"^/[^\s?#@]+$")] = "/api/webhooks/mailjet/inbound"
-    events_path: Annotated[str, Field(pattern=r"^/[^\s?#@]+$")] = "/api/webhooks/mailjet/events"
+    webhook_url: SecureUrl = ""
+    webhook_path: UrlPath = "/api/webhooks/mailjet/inbound"
+    events_path: UrlPath = "/api/webhooks/mailjet/events"
     webhook_secret: Annotated[str, AfterValidator(url_safe_secret)] = Field(default="", repr=False)
     inbound_auth: InboundAuth = InboundAuth.NONE
 
@@ -147,8 +156,8 @@ class Settings(BaseModel):
     mass_removal_percent: Annotated[int, Field(ge=0, le=100)] = 30
     mass_removal_count: Annotated[int, Field(ge=0)] = 10
 
-    platform_default_seed: str = "azt3knet"
-    platform_cloudflare_token: str = Field(default="", repr=False)
+    platform_default_seed: EnvText = "azt3knet"
+    platform_cloudflare_token: ApiKey = Field(default="", repr=False)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -201,6 +210,12 @@ class Settings(BaseModel):
             problems.append(
                 "agentmail:webhookUrl is not set and there is no tunnelHostname to derive it from; expected the URL that "
                 "receives inbound mail; set it with: pulumi config set webhookUrl https://HOST/PATH"
+            )
+        if self.webhook_url and is_loopback(self.webhook_url) and not is_loopback(self.mailjet_api_url):
+            problems.append(
+                f"agentmail:webhookUrl is {self.webhook_url!r}, on this machine; expected one that Mailjet can reach, since "
+                f"every inbound mail of {self.mailjet_api_url} would be sent there; set it with: ./mail pulumi config set "
+                f"--stack {self.stack} webhookUrl https://HOST/PATH"
             )
         if self.webhook_url and urlsplit(self.webhook_url).path in {"", "/"}:
             problems.append(

@@ -6,13 +6,14 @@ import json
 import re
 from enum import StrEnum
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import idna
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from mailboxes.consent import RemovalConsent
+from mailboxes.stamp import canonical_stamp
+from settings.urls import ENV_SAFE, checked_url, host_fault, is_loopback, path_fault
 
 PROJECT = "agentmail"
 """The Pulumi project's name, the namespace of its configuration and the start of the default owner tag."""
@@ -101,20 +102,84 @@ def checked_owner_tag(value: str) -> str:
 def _url(value: str) -> str:
     if value == "":
         return value
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise _wrong(repr(_without_userinfo(value)), "a URL such as 'https://api.agents.example/path'", "correct it")
-    if parts.username is not None or parts.password is not None:
+    try:
+        url = checked_url(value)
+    except ValueError as error:
         raise _wrong(
-            repr(_without_userinfo(value)) + " with a user name or password in it",
-            "a URL without credentials",
-            "keep the secret in webhookSecret or the Mailjet keys",
+            f"{_without_userinfo(value)!r}, which {error}",
+            "a URL without credentials, query or fragment, such as 'https://api.agents.example/path'",
+            "keep the secret in webhookSecret or the Mailjet keys" if "user name" in str(error) else "correct it",
+        ) from None
+    if not ENV_SAFE.fullmatch(url.replace("[", "").replace("]", "")):
+        raise _wrong(repr(value), "letters, digits and _ . / : , + = % -", "correct it")
+    return url
+
+
+def _secure_url(value: str) -> str:
+    """HTTPS, but on this machine: passwords travel in it."""
+    url = _url(value)
+    if url.startswith("http:") and not is_loopback(url):
+        raise _wrong(repr(value), "https, since passwords travel there", f"write https{url[4:]}")
+    return url
+
+
+def _path(value: str) -> str:
+    if fault := path_fault(value):
+        raise _wrong(
+            f"{value!r}, which {fault}",
+            "a path such as '/api/webhooks/mailjet' of A-Z a-z 0-9 _ . : , + = - and %XX",
+            "correct it",
+        )
+    return value
+
+
+def _host(value: str) -> str:
+    """A domain name, a single label (a service beside the platform) or an IP address."""
+    host = value.strip().lower()
+    fault = host_fault(host) if host.isascii() and not host.startswith("[") else "has a host that is no domain name"
+    if fault:
+        raise _wrong(repr(value), "a host name such as 'in-v3.mailjet.com', or an IP address", "correct it")
+    return host
+
+
+def _api_key(value: str) -> str:
+    """Without blanks and line ends around it, as a key is that was piped in from a file; those inside are no part of any
+    key, and a colon would end the user name of Basic authentication (RFC 7617)."""
+    return _token(value.strip())
+
+
+def _token(key: str) -> str:
+    """As it stands: Cloudflare's plugin reads the token itself and strips nothing."""
+    if key and not re.fullmatch(r"[A-Za-z0-9_./,+=%-]+", key):
+        raise PydanticCustomError(
+            "agentmail",
+            "has {length} characters, some of them no part of any key (a blank, a line end, a quote, a '$'); expected it "
+            "as the service's page shows it; store it again",
+            {"length": len(key)},
+        )
+    return key
+
+
+def _env_text(value: str) -> str:
+    """Text that the platform's `.env` carries as it is."""
+    if not ENV_SAFE.fullmatch(value):
+        raise _wrong(
+            repr(value),
+            "letters, digits and _ . / : @ , + = % - (it stands in the platform's .env)",
+            "choose such a text",
         )
     return value
 
 
 def _without_userinfo(value: str) -> str:
-    return re.sub(r"//[^/@]*@", "//***@", value)
+    return re.sub(r"//[^/]*@", "//***@", value)
+
+
+def spf_include(value: str) -> str:
+    """RFC 7208, section 5.2, without macros: the platform's `.env` carries it."""
+    if host_fault(value.removeprefix("include:").lower()) or not value.startswith("include:"):
+        raise _wrong(repr(value), "an include such as 'include:spf.mailjet.com'", "correct it")
+    return value
 
 
 def url_safe_secret(value: str) -> str:
@@ -125,6 +190,14 @@ def url_safe_secret(value: str) -> str:
             "(Mailjet cannot parse others in a route's URL); make one with: openssl rand -hex 24",
             {"length": len(value)},
         )
+    return value
+
+
+def _stamp(value: str) -> str:
+    try:
+        canonical_stamp(value)
+    except ValueError as error:
+        raise _wrong(repr(value), str(error).rpartition("; ")[2].removeprefix("expected "), "correct it") from None
     return value
 
 
@@ -156,5 +229,12 @@ def from_json(value: object) -> object:
 
 DomainName = Annotated[str, AfterValidator(_domain_name)]
 HexId = Annotated[str, AfterValidator(_hex_id)]
+Host = Annotated[str, AfterValidator(_host)]
 Url = Annotated[str, AfterValidator(_url)]
+SecureUrl = Annotated[str, AfterValidator(_secure_url)]
+UrlPath = Annotated[str, AfterValidator(_path)]
+ApiKey = Annotated[str, AfterValidator(_api_key)]
+Token = Annotated[str, AfterValidator(_token)]
+EnvText = Annotated[str, AfterValidator(_env_text)]
+Stamp = Annotated[str, AfterValidator(_stamp)]
 Ttl = Annotated[int, Field(ge=60, le=86400)]

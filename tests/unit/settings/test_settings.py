@@ -184,7 +184,10 @@ class TestMistakes:
             ({"tunnelCname": "x.cfargotunnel.com"}, "agentmail:accountId and agentmail:tunnelCname are both set"),
             ({"tunnelHostname": None}, "agentmail:tunnelHostname is not set although a tunnel is"),
             ({"webhookUrl": "https://x.example/"}, "the root of a site"),
-            ({"webhookUrl": "ftp://x.example/a"}, "agentmail:webhookUrl is 'ftp://x.example/a'; expected a URL"),
+            (
+                {"webhookUrl": "ftp://x.example/a"},
+                "agentmail:webhookUrl is 'ftp://x.example/a', which is no URL; expected a URL",
+            ),
             ({"ownerTag": "a b"}, "agentmail:ownerTag is 'a b'; expected 1 to 63 of the characters"),
             ({"ttl": "5"}, "agentmail:ttl is not valid"),
             ({"ttl": "soon"}, "agentmail:ttl is not valid"),
