@@ -14,6 +14,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
@@ -113,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     server = argparse.ArgumentParser(add_help=False)
     server.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     server.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
+    server.add_argument("--connections", type=int, default=500, help="at once; beyond, closed (default: %(default)s)")
     server.add_argument("--path", help=f"path of deliveries (default: that of the webhook URL, or {INBOUND_PATH})")
     server.add_argument(
         "--auth",
@@ -292,14 +294,23 @@ def _print_line(line: Mapping[str, object]) -> None:
 
 def _listen(app: ASGIApp, options: argparse.Namespace) -> None:
     try:
-        uvicorn: Any = importlib.import_module("uvicorn")
-    except ImportError:
+        listening: Any = importlib.import_module("azmail.listening")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "uvicorn":
+            raise
         raise WebhookConfigError(
             "found no uvicorn to listen with: `pip install uvicorn`, or run azmail.create_app(...) under the ASGI "
             "server you have"
         ) from None
-    # No access log: with --auth path the secret would be in it.
-    uvicorn.run(app, host=options.host, port=options.port, access_log=False, server_header=False, ws="none")
+    server = listening.listener(
+        app, host=options.host, port=options.port, limits=listening.Limits(connections=options.connections)
+    )
+    with suppress(KeyboardInterrupt):  # the listener has ended its work by then
+        server.run()
+    if not server.started:
+        raise WebhookConfigError(
+            f"cannot listen on {options.host} port {options.port}, expected a free one: name another with --port"
+        )
 
 
 if __name__ == "__main__":

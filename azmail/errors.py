@@ -235,6 +235,16 @@ class TryAgainError(AzmailError):
     """Raised by a hook that wants the delivery again later: the webhook answers 503 and marks nothing as done."""
 
 
+class StoreError(TryAgainError):
+    """What was delivered cannot be remembered now."""
+
+    def __init__(self, store: str, reason: str) -> None:
+        super().__init__(
+            f"{store} does not take what was delivered ({_one_line(reason)}), expected to write there: make space or "
+            "correct its permissions, deliveries are answered with 503 until then"
+        )
+
+
 class ForwardError(TryAgainError):
     """The platform's endpoint did not accept a forwarded delivery."""
 

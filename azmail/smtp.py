@@ -46,7 +46,6 @@ EHLO_NAME = "[127.0.0.1]"
 _BLOCKED = re.compile(r"\b(account|api ?key)\b.*\b(blocked|suspended|disabled)\b", re.IGNORECASE)
 _SENDER = re.compile(r"sender|from[ -](address|header)|unvalidated|not validated|\b5\.1\.[78]\b", re.IGNORECASE)
 _TOO_LARGE = re.compile(r"\b5\.3\.4\b|\b5\.2\.3\b|too (large|big)|size", re.IGNORECASE)
-_LINE_START_DOT = re.compile(rb"(?m)^\.")
 
 
 class Security(StrEnum):
@@ -245,7 +244,7 @@ class _Connection:
         try:
             self._open_transaction(len(wire), sender, recipients)
             # The last byte of the mail is the last one sent: if this fails, the server cannot have the whole of it.
-            self._smtp.send(_LINE_START_DOT.sub(b"..", wire) + b".\r\n")
+            self._smtp.send(dot_stuffed(wire) + b".\r\n")
         except (smtplib.SMTPException, OSError) as error:
             raise UnreachableError(self._server, str(error) or type(error).__name__) from None
         try:
@@ -333,6 +332,11 @@ def _tls_context(server: str, ca_file: str | os.PathLike[str] | None) -> ssl.SSL
             f"ca_file {os.fspath(ca_file or '')} for {server} cannot be used ({error.strerror or error}): expected a "
             "PEM file of certificate authorities"
         ) from None
+
+
+def dot_stuffed(message: bytes) -> bytes:
+    """With a second dot before every line that begins with one (RFC 5321, 4.5.2)."""
+    return (b"\n" + message).replace(b"\n.", b"\n..")[1:]
 
 
 def _text(answer: bytes | str) -> str:

@@ -3,9 +3,9 @@
 Mailjet authenticates with the user and password in the route's URL, that is with HTTP basic authentication, and with
 nothing else; a secret in the path is the alternative. The credentials are checked before the body is read.
 
-    POST {path}         200 accepted or a duplicate, 401, 404 unknown recipient, 413, 400, 503 try again
+    POST {path}         200 accepted or a duplicate, 401, 404 unknown recipient, 408, 413, 400, 503 try again
     POST {events_path}  the same, for bounce, blocked and spam events
-    GET  /healthz       200 {"status": "ok"}
+    GET  /healthz       200 {"status": "ok"}, 503 {"status": "full" or "no store"} where a delivery would get 503
 """
 
 import asyncio
@@ -13,31 +13,35 @@ import base64
 import binascii
 import hashlib
 import hmac
-import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import cast
-from uuid import uuid4
 
+from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from azmail.deliveries import Claim, DeliveryStore, MemoryDeliveries
+from azmail.deliveries import DeliveryStore, MemoryDeliveries
 from azmail.errors import PayloadError, TryAgainError, WebhookConfigError
 from azmail.events import MailEvent, parse_events
 from azmail.inbound import InboundMail, parse_inbound
+from azmail.once import BusyError, FullError, Health, Once
 from azmail.stack import MailStack
 
 INBOUND_PATH = "/api/webhooks/mailjet/inbound"
 EVENTS_PATH = "/api/webhooks/mailjet/events"
 MAX_BODY_BYTES = 25 * 1024 * 1024
 """Mailjet takes mails of 15 MB; base64 and JSON make about 21 MB of them."""
+MOST_HOOKS = 40
+MAX_HELD_BYTES = 256 * 1024 * 1024
+"""Of bodies that came in and are not answered yet; a mail takes a small multiple of its body."""
+BODY_SECONDS = 60.0
+PARSING_THREADS = 4
+LOOKUP_THREADS = 8
 
 OnMail = Callable[[InboundMail, str], Awaitable[None] | None]
 """Called with a mail and the id of the agent it is for; async, or sync and then in a thread."""
@@ -137,13 +141,18 @@ def create_app(
     max_body_bytes: int = MAX_BODY_BYTES,
     lease_seconds: float = 60.0,
     busy_wait_seconds: float = 10.0,
+    most_hooks: int = MOST_HOOKS,
+    body_seconds: float = BODY_SECONDS,
+    max_held_bytes: int = MAX_HELD_BYTES,
 ) -> Starlette:
     """The app, ready to serve or to be mounted.
 
     A delivery counts as done once its hook has returned. If the hook raises, the claim is released and Mailjet's next
     attempt runs it again: a TryAgainError is answered with 503, any other error goes to the server as usual (500).
     A delivery that arrives while another copy of it is being worked on waits up to `busy_wait_seconds` for the outcome,
-    then gets 503. `lease_seconds` is for crashes; it is renewed while a hook runs.
+    then gets 503. `lease_seconds` is for crashes; it is renewed while a hook runs, whatever the hooks do.
+    At most `most_hooks` hooks run at once, and bodies of `max_held_bytes` together are held: what comes beyond gets 503.
+    A body that is not there after `body_seconds` gets 408. What is no delivery is refused at once, hooks or no hooks.
     Without `on_event` there is no events endpoint.
     """
     for one in (path, events_path):
@@ -154,85 +163,52 @@ def create_app(
         on_mail=on_mail,
         on_event=on_event,
         auth=auth,
-        work=_Work(store or MemoryDeliveries(), lease_seconds, busy_wait_seconds),
+        work=Once(
+            store or MemoryDeliveries(),
+            lease_seconds=lease_seconds,
+            busy_wait_seconds=busy_wait_seconds,
+            most_hooks=most_hooks,
+        ),
         unknown_recipients=unknown_recipients,
         max_body_bytes=max_body_bytes,
+        body_seconds=body_seconds,
+        bodies=_Bodies(max(max_held_bytes, max_body_bytes)),
+        parsing=CapacityLimiter(PARSING_THREADS),
+        lookups=CapacityLimiter(LOOKUP_THREADS),
     )
     tail = "/{secret}" if isinstance(auth, PathSecret) else ""
     routes = [
         Route(path.rstrip("/") + tail, endpoint.inbound, methods=["POST"]),
-        Route("/healthz", _healthz, methods=["GET"]),
+        Route("/healthz", endpoint.healthz, methods=["GET"]),
     ]
     if on_event is not None:
         routes.append(Route(events_path.rstrip("/") + tail, endpoint.events, methods=["POST"]))
     return Starlette(routes=routes)
 
 
-async def _healthz(_: Request) -> Response:
-    return JSONResponse({"status": "ok"})
-
-
 class _TooLargeError(Exception):
     """The body is longer than allowed."""
 
 
-class _BusyError(Exception):
-    """Another copy of the delivery was being worked on for too long."""
+class _TooSlowError(Exception):
+    """The body did not come in time."""
 
 
-class _Work:
-    """Runs a hook at most once for each delivery that ends well."""
+class _Bodies:
+    """How many bytes of bodies are held at once, by deliveries that are not answered yet."""
 
-    def __init__(self, store: DeliveryStore, lease_seconds: float, busy_wait_seconds: float) -> None:
-        self._store = store
-        self._lease_seconds = lease_seconds
-        self._busy_wait_seconds = busy_wait_seconds
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held = 0
 
-    async def once(self, key: str, hook: Callable[[], Awaitable[None]]) -> bool:
-        """Run the hook; False if the delivery was done before. Raises _BusyError, and what the hook raises."""
-        owner = uuid4().hex
-        if await self._claim(key, owner) is Claim.DONE:
-            return False
-        finished = False
-        try:
-            async with self._renewing(key, owner):
-                await hook()
-            # The mark belongs to the work: a cancelled request must not lose it.
-            await asyncio.shield(run_in_threadpool(self._store.done, key, owner))
-            finished = True
-        finally:
-            if not finished:
-                await asyncio.shield(run_in_threadpool(self._store.release, key, owner))
-        return True
+    def take(self, size: int) -> None:
+        """Raises FullError."""
+        if self._held + size > self._most:
+            raise FullError
+        self._held += size
 
-    async def _claim(self, key: str, owner: str) -> Claim:
-        clock = asyncio.get_running_loop().time
-        give_up = clock() + self._busy_wait_seconds
-        pause = 0.01
-        while True:
-            claim = await run_in_threadpool(self._store.claim, key, owner, self._lease_seconds)
-            if claim is not Claim.BUSY:
-                return claim
-            if clock() >= give_up:
-                raise _BusyError
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 0.25)
-
-    @asynccontextmanager
-    async def _renewing(self, key: str, owner: str) -> AsyncIterator[None]:
-        async def renew() -> None:
-            while True:
-                await asyncio.sleep(self._lease_seconds / 3)
-                await run_in_threadpool(self._store.renew, key, owner, self._lease_seconds)
-
-        renewal = asyncio.create_task(renew())
-        try:
-            yield
-        finally:
-            renewal.cancel()
-            await asyncio.wait([renewal])
-            if not renewal.cancelled() and (error := renewal.exception()) is not None:
-                log.warning("a claim could not be renewed, another process may take it over: %s", error)
+    def give_back(self, size: int) -> None:
+        self._held -= size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,9 +217,13 @@ class _Webhook:
     on_mail: OnMail
     on_event: OnEvent | None
     auth: WebhookAuth
-    work: _Work
+    work: Once
     unknown_recipients: UnknownRecipients
     max_body_bytes: int
+    body_seconds: float
+    bodies: _Bodies
+    parsing: CapacityLimiter
+    lookups: CapacityLimiter
 
     async def inbound(self, request: Request) -> Response:
         return await self._answer(request, self._inbound)
@@ -255,68 +235,91 @@ class _Webhook:
         if not self.auth.admits(request):
             challenge = {"WWW-Authenticate": 'Basic realm="azmail"'} if isinstance(self.auth, BasicAuth) else {}
             return _detail(401, "invalid or missing webhook credentials", challenge)
+        taken = 0
         try:
-            return await handle(await self._body(request))
+            chunks: list[bytes] = []
+            async with _deadline(self.body_seconds):
+                async for chunk in self._chunks(request):
+                    self.bodies.take(len(chunk))
+                    taken += len(chunk)
+                    chunks.append(chunk)
+            body = b"".join(chunks)
+            chunks.clear()
+            return await handle(body)
         except _TooLargeError:
             return _detail(413, f"the body is larger than {self.max_body_bytes} bytes")
+        except _TooSlowError:
+            return _detail(
+                408,
+                f"the body was not there after {self.body_seconds:g} s, expected all of it",
+                {"Connection": "close"},
+            )
+        except FullError:
+            log.warning("a delivery is to come again: as much is being worked on as may be at once")
+            return _detail(503, "too much is being worked on", {"Retry-After": "30"})
         except ClientDisconnect:
             return _detail(400, "the body ended early")
         except PayloadError as error:
             log.warning("refused a delivery: %s", error)
             return _detail(400, str(error))
-        except _BusyError:
+        except BusyError:
             return _detail(503, "this delivery is being worked on", {"Retry-After": "30"})
         except TryAgainError as error:
             log.warning("a delivery is to come again: %s", error)
             return _detail(503, "not now", {"Retry-After": "30"})
+        finally:
+            self.bodies.give_back(taken)
 
-    async def _body(self, request: Request) -> bytes:
+    async def _chunks(self, request: Request) -> AsyncIterator[bytes]:
+        """Raises _TooLargeError."""
         announced = request.headers.get("Content-Length", "")
         if announced.isdigit() and int(announced) > self.max_body_bytes:
             raise _TooLargeError
-        chunks: list[bytes] = []
         size = 0
         async for chunk in request.stream():
             size += len(chunk)
             if size > self.max_body_bytes:
                 raise _TooLargeError
-            chunks.append(chunk)
-        return b"".join(chunks)
+            yield chunk
 
     async def _inbound(self, body: bytes) -> Response:
-        mail = await run_in_threadpool(parse_inbound, body)
-        agent_id = await run_in_threadpool(self.agent_at, mail.envelope_recipient)
+        mail = await to_thread.run_sync(parse_inbound, body, limiter=self.parsing)
+        agent_id = await to_thread.run_sync(self.agent_at, mail.envelope_recipient, limiter=self.lookups)
         if agent_id is None:
             log.warning("mail for an address that no agent has: %s", self.unknown_recipients.value)
             if self.unknown_recipients is UnknownRecipients.IGNORE:
                 return JSONResponse({"status": "ignored"})
             return _detail(404, "no agent has this address")
-        fresh = await self.work.once(mail.delivery_key, lambda: _call(self.on_mail, mail, agent_id))
+        fresh = await self.work.run(mail.delivery_key, lambda: self.work.call(self.on_mail, mail, agent_id))
         return JSONResponse({"status": "accepted" if fresh else "duplicate"})
 
     async def _events(self, body: bytes) -> Response:
-        events = await run_in_threadpool(parse_events, body)
+        events = await to_thread.run_sync(parse_events, body, limiter=self.parsing)
         fresh = 0
         for event in events:
-            fresh += await self.work.once(event.delivery_key, _bound(self.on_event, event, event.agent_id))
+            fresh += await self.work.run(event.delivery_key, self._bound(event))
         return JSONResponse({"status": "accepted" if fresh else "duplicate", "events": fresh})
 
+    def _bound(self, event: MailEvent) -> Callable[[], Awaitable[None]]:
+        async def run() -> None:
+            if self.on_event is not None:
+                await self.work.call(self.on_event, event, event.agent_id)
 
-def _bound(hook: OnEvent | None, event: MailEvent, agent_id: str | None) -> Callable[[], Awaitable[None]]:
-    async def run() -> None:
-        if hook is not None:
-            await _call(hook, event, agent_id)
+        return run
 
-    return run
+    async def healthz(self, _: Request) -> Response:
+        health = await self.work.health()
+        return JSONResponse({"status": health.value}, 200 if health is Health.OK else 503)
 
 
-async def _call(hook: Callable[..., Awaitable[None] | None], *arguments: object) -> None:
-    if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(getattr(hook, "__call__", None)):  # noqa: B004
-        await cast("Awaitable[None]", hook(*arguments))
-        return
-    result = await run_in_threadpool(hook, *arguments)
-    if inspect.isawaitable(result):
-        await result
+@asynccontextmanager
+async def _deadline(seconds: float) -> AsyncIterator[None]:
+    """Raises _TooSlowError."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise _TooSlowError from None
 
 
 def _detail(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:

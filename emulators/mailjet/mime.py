@@ -70,7 +70,7 @@ class Raw:
 
 def with_crlf(message: bytes) -> bytes:
     """`message` with every line ended by CRLF."""
-    return re.sub(rb"\r\n|\r|\n", b"\r\n", message)
+    return message.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
 
 
 def unfolded(value: bytes) -> str:

@@ -1,11 +1,17 @@
 """Claims on deliveries: the same rules for memory and SQLite."""
 
+import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from azmail import Claim, DeliveryStore, MemoryDeliveries, SqliteDeliveries, WebhookConfigError
 
@@ -123,3 +129,72 @@ class TestSqlite:
         third = make()
         assert third.claim("k", "three", LEASE) is Claim.DONE
         third.close()
+
+
+class TestClocks:
+    """Nobody's setting of the time of day gives a claim away, forgets what is done or keeps a dead owner's claim."""
+
+    @given(jumps=st.lists(st.sampled_from([61.0, 8 * 86400.0, -86400.0, -(10.0**9), 10.0**9]), min_size=1, max_size=4))
+    @settings(max_examples=15, deadline=None)
+    def test_a_jump_of_the_time_of_day_changes_nothing(self, jumps: list[float]) -> None:
+        with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+            wall = [time.time()]
+            patch.setattr("azmail.deliveries.time.time", lambda: wall[0])
+            file = Path(folder) / "deliveries.sqlite"
+            one, other = SqliteDeliveries(file), SqliteDeliveries(file)
+            memory = MemoryDeliveries()
+            for store in (one, memory):
+                assert store.claim("held", "one", LEASE) is Claim.GRANTED
+                assert store.claim("finished", "one", LEASE) is Claim.GRANTED
+                store.done("finished", "one")
+            for jump in jumps:
+                wall[0] += jump
+                fresh = SqliteDeliveries(file)
+                for another in (other, fresh, memory):
+                    assert another.claim("held", "two", LEASE) is Claim.BUSY
+                    assert another.claim("finished", "two", LEASE) is Claim.DONE
+                fresh.close()
+            one.close()
+            other.close()
+
+    @given(st.lists(st.tuples(st.booleans(), st.floats(0, 50)), min_size=1, max_size=20))
+    @settings(max_examples=30, deadline=None)
+    def test_the_files_time_is_that_of_whoever_saw_most_pass(self, steps: list[tuple[bool, float]]) -> None:
+        """Two processes with clocks of different origin: a dead owner's claim ends after its lease, not before."""
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "deliveries.sqlite"
+            passed = [0.0]
+            one = SqliteDeliveries(file, clock=lambda: 5.0 + passed[0])
+            two = SqliteDeliveries(file, clock=lambda: 10.0**6 + passed[0])
+            one.claim("k", "dead", LEASE)
+            two.claim("other", "two", LEASE)
+            for first, seconds in steps:
+                passed[0] += seconds
+                store = one if first else two
+                claim = store.claim("k", f"new {passed[0]}", LEASE)
+                if passed[0] > LEASE + 0.01:
+                    assert claim is Claim.GRANTED
+                    break
+                if passed[0] < LEASE - 0.01:
+                    assert claim is Claim.BUSY
+                else:
+                    break
+            one.close()
+            two.close()
+
+    def test_a_file_of_an_older_version(self, tmp_path: Path, clock: Clock) -> None:
+        """Its rows are by the time of day, and one may be years ahead."""
+        file = tmp_path / "deliveries.sqlite"
+        with closing(sqlite3.connect(file)) as database, database:
+            database.execute(
+                "CREATE TABLE deliveries (key TEXT PRIMARY KEY, owner TEXT NOT NULL, done INTEGER NOT NULL, "
+                "until REAL NOT NULL) WITHOUT ROWID"
+            )
+            rows = [("done", "a", 1, time.time() + 500), ("dead", "a", 0, time.time() + 10**9), ("old", "a", 1, 5.0)]
+            database.executemany("INSERT INTO deliveries VALUES (?, ?, ?, ?)", rows)
+        store = SqliteDeliveries(file, clock=clock)
+        claims = [store.claim(key, "b", LEASE) for key in ("done", "dead", "old")]
+        assert claims == [Claim.DONE, Claim.BUSY, Claim.GRANTED]
+        clock.now += 601
+        assert store.claim("dead", "b", LEASE) is Claim.GRANTED
+        store.close()
