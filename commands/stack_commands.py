@@ -14,7 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from commands.engine_errors import explained
 from engine.environment import cli_environment
+from engine.errors import EngineError
 from engine.layout import layout
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,10 +25,12 @@ ROOT = Path(__file__).resolve().parent.parent
 class PulumiFailedError(Exception):
     """A Pulumi command failed; the message is what it said, without its usage text."""
 
-    def __init__(self, command: str, said: str) -> None:
+    def __init__(self, command: str, said: str, *, stack: str = "", backend: str = "") -> None:
         lines = [line.strip() for line in said.splitlines() if line.strip()]
         reasons = [line.removeprefix("error:").strip() for line in lines if line.startswith("error:")]
-        self.reason = " ".join(reasons[:3] or lines[-1:]) or "it gave no reason"
+        # A refusal of the launcher's own stands alone.
+        told = " ".join(reasons[:3] or lines[-1:]).removeprefix("engine: ") or "it gave no reason"
+        self.reason = explained(told, stack=stack, backend=backend) or told
         super().__init__(f"`./engine/pulumi {command}` failed: {self.reason}")
 
 
@@ -47,11 +51,17 @@ class Pulumi:
         self._config_file = config_file
         self.given = dict(os.environ if environment is None else environment)
         """The environment of whoever started this."""
-        prepared = cli_environment(layout(self.given), self.given, [])
+        meant = ["config", "--cwd", str(self.project), "--stack", stack]
+        try:
+            prepared = cli_environment(layout(self.given), self.given, meant)
+        except EngineError as error:
+            raise PulumiFailedError("config", str(error)) from None
         self.environment: Mapping[str, str] = prepared.variables
         """What the CLI runs with; credentials of the embedded default included."""
         self.embedded = prepared.embedded
-        """Whether the stack lies in the clone's own backend, whose passphrase is public."""
+        """Whether the stack lies in the clone's own backend."""
+        self.backend = prepared.backend
+        """Where its state lies, and who says so."""
 
     def run(self, *arguments: str, stdin: str | None = None) -> str:
         """Standard output. Raises PulumiFailedError."""
@@ -63,7 +73,8 @@ class Pulumi:
             shown = arguments[:2] if arguments[0] in {"stack", "config", "state"} else arguments[:1]
             # Only an import tells its reasons on standard output; elsewhere secrets may stand there.
             said = done.stderr + (done.stdout if arguments[0] == "import" else "")
-            raise PulumiFailedError(" ".join(word for word in shown if not word.startswith("-")), said)
+            command_shown = " ".join(word for word in shown if not word.startswith("-"))
+            raise PulumiFailedError(command_shown, said, stack=self.stack, backend=str(self.backend))
         return done.stdout
 
     def attempt(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from emulators import lifecycle
 from emulators.lifecycle import ResetError, StartError, StopError
-from emulators.ports import PortError
+from emulators.ports import Choice, PortError
 from emulators.state_folder import DEFAULT_FOLDER, StateFolder, StateFolderError
 from emulators.store import StateFileError
 
@@ -48,10 +48,21 @@ def _parser() -> argparse.ArgumentParser:
         help="folder of state, credentials and log (default: .state/emulators)",
     )
     free = argparse.ArgumentParser(add_help=False)
-    free.add_argument(
+    ports = free.add_mutually_exclusive_group()
+    ports.add_argument(
         "--free-ports",
-        action="store_true",
+        dest="choice",
+        action="store_const",
+        const=Choice.FREE,
+        default=Choice.USUAL,
         help="listen on ports that happen to be free instead of the fixed ones; a restart keeps them",
+    )
+    ports.add_argument(
+        "--fixed-ports",
+        dest="choice",
+        action="store_const",
+        const=Choice.FIXED,
+        help="go back to the fixed ones; the next up of each stack follows",
     )
     commands.add_parser("up", parents=[shared, free], help="start them in the background")
     commands.add_parser("down", parents=[shared], help="end them")
@@ -67,10 +78,10 @@ def _run(given: argparse.Namespace, folder: StateFolder) -> int:
     match given.command:
         case "up":
             began = time.monotonic()
-            found, started = lifecycle.up(folder, free_ports=given.free_ports)
+            found, started = lifecycle.up(folder, choice=given.choice)
             seconds = time.monotonic() - began
             print(f"The emulators are up ({seconds:.1f} s)." if started else "The emulators are already up.")
-            print(_table(found))
+            print("\n".join([*(found.get("moved", []) if started else []), _table(found)]))
         case "down":
             ended = lifecycle.down(folder)
             print("The emulators are down." if ended else "The emulators were not running.")
@@ -87,7 +98,7 @@ def _run(given: argparse.Namespace, folder: StateFolder) -> int:
             lifecycle.reset(folder)
             print("The emulators are as they were at the start.")
         case "serve":
-            _serve(folder, free_ports=given.free_ports, ready_fd=given.ready_fd)
+            _serve(folder, choice=given.choice, ready_fd=given.ready_fd)
     return 0
 
 
@@ -108,7 +119,7 @@ def _table(found: dict[str, Any]) -> str:
     return "\n".join(f"  {title:<22} {value}" for title, value in rows)
 
 
-def _serve(folder: StateFolder, *, free_ports: bool, ready_fd: int | None) -> None:
+def _serve(folder: StateFolder, *, choice: Choice, ready_fd: int | None) -> None:
     from emulators.server import serve
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -122,7 +133,7 @@ def _serve(folder: StateFolder, *, free_ports: bool, ready_fd: int | None) -> No
             os.write(ready_fd, b"ready\n")
             os.close(ready_fd)
 
-    asyncio.run(serve(folder, free_ports=free_ports, ready=ready))
+    asyncio.run(serve(folder, choice=choice, ready=ready))
 
 
 if __name__ == "__main__":

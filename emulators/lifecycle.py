@@ -13,6 +13,7 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
+from emulators.ports import Choice
 from emulators.state_folder import PROJECT, Process, StateFolder
 
 START_SECONDS = 30.0
@@ -41,26 +42,26 @@ class ResetError(Exception):
         super().__init__(f"The emulator at {url} did not reset itself: {reason}; `python -m emulators down` ends it.")
 
 
-def up(folder: StateFolder, *, free_ports: bool) -> tuple[dict[str, Any], bool]:
+def up(folder: StateFolder, *, choice: Choice) -> tuple[dict[str, Any], bool]:
     """Start a server unless one runs; returns (its addresses, whether it was started now)."""
     with folder.starting():
         running = folder.server()
         if running is not None:
             return running[1], False
         folder.forget()
-        _start(folder, free_ports=free_ports)
+        _start(folder, choice=choice)
         started = folder.server()
         if started is None:
             raise StartError(folder, f"it ended at once: {folder.last_words()}")
         return started[1], True
 
 
-def _start(folder: StateFolder, *, free_ports: bool) -> None:
+def _start(folder: StateFolder, *, choice: Choice) -> None:
     reader, writer = os.pipe()
     command = [sys.executable, "-m", "emulators", "serve", "--state-dir", str(folder.path)]
     command += ["--ready-fd", str(writer)]
-    if free_ports:
-        command.append("--free-ports")
+    if choice is not Choice.USUAL:
+        command.append(f"--{choice}-ports")
     try:
         with folder.open_log() as log:
             child = subprocess.Popen(  # noqa: S603

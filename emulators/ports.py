@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import errno
-import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
-from emulators.sockets import LOOPBACK, listen
+from emulators.holders import holder
+from emulators.sockets import LOOPBACK
+
+T = TypeVar("T")
 
 
 class Role(StrEnum):
@@ -47,22 +52,58 @@ DEFAULT_PORTS = {
 }
 
 
+def taken(role: Role, port: int, error: OSError) -> str:
+    """What keeps the port from being listened on: `Port 8810 for Mailjet REST is held by pid 4711 (…)`."""
+    if error.errno != errno.EADDRINUSE:
+        return f"Port {port} for {role.purpose} cannot be opened on {LOOPBACK} ({error.strerror})"
+    held_by = holder(port)
+    return (
+        f"Port {port} for {role.purpose} is held by {held_by}"
+        if held_by
+        else f"Port {port} for {role.purpose} is in use"
+    )
+
+
 class PortError(Exception):
     """A port that cannot be listened on."""
 
-    def __init__(self, role: Role, port: int, error: OSError, *, remembered: bool) -> None:
-        reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror})"
-        remedy = (
-            "stop what listens there, or delete ports.json in the state folder to have others chosen"
-            if remembered
-            else "stop what listens there, or run `python -m emulators up --free-ports`"
-        )
-        super().__init__(f"Port {port} for {role.purpose} {reason} on {LOOPBACK}; {remedy}.")
+    def __init__(self, role: Role, port: int, error: OSError) -> None:
+        super().__init__(f"{taken(role, port, error)}; end that, or take others with: ./mail emulators up --free-ports")
 
 
-def open_port(role: Role, port: int, *, remembered: bool) -> socket.socket:
-    """A listening socket for `role`; `port` 0 stands for any free one."""
-    try:
-        return listen(port)
-    except OSError as error:
-        raise PortError(role, port, error, remembered=remembered) from error
+class Choice(StrEnum):
+    """Which ports are listened on.
+
+    Ports that were chosen once are kept, since a stack's state names them: `USUAL` and `FREE` begin with those.
+    """
+
+    USUAL = "usual"
+    """The fixed ones, and a free one in the place of each that is taken."""
+    FREE = "free"
+    """Any that are free."""
+    FIXED = "fixed"
+    """The fixed ones or none; what was chosen before is forgotten."""
+
+
+@dataclass
+class Opening:
+    """Opens one port after the other, and tells which are not the fixed ones because these were taken."""
+
+    choice: Choice
+    remembered: Mapping[str, int]
+    moved: list[str] = field(default_factory=list)
+
+    def open(self, role: Role, listen_at: Callable[[int], T]) -> T:
+        """What `listen_at` gives for the port of `role`. Raises PortError."""
+        kept = None if self.choice is Choice.FIXED else self.remembered.get(role.value)
+        if kept is None and self.choice is Choice.FREE:
+            return listen_at(0)
+        port = DEFAULT_PORTS[role] if kept is None else kept
+        try:
+            return listen_at(port)
+        except OSError as error:
+            replaceable = self.choice is Choice.FREE or (self.choice is Choice.USUAL and kept is None)
+            if not replaceable:
+                raise PortError(role, port, error) from error
+            self.moved.append(f"{taken(role, port, error)}; a free one is used instead.")
+            return listen_at(0)

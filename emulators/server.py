@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from emulators.ports import DEFAULT_PORTS, PortError, Role, open_port
-from emulators.sockets import LOOPBACK
+from emulators.ports import DEFAULT_PORTS, Choice, Opening, Role
+from emulators.sockets import LOOPBACK, listen
 from emulators.state_folder import Process, StateFolder
 
 LOOK_SECONDS = 1.0
@@ -20,7 +20,7 @@ LOOK_SECONDS = 1.0
 Address = dict[str, Any]
 
 
-async def serve(folder: StateFolder, *, free_ports: bool, ready: Callable[[], None]) -> None:
+async def serve(folder: StateFolder, *, choice: Choice, ready: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT; `ready` is called once everything answers.
 
     Raises PortError before anything was opened to the outside when a port is taken.
@@ -29,14 +29,13 @@ async def serve(folder: StateFolder, *, free_ports: bool, ready: Callable[[], No
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    remembered = folder.ports()
-    wanted = {role: remembered.get(role, 0 if free_ports else port) for role, port in DEFAULT_PORTS.items()}
+    opening = Opening(choice, folder.ports())
     sockets: dict[Role, socket.socket] = {}
     try:
         for role in Role:
             if role is not Role.DNS:
-                sockets[role] = open_port(role, wanted[role], remembered=role in remembered)
-        await _serve(folder, sockets, wanted[Role.DNS], remembered, free_ports, ready, stop)
+                sockets[role] = opening.open(role, listen)
+        await _serve(folder, sockets, opening, ready, stop)
     finally:
         for bound in sockets.values():
             bound.close()
@@ -45,9 +44,7 @@ async def serve(folder: StateFolder, *, free_ports: bool, ready: Callable[[], No
 async def _serve(
     folder: StateFolder,
     sockets: dict[Role, socket.socket],
-    dns_port: int,
-    remembered: dict[str, int],
-    free_ports: bool,
+    opening: Opening,
     ready: Callable[[], None],
     stop: asyncio.Event,
 ) -> None:
@@ -59,10 +56,7 @@ async def _serve(
 
     credentials = folder.credentials()
     cloudflare = CloudflareEmulator(folder.cloudflare_database, token=credentials["CLOUDFLARE_API_TOKEN"])
-    try:
-        name_server = serve_dns(cloudflare, LOOPBACK, dns_port)
-    except OSError as error:
-        raise PortError(Role.DNS, dns_port, error, remembered=Role.DNS in remembered) from error
+    name_server = opening.open(Role.DNS, lambda port: serve_dns(cloudflare, LOOPBACK, port))
     ports = {role: int(bound.getsockname()[1]) for role, bound in sockets.items()} | {Role.DNS: name_server.port}
     mailjet = MailjetEmulator(
         folder.mailjet_database,
@@ -89,11 +83,11 @@ async def _serve(
     )
     for server in servers:
         await server.start()
-    if free_ports:
-        folder.remember_ports({role.value: port for role, port in ports.items()})
+    folder.remember_ports({role.value: port for role, port in ports.items() if port != DEFAULT_PORTS[role]})
     me = Process.of(os.getpid())
     assert me is not None, "this process runs"  # noqa: S101
-    folder.record({"pid": me.pid, "started": me.started, **addresses(ports, folder, certificates.ca_file)})
+    moved = {"moved": opening.moved} if opening.moved else {}
+    folder.record({"pid": me.pid, "started": me.started, **addresses(ports, folder, certificates.ca_file), **moved})
     ready()
     await _until_stopped(stop, folder, me)
     if folder.serves(me):

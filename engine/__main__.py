@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -32,9 +33,15 @@ def main(arguments: list[str]) -> int:
         if command == "run":
             _run(rest)
         if command in ("setup", "about") and not rest:
-            return _describe(look_again=command == "setup")
+            # A second look costs little: what a person has installed since must be seen by both.
+            return _describe()
     except EngineError as error:
         say(str(error))
+        return 1
+    except OSError as error:
+        if error.errno not in _UNWRITABLE or not error.filename:
+            raise
+        say(str(_folder_error(error)))
         return 1
     except KeyboardInterrupt:
         say("interrupted")
@@ -43,12 +50,31 @@ def main(arguments: list[str]) -> int:
     return 2
 
 
+# A read-only home, somebody else's folder, a file in a folder's place, a full disk.
+_UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EDQUOT)
+
+
+def _folder_error(error: OSError) -> EngineError:
+    """Which folder is meant, and the variable that names another."""
+    from engine.errors import FolderError
+    from engine.layout import layout
+
+    here = layout(os.environ)
+    path = Path(os.fsdecode(error.filename))
+    variable = "XDG_CACHE_HOME" if path.is_relative_to(here.cache.parent) else "AGENTMAIL_STATE_DIR"
+    if not here.private_home and path.is_relative_to(here.home):
+        variable = "PULUMI_HOME"
+    return FolderError(str(path), error.strerror or "unknown", variable)
+
+
 def _leave(number: int, _frame: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 
 
 def _run(arguments: list[str]) -> NoReturn:
-    from engine.environment import cli_environment, names_directory
+    from engine.arguments import names_directory, runs_program
+    from engine.emulated import followed
+    from engine.environment import cli_environment
     from engine.layout import layout
     from engine.setup import ensure_engine
     from engine.versions import PROBE
@@ -56,8 +82,11 @@ def _run(arguments: list[str]) -> NoReturn:
     if PROBE in os.environ:
         sys.exit("this is the launcher of a clone, no Pulumi CLI")
     here = layout(os.environ)
-    engine = ensure_engine(here, os.environ)
     environment = cli_environment(here, os.environ, arguments)
+    if environment.refused is not None:
+        raise environment.refused
+    _warn_of_logs(arguments)
+    engine = ensure_engine(here, os.environ, on_loopback=not runs_program(arguments) or environment.on_loopback)
     if environment.embedded:
         here.backend.mkdir(parents=True, exist_ok=True)
     if not names_directory(arguments):
@@ -65,15 +94,27 @@ def _run(arguments: list[str]) -> NoReturn:
     # Python ignores these two, and an ignored signal stays ignored in the program that is executed.
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
-    os.execve(engine.cli.path, ["pulumi", *arguments], environment.variables)  # noqa: S606
+    # First, since after `--` nothing is an option.
+    command = ["pulumi", *followed(here, arguments, environment.meant), *arguments]
+    os.execve(engine.cli.path, command, environment.variables)  # noqa: S606
 
 
-def _describe(*, look_again: bool) -> int:
+def _warn_of_logs(arguments: list[str]) -> None:
+    from engine.arguments import log_level
+
+    if log_level(arguments):
+        say(
+            "-v makes the engine log what it does, credentials and configuration in clear among it; keep that log to "
+            "yourself, and rotate the secrets of one that was shared"
+        )
+
+
+def _describe() -> int:
     from engine.layout import layout
     from engine.setup import OWN, ensure_engine
 
     here = layout(os.environ)
-    engine = ensure_engine(here, os.environ, look_again=look_again)
+    engine = ensure_engine(here, os.environ, look_again=True)
     cloudflare = engine.cloudflare
     hosts = {"language host": engine.language_host, "dynamic providers": engine.dynamic_host}
     say(f"Pulumi {engine.cli.version}, {engine.cli.origin}: {engine.cli.path}")

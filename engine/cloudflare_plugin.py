@@ -1,10 +1,11 @@
 """Which Cloudflare plugin the CLI gets.
 
 1. The official one of the version that the installed `pulumi_cloudflare` wants, if PULUMI_HOME or `~/.pulumi` has it.
-2. Else the official one, downloaded. One attempt, soon given up: many machines that run the loopback stack have no
-   internet. The negative answer is remembered in PULUMI_HOME.
+2. Else the official one, downloaded. An attempt is soon given up: many machines that run the loopback stack have no
+   internet. The next comes after RETRY_SECONDS, with `engine setup`, or at once for a stack that leaves this machine.
 3. Else the stand-in of `engine/cloudflare/`, under the official one's name and version. A PULUMI_HOME that the user
-   has chosen may serve other projects, so there the stand-in must be asked for.
+   has chosen may serve other projects, so there the stand-in must be asked for. It talks to loopback alone, so a stack
+   that leaves this machine is refused instead.
 
 AGENTMAIL_CLOUDFLARE_PLUGIN=official or =stand-in decides without asking.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,8 +32,11 @@ from engine.progress import say
 CHOICE = "AGENTMAIL_CLOUDFLARE_PLUGIN"
 
 _DOWNLOAD_HOST = "get.pulumi.com"
-_CONNECT_SECONDS = 5.0
+_CONNECT_SECONDS = 3.0
 _DOWNLOAD_SECONDS = 180.0
+
+RETRY_SECONDS = 3600.0
+"""How long a failed download keeps a command on loopback from trying again."""
 
 _NOTE = "stand-in.txt"
 _NOTE_TEXT = (
@@ -47,12 +52,20 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class CloudflarePlugin:
-    """The plugin in use; `because` completes the sentence "it is used because ..."."""
+    """The plugin in use; `because` completes the sentence "it is used because ...".
+
+    `failed_at` is when the official one could last not be downloaded, in seconds since 1970.
+    """
 
     version: str
     source: Source
     because: str
-    not_downloadable: bool = False
+    failed_at: float | None = None
+
+    @property
+    def is_provisional(self) -> bool:
+        """Whether it is the stand-in only because the official one was not to be had."""
+        return self.source is Source.STAND_IN and self.failed_at is not None
 
 
 def wanted_version(layout: Layout) -> str:
@@ -84,9 +97,10 @@ def ensure(
     environment: Mapping[str, str],
     *,
     version: str,
-    not_downloadable: bool,
+    may_download: bool,
+    failed_at: float | None = None,
 ) -> CloudflarePlugin:
-    """Put the right plugin into PULUMI_HOME; `not_downloadable` says that a download failed before.
+    """Put the right plugin into PULUMI_HOME; `failed_at` is when a download failed before, if one did.
 
     Raises EngineError.
     """
@@ -94,43 +108,59 @@ def ensure(
     if forced is Source.STAND_IN:
         installer.install_script(plugin(version), {_NOTE: _NOTE_TEXT})
         return CloudflarePlugin(version=version, source=Source.STAND_IN, because=f"{CHOICE} says so")
-    found = _official(layout, installer, environment, version, not_downloadable and forced is None)
-    if isinstance(found, CloudflarePlugin):
+    found = _installed(layout, environment, version)
+    if found is not None:
         return found
+    if not may_download and forced is None and failed_at is not None:
+        reason = "the official one could not be downloaded before (`make setup` tries again)"
+    else:
+        reason, failed_at = _download(installer, environment, version), time.time()
+    if not reason:
+        return CloudflarePlugin(version=version, source=Source.OFFICIAL, because="it could be downloaded")
     if forced is Source.OFFICIAL:
-        raise CloudflarePluginError(version, f"{found}, and {CHOICE} forbids the stand-in")
+        raise CloudflarePluginError(version, f"{reason}, and {CHOICE} forbids the stand-in")
     if not layout.private_home:
         raise CloudflarePluginError(
             version,
-            f"{found}; set {CHOICE}=stand-in to put this project's stand-in into PULUMI_HOME ({layout.home}), or unset "
+            f"{reason}; set {CHOICE}=stand-in to put this project's stand-in into PULUMI_HOME ({layout.home}), or unset "
             f"PULUMI_HOME",
         )
     installer.install_script(plugin(version), {_NOTE: _NOTE_TEXT})
-    return CloudflarePlugin(version=version, source=Source.STAND_IN, because=found, not_downloadable=True)
+    return CloudflarePlugin(version=version, source=Source.STAND_IN, because=reason, failed_at=failed_at)
 
 
-def _official(
-    layout: Layout, installer: Installer, environment: Mapping[str, str], version: str, not_downloadable: bool
-) -> CloudflarePlugin | str:
-    """The official plugin, or why there is none."""
+def official_is_there(layout: Layout, environment: Mapping[str, str], version: str) -> bool:
+    """Whether the official plugin is installed where it would be found."""
+    wanted = plugin(version)
+    return any(_is_official(wanted.directory(home)) for home in (layout.home, _users_home(environment)))
+
+
+def _users_home(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("HOME") or Path.home()) / ".pulumi"
+
+
+def _installed(layout: Layout, environment: Mapping[str, str], version: str) -> CloudflarePlugin | None:
     wanted = plugin(version)
     if _is_official(wanted.directory(layout.home)):
         return CloudflarePlugin(version=version, source=Source.OFFICIAL, because="it is installed in PULUMI_HOME")
-    users_home = Path(environment.get("HOME") or Path.home()) / ".pulumi"
+    users_home = _users_home(environment)
     users = wanted.directory(users_home)
     if users_home != layout.home and _is_official(users):
         _link(users, wanted.directory(layout.home))
         return CloudflarePlugin(version=version, source=Source.OFFICIAL, because=f"it is installed in {users_home}")
-    if not_downloadable:
-        return "the official one could not be downloaded before (`make clean` makes this forgotten)"
+    return None
+
+
+def _download(installer: Installer, environment: Mapping[str, str], version: str) -> str:
+    """Install the official plugin; returns why it cannot be had, nothing where it could."""
     if not _reachable(environment):
         return f"the official one cannot be downloaded ({_DOWNLOAD_HOST} does not answer)"
     say(f"downloading the Cloudflare plugin v{version}")
     try:
-        installer.run(wanted, ["--exact", "--reinstall"], _DOWNLOAD_SECONDS)
+        installer.run(plugin(version), ["--exact", "--reinstall"], _DOWNLOAD_SECONDS)
     except PluginInstallError as error:
         return f"the official one cannot be downloaded ({error})"
-    return CloudflarePlugin(version=version, source=Source.OFFICIAL, because="it could be downloaded")
+    return ""
 
 
 def _is_official(directory: Path) -> bool:

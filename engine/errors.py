@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -26,6 +27,26 @@ class GoTooOldError(EngineError):
         super().__init__(
             f"Go {found} is on PATH, Go {wanted} or newer is needed to build the Pulumi CLI: install a newer Go, or "
             f"install Pulumi itself (https://www.pulumi.com/docs/install/)."
+        )
+
+
+class DiskTooSmallError(EngineError):
+    """The build would fill the disk."""
+
+    def __init__(self, folder: Path, free: float, needed: float) -> None:
+        super().__init__(
+            f"building the Pulumi CLI needs {needed:.0f} GB below {folder}, there are {free:.1f}: make room, name another "
+            f"disk with `export XDG_CACHE_HOME=FOLDER`, or install Pulumi itself (https://www.pulumi.com/docs/install/)."
+        )
+
+
+class FolderError(EngineError):
+    """A folder of ours cannot be written to: a read-only home, another user's, a full disk."""
+
+    def __init__(self, path: str, reason: str, variable: str) -> None:
+        super().__init__(
+            f"{path} cannot be written ({reason}); expected a folder of yours with room; name one with: export "
+            f"{variable}=FOLDER"
         )
 
 
@@ -70,3 +91,78 @@ class PackageMissingError(EngineError):
 
     def __init__(self, package: str, venv: Path) -> None:
         super().__init__(f"{venv} has no package '{package}': run 'make setup' to install requirements.txt into it.")
+
+
+class NoOwnPassphraseError(EngineError):
+    """A stack that leaves this machine, in the clone's own backend, without a passphrase of its own."""
+
+    def __init__(self, stack: str, reason: str) -> None:
+        file = f"$HOME/.config/agentmail-{stack}.passphrase"
+        super().__init__(
+            f"the stack {stack!r} has no passphrase of its own, and this clone's is public, for stacks whose services "
+            f"are all on loopback ({reason}); make one, then run the command again: mkdir -p $HOME/.config && "
+            f"(umask 077; openssl rand -base64 32 > {file}) && export PULUMI_CONFIG_PASSPHRASE_FILE={file}"
+        )
+
+
+class NoStackNamedError(EngineError):
+    """Nothing says which stack a command is for, so nothing says which passphrase it may have."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        super().__init__(
+            f"no stack is named and none is selected; name one, such as: ./mail pulumi {' '.join(command[:2])} "
+            f"--stack dev"
+        )
+
+
+class PublicPassphraseGivenError(EngineError):
+    """A passphrase that everybody knows, for a stack that leaves this machine."""
+
+    def __init__(self, stack: str, reason: str) -> None:
+        named = f"the stack {stack!r}" if stack else "the stack"
+        move = f"./mail pulumi stack change-secrets-provider passphrase --stack {stack or 'NAME'}"
+        super().__init__(
+            f"PULUMI_CONFIG_PASSPHRASE holds a public passphrase, and {named} is not on loopback alone ({reason}); name "
+            f"one of your own, and where secrets were encrypted with the public one, change it first with: {move}"
+        )
+
+
+class BackendFileError(EngineError):
+    """`Pulumi.NAME.backend` names no backend."""
+
+    def __init__(self, file: Path, found: str) -> None:
+        super().__init__(
+            f"{file.name} {found}; expected one line with the URL of a backend, without credentials, such as "
+            f"s3://BUCKET?region=eu-west-1, file:///srv/agentmail-state or https://api.pulumi.com; write it with: "
+            f"echo s3://BUCKET > {file.name}"
+        )
+
+
+class StackMissingError(EngineError):
+    """A folder backend that has no such stack."""
+
+    def __init__(self, stack: str, backend: str) -> None:
+        super().__init__(
+            f"no stack named {stack!r} found in {backend}; if its state lies elsewhere, say where with: echo URL > "
+            f"Pulumi.{stack}.backend (or export PULUMI_BACKEND_URL=URL), if there is none yet, make it with: ./mail env "
+            f"new {stack}"
+        )
+
+
+class StateCutError(EngineError):
+    """A state file that ends in its middle: every command of the engine would fail at it."""
+
+    def __init__(self, stack: str, file: Path) -> None:
+        super().__init__(
+            f"the state of {stack!r} was cut off, as by a full disk ({file}); make room, then bring back the last whole "
+            f"state with: ./mail state restore {stack}"
+        )
+
+
+class StackFileError(EngineError):
+    """A stack's file that nobody can read."""
+
+    def __init__(self, file: Path, problem: str) -> None:
+        super().__init__(
+            f"{file.name} is no valid YAML ({problem}); correct that line, or see what was changed with: git diff {file.name}"
+        )

@@ -19,7 +19,12 @@ def read(file: Path) -> dict[str, Any]:
 
 def write(file: Path, values: dict[str, Any]) -> None:
     """Replace `file` whole, so that no reader sees half of it."""
+    replace(file, json.dumps(values, indent=2))
+
+
+def replace(file: Path, text: str) -> None:
+    """Replace `file` whole by `text`."""
     file.parent.mkdir(parents=True, exist_ok=True)
     replacement = file.with_name(f"{file.name}.{os.getpid()}")
-    replacement.write_text(json.dumps(values, indent=2), encoding="utf-8")
+    replacement.write_text(text, encoding="utf-8")
     replacement.replace(file)

@@ -12,7 +12,10 @@ def say(message: str) -> None:
 
 
 class Counter:
-    """A counted step: one line rewritten in place on a terminal, a line now and then elsewhere."""
+    """A counted step: one line rewritten in place on a terminal, a line now and then elsewhere.
+
+    Where the `total` is known it is shown as a percentage, which is 100 when the step is done and never before.
+    """
 
     _TERMINAL_SECONDS = 0.2
     _LOG_SECONDS = 20.0
@@ -37,16 +40,20 @@ class Counter:
             self._show()
 
     def done(self) -> None:
-        """End the line that `advance` rewrites."""
-        self._show()
+        """The step has succeeded: end the line that `advance` rewrites."""
+        self._show(done=True)
         if self._terminal:
             print(file=sys.stderr, flush=True)
 
-    def _show(self) -> None:
-        of = f" of at most {self._total}" if self._total else ""
-        line = f"engine: {self._what} {self._count}{of}, {self.elapsed}"
+    def _show(self, *, done: bool = False) -> None:
+        line = f"engine: {self._what} {self._state(done=done)}, {self.elapsed}"
         print(f"\r{line}\x1b[K" if self._terminal else line, end="" if self._terminal else "\n", file=sys.stderr)
         sys.stderr.flush()
+
+    def _state(self, *, done: bool) -> str:
+        if not self._total:
+            return str(self._count)
+        return "100 %" if done else f"{min(self._count * 100 // self._total, 99)} %"
 
     @property
     def elapsed(self) -> str:

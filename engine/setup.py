@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from engine.layout import Layout
 from engine.plugins import DYNAMIC_HOST, LANGUAGE_HOST, Installer, Plugin, official_host, scripts_fingerprint
 
 OWN = "engine"
+_RECORD_FORMAT = "2"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +32,13 @@ class Engine:
     cloudflare: CloudflarePlugin
 
 
-def ensure_engine(layout: Layout, environment: Mapping[str, str], *, look_again: bool = False) -> Engine:
+def ensure_engine(
+    layout: Layout, environment: Mapping[str, str], *, look_again: bool = False, on_loopback: bool = True
+) -> Engine:
     """The engine, made ready where it is not; quick when nothing has changed since the last time.
 
-    `look_again` asks anew which plugins this machine has. Raises EngineError.
+    `look_again` asks anew which plugins this machine has and can get. A stack that is not `on_loopback` is refused the
+    stand-in, so for it a failed download is tried again. Raises EngineError.
     """
     if find_spec("pulumi") is None:
         raise PackageMissingError("pulumi", layout.venv)
@@ -41,33 +46,62 @@ def ensure_engine(layout: Layout, environment: Mapping[str, str], *, look_again:
     version = cloudflare_plugin.wanted_version(layout)
     fingerprint = _fingerprint(layout, cli, environment, version)
     file = layout.home / "agentmail-engine.json"
-    if not look_again:
-        known = _known(layout, file, fingerprint, cli)
-        if known is not None:
-            return known
+
+    def known() -> Engine | None:
+        found = None if look_again else _Record(file).read(fingerprint, cli)
+        return found if found and _still_true(layout, environment, found, on_loopback=on_loopback) else None
+
+    found = known()
+    if found is not None:
+        return found
     layout.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _locked(layout.home / ".agentmail-engine.lock"):
         # Another command may have made it ready in the meantime.
-        known = None if look_again else _known(layout, file, fingerprint, cli)
-        return known or _make_ready(layout, environment, file, fingerprint, cli, version)
+        return known() or _make_ready(
+            layout, environment, file, fingerprint, cli, version, may_download=look_again or not on_loopback
+        )
 
 
-def _known(layout: Layout, file: Path, fingerprint: str, cli: Cli) -> Engine | None:
-    known = _Record(file).read(fingerprint, cli)
-    return known if known is not None and _complete(layout, known) else None
+def _still_true(layout: Layout, environment: Mapping[str, str], engine: Engine, *, on_loopback: bool) -> bool:
+    """Whether everything that was found is still there, and nothing better has come since."""
+    if not _complete(layout, engine):
+        return False
+    if not engine.cloudflare.is_provisional:
+        return True
+    if not on_loopback or cloudflare_plugin.official_is_there(layout, environment, engine.cloudflare.version):
+        return False
+    return not _due(engine.cloudflare.failed_at)
+
+
+def _due(failed_at: float | None) -> bool:
+    """Whether a download that failed then is worth another attempt; a clock that went back makes it so, too."""
+    return failed_at is None or not 0 <= time.time() - failed_at < cloudflare_plugin.RETRY_SECONDS
 
 
 def _make_ready(
-    layout: Layout, environment: Mapping[str, str], file: Path, fingerprint: str, cli: Cli, version: str
+    layout: Layout,
+    environment: Mapping[str, str],
+    file: Path,
+    fingerprint: str,
+    cli: Cli,
+    version: str,
+    *,
+    may_download: bool,
 ) -> Engine:
     record = _Record(file)
+    failed_at = record.failed_at(version)
     installer = Installer(layout, cli, environment)
     engine = Engine(
         cli=cli,
         language_host=_ensure_host(LANGUAGE_HOST, cli, environment, installer),
         dynamic_host=_ensure_host(DYNAMIC_HOST, cli, environment, installer),
         cloudflare=cloudflare_plugin.ensure(
-            layout, installer, environment, version=version, not_downloadable=record.not_downloadable == version
+            layout,
+            installer,
+            environment,
+            version=version,
+            may_download=may_download or _due(failed_at),
+            failed_at=failed_at,
         ),
     )
     record.write(fingerprint, engine)
@@ -94,6 +128,7 @@ def _fingerprint(layout: Layout, cli: Cli, environment: Mapping[str, str], versi
     """Changes whenever the plugins must be looked at again."""
     plugins = [LANGUAGE_HOST, DYNAMIC_HOST, cloudflare_plugin.plugin(version)]
     parts = [
+        _RECORD_FORMAT,
         str(cli.path),
         cli.version,
         environment.get("PATH", ""),
@@ -117,11 +152,13 @@ class _Record:
         self._file = file
         self._remembered = json_file.read(file)
 
-    @property
-    def not_downloadable(self) -> str | None:
-        """The version of the official Cloudflare plugin that could not be downloaded."""
-        cloudflare = self._remembered.get("cloudflare", {})
-        return cloudflare.get("version") if cloudflare.get("not_downloadable") else None
+    def failed_at(self, version: str) -> float | None:
+        """When this version of the official Cloudflare plugin could last not be downloaded."""
+        cloudflare = self._remembered.get("cloudflare")
+        if not isinstance(cloudflare, dict) or cloudflare.get("version") != version:
+            return None
+        moment = cloudflare.get("failed_at")
+        return moment if isinstance(moment, float) else None
 
     def read(self, fingerprint: str, cli: Cli) -> Engine | None:
         if self._remembered.get("fingerprint") != fingerprint:

@@ -16,7 +16,7 @@ from settings.values import PROJECT
 
 
 def change_configuration(path: Path, changes: Mapping[str, Any]) -> None:
-    """Set keys of the project's namespace; None removes one. The file is replaced in one step.
+    """Set keys, of the project's namespace where they name no other; None removes one. The file is replaced in one step.
 
     Raises ConfigFileError.
     """
@@ -37,7 +37,7 @@ def change_configuration(path: Path, changes: Mapping[str, Any]) -> None:
     if not isinstance(config, CommentedMap):
         raise ConfigFileError(path, "has a 'config' that is no mapping")
     for key, value in changes.items():
-        name = f"{PROJECT}:{key}"
+        name = key if ":" in key else f"{PROJECT}:{key}"
         if value is None:
             config.pop(name, None)
         else:

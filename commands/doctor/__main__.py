@@ -22,7 +22,7 @@ from clients.dns import PUBLIC, Resolver, ResolverError
 from clients.mailjet.api import MailjetApi
 from clients.mailjet.errors import MailjetError
 from commands.doctor.credentials import CREDENTIALS, ZoneWanted, cloudflare_findings, mailjet_api, mailjet_findings
-from commands.doctor.emulators import Emulators, EmulatorsDownError, find_emulators, is_loopback
+from commands.doctor.emulators import Emulators, EmulatorsDownError, find_emulators
 from commands.doctor.finding import Check, Finding, Status, worst
 from commands.doctor.mailjet import (
     MAILJET,
@@ -32,6 +32,7 @@ from commands.doctor.mailjet import (
     route_findings,
     status_findings,
 )
+from commands.doctor.passphrase import passphrase_findings
 from commands.doctor.policies import DKIM, DMARC, SPF, dkim_finding, dmarc_findings, first_answering, spf_finding
 from commands.doctor.records import DNS, ZONE, delegation_findings, resolver_findings, zone_findings
 from commands.doctor.round_trip import ARRIVAL_SECONDS, ROUND_TRIP, Arrivals, Listener, ListenError, round_trip_findings
@@ -39,6 +40,7 @@ from commands.doctor.stack import NeverUpError, Patient, examine, read_settings
 from commands.doctor.table import as_json, as_table
 from commands.doctor.tunnel import TUNNEL, WEBHOOK, Door, tunnel_findings, webhook_findings
 from commands.stack_commands import ROOT, Pulumi, PulumiFailedError
+from engine.loopback import is_loopback
 from settings.loading import SettingsError
 from settings.values import Dns
 from zone.spf_lookups import NoAnswerError, Resolve
@@ -63,10 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ResolverError as error:
         print(error, file=sys.stderr)
         return 2
+    findings = list(passphrase_findings(given.stack, given.cwd))
     try:
-        findings = list(_examination(given, resolvers))
+        findings += _examination(given, resolvers)
     except UNEXAMINABLE as error:
-        findings = [CONFIGURATION.error(given.stack, sentence) for sentence in _sentences(error)]
+        findings += [CONFIGURATION.error(given.stack, sentence) for sentence in _sentences(error)]
     if given.json:
         print(as_json(given.stack, findings))
     else:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from clients.dns import Resolver
 from commands.stack_commands import ROOT
@@ -41,10 +40,6 @@ class Emulators:
             edge=f"{edge['host']}:{edge['port']}",
             ca_file=str(status["mailjet"]["smtp"].get("ca_file") or ""),
         )
-
-
-def is_loopback(url: str) -> bool:
-    return (urlsplit(url).hostname or "") in {"127.0.0.1", "localhost", "::1"}
 
 
 def find_emulators(folder: Path) -> Emulators:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from commands.doctor.finding import Finding, Status, worst
+from commands.doctor.passphrase import passphrase_findings
 from commands.doctor.table import as_table
 from commands.environments.creation import create, require_backend
 from commands.environments.draft import API_TOKEN, VARIABLES, Draft, full
@@ -129,6 +130,9 @@ def _confirm(given: argparse.Namespace, file: StackFile, draft: Draft) -> None:
 
 
 def _check(given: argparse.Namespace) -> int:
+    if public := list(passphrase_findings(given.name, given.cwd)):
+        _show(public)
+        return 1
     pulumi = Pulumi(given.name, project=given.cwd)
     config = pulumi.entries()
     values = {key: str(entry.get("value") or "") for key, entry in config.items()}

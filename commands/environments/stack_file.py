@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from commands.adopt.stack_file import change_configuration
-from commands.environments.draft import BASE_URL, PLACEHOLDER
+from commands.environments.draft import BASE_URL, PLACEHOLDER, full
 from commands.environments.errors import AlreadyMadeError, ProblemsError
 from settings.values import PROJECT
 
@@ -53,16 +53,16 @@ class StackFile:
         return {key: value for key, value in found.items() if not _is_placeholder(key, value)}
 
     def write(self, plain: Mapping[str, Any]) -> None:
-        """The keys of the project; one that the example has and `plain` lacks is removed."""
+        """The project's keys and where Cloudflare is; one that the example has and `plain` lacks is removed."""
         if self.before is None:
-            named = {f"{PROJECT}:{key}": value for key, value in plain.items()}
+            named = {full(key): value for key, value in plain.items()}
             text = _HEADER.format(name=self.name) + yaml.safe_dump({"config": named}, sort_keys=False)
             self.path.write_text(text, encoding="utf-8")
             return
         gone = dict.fromkeys(
             key.removeprefix(f"{PROJECT}:")
             for key in self._document().get("config") or {}
-            if key.removeprefix(f"{PROJECT}:") not in plain
+            if (key.startswith(f"{PROJECT}:") or key == BASE_URL) and key.removeprefix(f"{PROJECT}:") not in plain
         )
         change_configuration(self.path, {**gone, **plain})
 

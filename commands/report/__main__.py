@@ -10,6 +10,7 @@ from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
 
+from commands.engine_errors import explained
 from commands.report.digest import as_markdown, as_text, failure_as_markdown
 from commands.report.preview import Changes, PreviewUnreadableError, read_preview
 from commands.report.summary import summary
@@ -36,9 +37,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         changes = read_preview(text)
     except PreviewUnreadableError as error:
-        print(error, file=sys.stderr)
+        # Where the engine ended before it had a preview, its own reason is all that there is to say.
+        if not error.nothing_came:
+            print(error, file=sys.stderr)
         if given.markdown:
-            print(failure_as_markdown(given.stack, _with_log(str(error), given.log), note=given.note), end="")
+            print(failure_as_markdown(given.stack, _reason(error, given), note=given.note), end="")
         return Exit.REFUSED
     return _preview(given, replace(changes, stack=changes.stack or given.stack))
 
@@ -82,9 +85,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _with_log(reason: str, log: Path | None) -> str:
-    said = log.read_text(encoding="utf-8", errors="replace").strip() if log is not None else ""
-    return f"{reason}\n{said}" if said else reason
+def _reason(error: PreviewUnreadableError, given: argparse.Namespace) -> str:
+    """Why there is no preview, for a comment: the engine's reason with what mends it, where it said one."""
+    said = _log_of(given)
+    if not error.nothing_came or not said:
+        return f"{error}\n{said}".strip()
+    return explained(said, stack=given.stack, backend="") or said
+
+
+def _log_of(given: argparse.Namespace) -> str:
+    """What the engine wrote to standard error, where it was kept."""
+    log: Path | None = given.log
+    return log.read_text(encoding="utf-8", errors="replace").strip() if log is not None else ""
 
 
 def _allowed_by(labels: str) -> int:

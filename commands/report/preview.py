@@ -28,10 +28,15 @@ _SUMMARY = "preview failed"
 """What the engine adds to the error that made it fail."""
 
 
+EMPTY = "empty"
+
+
 class PreviewUnreadableError(Exception):
     """What was given is not the JSON of a preview."""
 
     def __init__(self, found: str) -> None:
+        self.nothing_came = found == EMPTY
+        """Whether the engine ended before it had a preview; it has said why on standard error."""
         super().__init__(f"The preview is {found}; expected the output of: ./engine/pulumi preview --json")
 
 
@@ -119,7 +124,7 @@ def read_preview(text: str) -> Changes:
     """
     start = text.find("{")
     if start < 0:
-        raise PreviewUnreadableError("empty" if not text.strip() else f"{text.strip()[:60]!r}")
+        raise PreviewUnreadableError(EMPTY if not text.strip() else f"{text.strip()[:60]!r}")
     try:
         document, _ = json.JSONDecoder().raw_decode(text[start:])
     except json.JSONDecodeError as error:

@@ -6,7 +6,6 @@ official plugin does. The client is imported with the first request: most of wha
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import math
 import random
@@ -28,6 +27,7 @@ from engine.cloudflare.errors import (
     UnreadableAnswerError,
 )
 from engine.cloudflare.properties import Properties
+from engine.loopback import is_loopback
 
 if TYPE_CHECKING:
     import cloudflare
@@ -161,14 +161,6 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
-
-
-def is_loopback(base_url: str) -> bool:
-    host = urlsplit(base_url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _client(base_url: str) -> cloudflare.Cloudflare:

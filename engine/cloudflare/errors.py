@@ -70,6 +70,17 @@ class BaseUrlError(CloudflareError):
         )
 
 
+class StandInOffLoopbackError(CloudflareError):
+    """The stand-in was to talk to an API that is not on this machine."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            f"this machine has only a stand-in for the Cloudflare plugin, and that talks to emulators on loopback alone, "
+            f"not to {found}: `make setup` tries again to get the official plugin, `./mail pulumi plugin "
+            f"install resource cloudflare --reinstall` shows why it cannot be had"
+        )
+
+
 class ImportIdError(CloudflareError):
     """An id given to `pulumi import` has not the parts that the resource needs."""
 

@@ -22,7 +22,7 @@ from engine.cloudflare import VERSION, configuration, fields
 from engine.cloudflare.api import CloudflareApi
 from engine.cloudflare.dns_record import DnsRecord
 from engine.cloudflare.engine_log import EngineLog
-from engine.cloudflare.errors import CloudflareError, NotConfiguredError, UnsupportedTokenError
+from engine.cloudflare.errors import CloudflareError, NotConfiguredError, StandInOffLoopbackError, UnsupportedTokenError
 from engine.cloudflare.fields import Change, Failure
 from engine.cloudflare.functions import Function, GetDnsRecords, GetTunnels, GetTunnelToken, GetZone
 from engine.cloudflare.properties import UNKNOWN, Properties, Secret, from_struct, marked_like, plain, to_struct
@@ -30,6 +30,7 @@ from engine.cloudflare.resource import Resource
 from engine.cloudflare.schema import schema
 from engine.cloudflare.tunnel import Tunnel
 from engine.cloudflare.tunnel_config import TunnelConfig
+from engine.loopback import is_loopback
 
 RESOURCES: tuple[Resource, ...] = (DnsRecord(), Tunnel(), TunnelConfig())
 FUNCTIONS: tuple[Function, ...] = (GetDnsRecords(), GetZone(), GetTunnels(), GetTunnelToken())
@@ -128,6 +129,8 @@ class CloudflareProvider(ResourceProviderServicer):
         self, request: provider_pb2.ConfigureRequest, context: grpc.ServicerContext
     ) -> provider_pb2.ConfigureResponse:
         settings = configuration.settings(plain(from_struct(request.args)), os.environ)
+        if not is_loopback(settings.base_url):
+            raise StandInOffLoopbackError(settings.base_url)
         self._api = CloudflareApi(settings, self._cancelled)
         # The program is being loaded meanwhile: by its first request the client is ready.
         threading.Thread(target=_open, args=(self._api,), name="cloudflare-client", daemon=True).start()

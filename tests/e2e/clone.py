@@ -42,14 +42,20 @@ class Clone:
 
 
 @contextmanager
-def clone(folder: Path, *, replacing: Mapping[str, str] | None = None) -> Iterator[Clone]:
-    """`replacing`: file of the clone -> its content instead of the committed one."""
+def clone(
+    folder: Path, *, replacing: Mapping[str, str] | None = None, committed_ports: bool = False
+) -> Iterator[Clone]:
+    """`replacing`: file of the clone -> its content instead of the committed one.
+
+    `committed_ports`: leave Pulumi.dev.yaml as it is, although the emulators listen elsewhere.
+    """
     shutil.copytree(ROOT, folder, ignore=LEFT_OUT, symlinks=True)
     (folder / ".venv").symlink_to(ROOT / ".venv")
     for name, text in (replacing or {}).items():
         (folder / name).write_text(text)
     emulators = Emulators.start(folder / ".state" / "emulators")
-    _lead_to(emulators, folder / "Pulumi.dev.yaml")
+    if not committed_ports:
+        _lead_to(emulators, folder / "Pulumi.dev.yaml")
     environment = {"AGENTMAIL_CLOUDFLARE_PLUGIN": "stand-in"} | clean_environment()
     try:
         yield Clone(folder, emulators, environment)

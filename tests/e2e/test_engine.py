@@ -139,8 +139,13 @@ class Tiny:
         }
         stand_in = {"AGENTMAIL_CLOUDFLARE_PLUGIN": "stand-in"}
         self.environment = {
-            **kept, **stand_in, "AGENTMAIL_STATE_DIR": str(self.state), "PULUMI_STACK": "dev", **environment
-        }  # fmt: skip
+            **kept,
+            **stand_in,
+            "AGENTMAIL_STATE_DIR": str(self.state),
+            "PULUMI_STACK": "dev",
+            "PULUMI_CONFIG_PASSPHRASE": "of the tests",
+            **environment,
+        }
 
     def command(self, *arguments: str) -> list[str]:
         return [str(LAUNCHER), "-C", str(self.folder), "--non-interactive", "--color", "never", *arguments]

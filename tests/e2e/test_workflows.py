@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from engine.environment import LOOPBACK_PASSPHRASE
+from engine.passphrase import LOOPBACK_PASSPHRASE
 from tests.e2e.clone import Clone, clone
 from tests.e2e.stack import ROOT, Finished
 from tests.unit.workflows.go_tools import GOJQ, find_tool

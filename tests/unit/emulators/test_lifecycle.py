@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,9 @@ import requests
 
 from emulators.__main__ import main
 from emulators.embedded import Control
-from emulators.ports import DEFAULT_PORTS, Role
+from emulators.holders import holder
+from emulators.ports import DEFAULT_PORTS, Choice, Opening, PortError, Role
+from emulators.sockets import listen
 from emulators.state_folder import Process, StateFolder, StateFolderError
 from tests.unit.emulators.polling import wait_until
 
@@ -190,22 +192,105 @@ def test_a_server_ends_with_its_folder(emulators: Emulators) -> None:
     wait_until(lambda: not alive(pid))
 
 
-def test_a_port_in_use_is_one_sentence(emulators: Emulators) -> None:
+@contextmanager
+def listening() -> Iterator[int]:
+    """A port that this process holds."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        port = other.getsockname()[1]
+        yield int(other.getsockname()[1])
+
+
+def test_a_kept_port_in_use_is_one_sentence_that_names_its_holder(emulators: Emulators) -> None:
+    with listening() as port:
         folder = StateFolder(emulators.folder)
         folder.remember_ports({role.value: 0 for role in Role} | {"smtp": port})
-        failed = emulators.up()
-    assert failed.returncode == 1
-    assert failed.stdout == ""
-    assert failed.stderr == (
-        f"The emulators did not start: Port {port} for Mailjet SMTP submission is in use on 127.0.0.1; "
-        f"stop what listens there, or delete ports.json in the state folder to have others chosen. "
-        f"(log: {folder.log})\n"
-    )
-    assert emulators.status()["running"] is False
+        failed = emulators.run("up")
+        assert failed.returncode == 1
+        assert failed.stdout == ""
+        assert re.fullmatch(
+            rf"The emulators did not start: Port {port} for Mailjet SMTP submission is held by pid {os.getpid()} \(.+\); "
+            rf"end that, or take others with: ./mail emulators up --free-ports \(log: {folder.log}\)\n",
+            failed.stderr,
+        )
+        assert emulators.status()["running"] is False
+        # What the sentence says helps.
+        assert emulators.up().returncode == 0
+        assert emulators.status()["mailjet"]["smtp"]["port"] != port
+
+
+def test_a_fixed_port_in_use_is_replaced_and_its_holder_named(
+    emulators: Emulators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with listening() as port:
+        opening = Opening(Choice.USUAL, {})
+        monkeypatch.setitem(DEFAULT_PORTS, Role.MAILJET, port)
+        bound = opening.open(Role.MAILJET, listen)
+        bound.close()
+    assert len(opening.moved) == 1
+    assert opening.moved[0].startswith(f"Port {port} for Mailjet REST is held by pid {os.getpid()} (")
+    assert opening.moved[0].endswith("); a free one is used instead.")
+
+
+def test_a_second_clone_finds_ports_of_its_own(emulators: Emulators, tmp_path: Path) -> None:
+    """Both start as `make up` starts them, on the fixed ports; whichever is later moves and keeps what it got."""
+    other = Emulators(tmp_path / "other")
+    try:
+        assert emulators.run("up").returncode == 0
+        assert other.run("up").returncode == 0
+        places = [place(emulators.status()), place(other.status())]
+        assert not set(places[0]) & set(places[1])
+        other.run("down")
+        assert other.run("up").returncode == 0
+        assert place(other.status()) == places[1]
+    finally:
+        other.run("down")
+
+
+def place(status: dict[str, Any]) -> list[str]:
+    cloudflare, mailjet = status["cloudflare"], status["mailjet"]
+    return [cloudflare["url"], mailjet["url"], *(str(at["port"]) for at in (cloudflare["dns"], mailjet["smtp"]))]
+
+
+def test_back_to_the_fixed_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening() as port:
+        pass
+    monkeypatch.setitem(DEFAULT_PORTS, Role.MAILJET, port)
+    opening = Opening(Choice.FIXED, {"mailjet": port + 1 if port < 65535 else port - 1})
+    bound = opening.open(Role.MAILJET, listen)
+    assert bound.getsockname()[1] == port
+    with pytest.raises(PortError, match=f"Port {port} for Mailjet REST is held by pid {os.getpid()}"):
+        opening.open(Role.MAILJET, listen)
+    bound.close()
+
+
+class TestHolders:
+    def test_nobody(self) -> None:
+        with listening() as port:
+            pass
+        assert holder(port) == ""
+
+    def test_whoever_it_is(self) -> None:
+        with listening() as port:
+            assert holder(port).startswith(f"pid {os.getpid()} (")
+
+    def test_another_system(self, tmp_path: Path) -> None:
+        assert holder(8810, proc=tmp_path) == ""
+
+    def test_another_users_process(self, tmp_path: Path) -> None:
+        (tmp_path / "net").mkdir()
+        row = "0: 0100007F:226A 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 4711 1"
+        (tmp_path / "net" / "tcp").write_text(f"heading\n{row}\n")
+        assert holder(0x226A, proc=tmp_path) == "a process of another user"
+
+    def test_a_long_command_is_cut(self, tmp_path: Path) -> None:
+        (tmp_path / "net").mkdir()
+        row = "0: 0100007F:226A 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 4711 1"
+        (tmp_path / "net" / "tcp").write_text(f"heading\n{row}\n")
+        (tmp_path / "12" / "fd").mkdir(parents=True)
+        (tmp_path / "12" / "fd" / "3").symlink_to("socket:[4711]")
+        (tmp_path / "12" / "cmdline").write_bytes(b"serve\0" + b"x\x1b" * 100)
+        assert holder(0x226A, proc=tmp_path) == f"pid 12 (serve {'x?' * 27}…)"
 
 
 def test_a_damaged_database_is_one_sentence(emulators: Emulators) -> None:

@@ -58,6 +58,14 @@ class Machine:
         file.chmod(0o755)
         return file
 
+    def has_stack(self, *names: str, state: str = '{"version": 3, "checkpoint": {}}') -> Path:
+        """Give the clone's own backend these stacks; returns the last one's state file."""
+        folder = self.layout.backend / ".pulumi" / "stacks" / "agentmail"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            (folder / f"{name}.json").write_text(state)
+        return folder / f"{names[-1]}.json"
+
     def calls(self, folder: Path | None = None) -> list[str]:
         """What a program that writes down its calls was asked for."""
         file = (folder or self.bin) / "calls"
@@ -71,6 +79,8 @@ def machine(folder: Path, *, private_home: bool = True) -> Machine:
     for name in ("go.mod", "go.sum", "pulumi"):
         (clone / "engine" / name).write_bytes((ROOT / "engine" / name).read_bytes())
     (clone / "engine" / "pulumi").chmod(0o755)
+    for name in ("Pulumi.yaml", "Pulumi.dev.yaml", "Pulumi.prod.yaml"):
+        (clone / name).write_bytes((ROOT / name).read_bytes())
     layout = Layout(
         root=clone,
         state=state,

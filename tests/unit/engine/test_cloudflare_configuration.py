@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from pulumi.runtime.proto import provider_pb2
 
 from engine.cloudflare import configuration
-from engine.cloudflare.api import is_loopback
 from engine.cloudflare.errors import BaseUrlError
 from engine.cloudflare.properties import Secret, to_struct
 from tests.profiles import examples
@@ -213,13 +212,3 @@ class TestConfigure:
             headers = headers_of_one_request(plugin, api)
         assert headers["authorization"] == "Bearer short"
         assert "x-auth-email" not in headers
-
-
-class TestLoopback:
-    @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "localhost", "api.localhost", "[::1]"])
-    def test_this_machine(self, host: str) -> None:
-        assert is_loopback(f"http://{host}:8811/client/v4")
-
-    @pytest.mark.parametrize("host", ["api.cloudflare.com", "192.0.2.1", "localhost.example.com"])
-    def test_another(self, host: str) -> None:
-        assert not is_loopback(f"https://{host}/client/v4")

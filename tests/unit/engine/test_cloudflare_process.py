@@ -23,6 +23,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2
 
 from engine.cloudflare import VERSION
 from engine.cloudflare.fields import Table, inputs_of
+from engine.cloudflare.properties import to_struct
 from engine.cloudflare.provider import FUNCTIONS, RESOURCES
 from tests.unit.engine.cloudflare_driver import (
     DEADLINE_SECONDS,
@@ -70,11 +71,17 @@ class TestStart:
 
     def test_handshake_and_configure_agree(self, process: PluginProcess) -> None:
         shaken = process.stub.Handshake(provider_pb2.ProviderHandshakeRequest(engine_address="127.0.0.1:1"))
-        configured = process.stub.Configure(provider_pb2.ConfigureRequest())
+        arguments = to_struct({"baseUrl": "http://127.0.0.1:1"})
+        configured = process.stub.Configure(provider_pb2.ConfigureRequest(args=arguments))
         assert shaken.accept_secrets is configured.acceptSecrets is True
         assert configured.supportsPreview is True
         assert not shaken.accept_outputs
         assert not shaken.accept_resources
+
+    @pytest.mark.parametrize("url", [None, "https://api.cloudflare.com/client/v4", "http://127.0.0.1@api.example.com"])
+    def test_it_talks_to_nothing_but_loopback(self, process: PluginProcess, url: str | None) -> None:
+        with pytest.raises(RefusedError, match=r"talks to emulators on loopback alone, not to http.*make setup"):
+            Plugin(process.stub).configure(baseUrl=url)
 
     def test_an_attached_engine_gets_the_messages(self, process: PluginProcess) -> None:
         engine = RecordingEngine()
@@ -180,7 +187,7 @@ class TestWhatItKnows:
         (tmp_path / "cloudflare.py").write_text("raise ModuleNotFoundError('none', name='cloudflare')")
         with running_plugin(environment={"PYTHONPATH": str(tmp_path)}) as process:
             plugin = Plugin(process.stub)
-            plugin.configure()
+            plugin.configure(baseUrl="http://127.0.0.1:1")
             with pytest.raises(RefusedError, match=r"needs the Python module 'cloudflare': install requirements-dev"):
                 plugin.delete(RECORD, {"id": "r1", "zoneId": "z"})
 

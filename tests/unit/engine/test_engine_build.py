@@ -1,27 +1,33 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from engine.build import Limits, built_cli, ensure_built, pin
-from engine.errors import BuildError, CliBrokenError, GoTooOldError
+from engine.errors import BuildError, CliBrokenError, DiskTooSmallError, GoTooOldError
 from tests.unit.engine.machines import ROOT, Machine, alive, eventually
 
 # A Go whose `build` gives a "CLI" that knows its version; it writes down its calls.
 GO = """#!/bin/sh
 here=$(dirname "$0")
 echo "$1 CGO_ENABLED=$CGO_ENABLED GOFLAGS=$GOFLAGS GOWORK=$GOWORK" >> "$here/calls"
+echo "$1 $GOPROXY" >> "$here/proxies"
 case $1 in
+  env) printf '{"GOMODCACHE": "%s/users/mod", "GOPROXY": "https://proxy.example,direct"}' "$here" ;;
   version) echo "go version go1.99.1 linux/amd64" ;;
   list) echo "go: downloading example.com/m v1.0.0" >&2; echo example.com/a; echo example.com/b ;;
   build)
     echo example.com/a >&2
+    mkdir -p "$GOCACHE" "$GOMODCACHE/example.com" && echo compiled > "$GOCACHE/a" && echo module > "$GOMODCACHE/example.com/m"
     while [ "$1" != -o ]; do shift; done
     printf '#!/bin/sh\\necho v3.259.0\\n' > "$2" ;;
 esac
@@ -50,9 +56,45 @@ def test_builds_once(bare: Machine) -> None:
     assert subprocess.run([path, "version"], capture_output=True, text=True).stdout == "v3.259.0\n"
     assert path.parent.parent == bare.layout.cache / "pulumi-v3.259.0"
     assert ensure_built(bare.layout, bare.environment) == path
-    settings = "CGO_ENABLED=0 GOFLAGS= GOWORK=off"
-    assert bare.calls() == [f"version {settings}", f"list {settings}", f"build {settings}"]
+    settings = "CGO_ENABLED=0 GOFLAGS=-modcacherw GOWORK=off"
+    assert bare.calls()[1:] == [f"version {settings}", f"list {settings}", f"build {settings}"]
     assert leftovers(bare) == ["pulumi"]
+
+
+def test_what_go_needed_is_gone_after_a_build_and_there_to_go_on_from_after_a_failure(
+    bare: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither in the user's own caches nor in ours does a build leave anything but the CLI."""
+    failing_once = GO.replace("printf '#!", '[ -e "$here/again" ] || { touch "$here/again"; exit 1; }; printf \'#!')
+    bare.program("go", failing_once)
+    with pytest.raises(BuildError):
+        ensure_built(bare.layout, bare.environment)
+    assert leftovers(bare) == ["go"]
+    ensure_built(bare.layout, bare.environment)
+    assert leftovers(bare) == ["pulumi"]
+    assert "GB that Go needed for it are removed" in capsys.readouterr().err
+    assert not (bare.folder / "user").exists()
+
+
+def test_what_the_users_go_has_downloaded_is_not_downloaded_again(bare: Machine) -> None:
+    bare.program("go", GO)
+    downloaded = bare.bin / "users" / "mod" / "cache" / "download"
+    downloaded.mkdir(parents=True)
+    ensure_built(bare.layout, bare.environment)
+    proxies = (bare.bin / "proxies").read_text().splitlines()
+    assert proxies[1:] == [
+        f"{step} file://{downloaded},https://proxy.example,direct" for step in ("version", "list", "build")
+    ]
+
+
+def test_a_disk_without_room_is_told_before_anything_is_downloaded(
+    bare: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare.program("go", GO)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=500_000_000))
+    with pytest.raises(DiskTooSmallError, match=r"needs \d+ GB below .*, there are 0\.5: make room, .*XDG_CACHE_HOME"):
+        ensure_built(bare.layout, bare.environment)
+    assert bare.calls() == []
 
 
 def test_progress_is_visible(bare: Machine, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,9 +102,19 @@ def test_progress_is_visible(bare: Machine, capsys: pytest.CaptureFixture[str]) 
     ensure_built(bare.layout, bare.environment)
     said = capsys.readouterr()
     assert said.out == ""
-    assert "engine: no installed Pulumi found: building Pulumi 3.259.0" in said.err
     assert "engine: modules downloaded 1, " in said.err
-    assert "engine: packages compiled 1 of at most 2, " in said.err
+    assert "engine: packages compiled 100 %, " in said.err
+
+
+def test_what_it_costs_is_said_before_it_begins(bare: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    bare.program("go", failing("version", "exit 1"))
+    with pytest.raises(BuildError):
+        ensure_built(bare.layout, bare.environment)
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.startswith(
+        "engine: no installed Pulumi found. The quick way is to install it (https://www.pulumi.com/docs/install/)"
+    )
+    assert re.search(r"about \d+ minutes of CPU .*\d+ GB of disk meanwhile, \d+ MB afterwards", said)
 
 
 def test_another_go_sum_is_another_build(bare: Machine) -> None:
@@ -113,7 +165,7 @@ def test_a_build_that_gives_no_working_cli_is_not_kept(bare: Machine) -> None:
     bare.program("go", GO.replace("echo v3.259.0", "exit 4"))
     with pytest.raises(CliBrokenError, match="exit status 4"):
         ensure_built(bare.layout, bare.environment)
-    assert leftovers(bare) == []
+    assert leftovers(bare) == ["go"]
 
 
 def test_two_at_once_build_once(bare: Machine) -> None:
@@ -133,7 +185,7 @@ def test_two_at_once_build_once(bare: Machine) -> None:
         thread.join(20)
     assert len(set(found)) == 1
     assert len(found) == 2
-    assert [call.split()[0] for call in bare.calls()] == ["version", "list", "build"]
+    assert [call.split()[0] for call in bare.calls()] == ["env", "version", "list", "build"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

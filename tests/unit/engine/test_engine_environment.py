@@ -7,15 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.environment import (
-    EMULATOR_CREDENTIALS,
-    LOOPBACK_PASSPHRASE,
-    cli_environment,
-    command_of,
-    emulator_credentials,
-    names_directory,
-)
+from engine.arguments import command_of, names_directory
+from engine.environment import EMULATOR_CREDENTIALS, cli_environment, emulator_credentials
 from engine.layout import Layout, layout
+from engine.passphrase import LOOPBACK_PASSPHRASE
 from tests.unit.engine.machines import ROOT, Machine
 
 CREDENTIALS = (
@@ -28,6 +23,9 @@ def with_credentials(here: Layout) -> None:
     here.credentials.write_text(CREDENTIALS)
 
 
+UP = ["up", "--stack", "dev"]
+
+
 def logged_in(here: Layout, url: str) -> None:
     here.home.mkdir(parents=True)
     (here.home / "credentials.json").write_text(json.dumps({"current": url}))
@@ -35,7 +33,7 @@ def logged_in(here: Layout, url: str) -> None:
 
 def test_embedded_default(bare: Machine) -> None:
     with_credentials(bare.layout)
-    made = cli_environment(bare.layout, {"PATH": "/usr/bin:/bin"}, ["up"])
+    made = cli_environment(bare.layout, {"PATH": "/usr/bin:/bin"}, UP)
     assert made.embedded
     assert made.variables == {
         "PATH": f"{bare.layout.venv}/bin:/usr/bin:/bin",
@@ -79,7 +77,7 @@ def test_the_embedded_backend_named_by_hand_or_by_login_is_still_embedded(bare: 
 
 @pytest.mark.parametrize("name", ["PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"])
 def test_a_passphrase_of_the_users_own_wins(bare: Machine, name: str) -> None:
-    made = cli_environment(bare.layout, {name: "mine"}, [])
+    made = cli_environment(bare.layout, {name: "mine"}, UP)
     assert made.variables[name] == "mine"
     assert LOOPBACK_PASSPHRASE not in made.variables.values()
 
@@ -92,7 +90,7 @@ def test_a_passphrase_of_the_users_own_wins(bare: Machine, name: str) -> None:
 )
 def test_what_the_user_sets_wins(chosen: dict[str, str]) -> None:
     here = layout({"AGENTMAIL_STATE_DIR": "/nonexistent"})
-    made = cli_environment(here, chosen, ["up"]).variables
+    made = cli_environment(here, chosen, UP).variables
     assert {name: made[name] for name in chosen} == chosen
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import time
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from engine.cli import Cli, find_cli
-from engine.cloudflare_plugin import Source
+from engine.cloudflare_plugin import RETRY_SECONDS, Source
 from engine.errors import CloudflarePluginError, EngineError, ForcedChoiceError, PluginInstallError
 from engine.plugins import DYNAMIC_HOST, LANGUAGE_HOST, Installer, Plugin
 from engine.setup import OWN, ensure_engine
@@ -96,11 +98,48 @@ class TestQuickness:
         assert ensure_engine(alone.layout, alone.environment) == first
         assert alone.calls() == calls
 
-    def test_looking_again_installs_nothing_again_and_remembers_that_there_is_no_download(self, alone: Machine) -> None:
+    def test_looking_again_installs_nothing_again_but_tries_the_download(self, alone: Machine) -> None:
+        ensure_engine(alone.layout, alone.environment)
+        before = installs(alone)
+        found = ensure_engine(alone.layout, alone.environment, look_again=True).cloudflare
+        assert "no such host" in found.because
+        assert installs(alone)[len(before) :] == [f"plugin install resource cloudflare v{WANTED}"]
+
+    def test_a_failed_download_is_remembered_for_a_while(self, alone: Machine) -> None:
         ensure_engine(alone.layout, alone.environment)
         calls = alone.calls()
-        assert "before" in ensure_engine(alone.layout, alone.environment, look_again=True).cloudflare.because
+        other_path = {**alone.environment, "PATH": f"{alone.environment['PATH']}:/sbin"}
+        assert "before" in ensure_engine(alone.layout, other_path).cloudflare.because
         assert alone.calls() == calls
+
+    def test_a_failed_download_does_not_stick(self, alone: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert ensure_engine(alone.layout, alone.environment).cloudflare.source is Source.STAND_IN
+        (alone.bin / "DOWNLOADABLE").touch()
+        assert ensure_engine(alone.layout, alone.environment).cloudflare.source is Source.STAND_IN
+        later = time.time() + RETRY_SECONDS + 1
+        monkeypatch.setattr(time, "time", lambda: later)
+        assert ensure_engine(alone.layout, alone.environment).cloudflare.because == "it could be downloaded"
+
+    def test_a_stack_that_leaves_this_machine_does_not_wait(self, alone: Machine) -> None:
+        ensure_engine(alone.layout, alone.environment)
+        (alone.bin / "DOWNLOADABLE").touch()
+        found = ensure_engine(alone.layout, alone.environment, on_loopback=False).cloudflare
+        assert found.because == "it could be downloaded"
+
+    def test_setup_does_not_wait_either(self, alone: Machine) -> None:
+        ensure_engine(alone.layout, alone.environment)
+        (alone.bin / "DOWNLOADABLE").touch()
+        assert ensure_engine(alone.layout, alone.environment, look_again=True).cloudflare.source is Source.OFFICIAL
+
+    def test_a_clock_that_was_ahead_does_not_keep_it_from_trying(
+        self, alone: Machine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = time.time()
+        with monkeypatch.context() as ahead:
+            ahead.setattr(time, "time", lambda: now + 365 * 86400)
+            ensure_engine(alone.layout, alone.environment)
+        (alone.bin / "DOWNLOADABLE").touch()
+        assert ensure_engine(alone.layout, alone.environment).cloudflare.source is Source.OFFICIAL
 
     def test_a_plugin_that_was_removed_comes_back(self, alone: Machine) -> None:
         ensure_engine(alone.layout, alone.environment)
@@ -161,9 +200,16 @@ class TestCloudflare:
     def test_the_stand_in_gives_way_when_the_user_installs_the_official_one(self, alone: Machine) -> None:
         ensure_engine(alone.layout, alone.environment)
         put_official(cloudflare(alone.folder / "user" / ".pulumi"))
-        assert ensure_engine(alone.layout, alone.environment).cloudflare.source is Source.STAND_IN
-        assert ensure_engine(alone.layout, alone.environment, look_again=True).cloudflare.source is Source.OFFICIAL
+        assert ensure_engine(alone.layout, alone.environment).cloudflare.source is Source.OFFICIAL
         assert not (cloudflare(alone.layout.home) / "stand-in.txt").exists()
+
+    def test_the_stand_in_gives_way_where_its_note_says_how(self, alone: Machine) -> None:
+        """`pulumi plugin install resource cloudflare --reinstall` puts the official one into its place."""
+        ensure_engine(alone.layout, alone.environment)
+        shutil.rmtree(cloudflare(alone.layout.home))
+        put_official(cloudflare(alone.layout.home))
+        found = ensure_engine(alone.layout, alone.environment).cloudflare
+        assert (found.source, found.because) == (Source.OFFICIAL, "it is installed in PULUMI_HOME")
 
     def test_the_stand_in_by_choice_and_back(self, alone: Machine) -> None:
         put_official(cloudflare(alone.folder / "user" / ".pulumi"))

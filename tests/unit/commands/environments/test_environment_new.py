@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from commands.doctor.__main__ import main as doctor
+from commands.doctor.passphrase import passphrase_findings
 from commands.environments.__main__ import main
 from commands.environments.creation import create
 from commands.environments.draft import PLACEHOLDER, Draft
@@ -38,6 +40,14 @@ def accounts(project, cloudflare, mailjet, monkeypatch):
     monkeypatch.setenv("MAILJET_API_KEY", mailjet.api_key)
     monkeypatch.setenv("MAILJET_API_SECRET", mailjet.api_secret)
     return ("--cloudflare-api-url", cloudflare.base, "--mailjet-api-url", mailjet.url)
+
+
+def check_main(project: Path) -> int:
+    return main(["check", "staging", "-C", str(project)])
+
+
+def doctor_main(project: Path) -> int:
+    return doctor(["staging", "-C", str(project)])
 
 
 def refused(capsys, project, *arguments):
@@ -217,7 +227,7 @@ class Failing(Pulumi):
     """An engine that fails at a command; the others do nothing."""
 
     def __init__(self, project: Path, at: tuple[str, ...], *, also: tuple[str, ...] = ("nothing",)) -> None:
-        super().__init__("staging", project=project, environment={})
+        super().__init__("staging", project=project)
         self.at, self.also = at, also
         self.ran: list[tuple[str, ...]] = []
         self.stdin: list[str] = []
@@ -242,6 +252,30 @@ class TestWriting:
         written = yaml.safe_load((project / "Pulumi.staging.yaml").read_text())
         assert written == {"config": {"agentmail:domain": "a.example", "agentmail:protected": True}}
 
+    def test_where_its_state_lies_is_remembered_beside_it(self, project):
+        create(
+            Failing(project, ("never",)),
+            StackFile.of(project, "staging"),
+            DRAFT,
+            secrets_provider="",
+            keep_secrets=True,
+        )
+        later = Pulumi("staging", project=project, environment={"PATH": "/bin", "HOME": str(project)})
+        assert later.environment["PULUMI_BACKEND_URL"] == f"file://{project}/backend"
+
+    def test_a_backend_with_a_credential_in_it_is_not_written_down(self, project, monkeypatch):
+        monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://key:hunter2@states")
+        with pytest.raises(WriteError, match="remembering the backend") as caught:
+            create(
+                Failing(project, ("never",)),
+                StackFile.of(project, "staging"),
+                DRAFT,
+                secrets_provider="",
+                keep_secrets=True,
+            )
+        assert "hunter2" not in str(caught.value)
+        assert list(project.iterdir()) == []
+
     def test_none_is_stored_where_the_environment_holds_them(self, project):
         pulumi = Failing(project, ("never",))
         create(pulumi, StackFile.of(project, "staging"), DRAFT, secrets_provider="", keep_secrets=False)
@@ -252,7 +286,7 @@ class TestWriting:
         pulumi = Failing(project, at)
         with pytest.raises(WriteError, match=r"no room; everything was taken back"):
             create(pulumi, StackFile.of(project, "staging"), DRAFT, secrets_provider="", keep_secrets=True)
-        assert not (project / "Pulumi.staging.yaml").exists()
+        assert list(project.iterdir()) == []
         assert (("stack", "rm", "staging", "--yes", "--preserve-config") in pulumi.ran) is (at[0] == "config")
 
     def test_an_example_comes_back(self, project):
@@ -286,3 +320,34 @@ class TestWriting:
         (project / "Pulumi.staging.yaml").write_text("secretsprovider: awskms://x\n")
         with pytest.raises(AlreadyMadeError):
             StackFile.of(project, "staging")
+
+
+class TestPublicPassphrase:
+    """A file that was encrypted with the word which every clone knows, for services that are real."""
+
+    SALT = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["encryptionsalt"]
+
+    def written(self, project: Path, url: str) -> None:
+        config = {"agentmail:mailjetApiUrl": url, "cloudflare:baseUrl": "http://127.0.0.1:1"}
+        text = yaml.safe_dump({"encryptionsalt": self.SALT, "config": config})
+        (project / "Pulumi.staging.yaml").write_text(text)
+
+    @pytest.mark.parametrize("command", [check_main, doctor_main])
+    def test_check_and_doctor_name_it(self, project, capsys, command, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "1000")
+        self.written(project, "https://api.mailjet.com")
+        assert command(project) == 1
+        said = capsys.readouterr().out
+        assert "Pulumi.staging.yaml" in said
+        assert "encrypted with the public passphrase" in said
+        assert "./mail pulumi stack change-secrets-provider passphrase --stack staging" in said
+
+    def test_on_loopback_it_is_what_it_is_for(self, project):
+        self.written(project, "http://127.0.0.1:8810")
+        assert list(passphrase_findings("staging", project)) == []
+
+    def test_one_of_somebodys_own(self, project):
+        self.written(project, "https://api.mailjet.com")
+        file = project / "Pulumi.staging.yaml"
+        file.write_text(file.read_text().replace(self.SALT, "v1:AAAAAAAAAAA=:v1:AAAAAAAAAAAAAAAA:AAAA"))
+        assert list(passphrase_findings("staging", project)) == []

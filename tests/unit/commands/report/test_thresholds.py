@@ -168,6 +168,19 @@ class TestCommandLine:
         assert "no stack named 'prod' found" in said
         assert "<sub>Commit 1</sub>" in said
 
+        assert "./mail env new prod" in said
+        assert "The preview is empty" not in said
+
+    def test_after_the_engines_own_error_nothing_is_added(self, monkeypatch, capsys):
+        monkeypatch.setattr("sys.stdin", io.StringIO(""))
+        assert main(["preview"]) == 1
+        assert capsys.readouterr() == ("", "")
+
+    def test_what_is_no_preview_is_said(self, monkeypatch, capsys):
+        monkeypatch.setattr("sys.stdin", io.StringIO("hello"))
+        assert main(["preview"]) == 1
+        assert "The preview is 'hello'; expected" in capsys.readouterr().err
+
     def test_the_engines_wording_is_taken_off(self, monkeypatch, capsys):
         diagnostics = [
             {

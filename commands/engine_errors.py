@@ -1,0 +1,71 @@
+"""What the engine says when a command cannot even begin, in a sentence with what mends it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+_Rule = tuple[re.Pattern[str], Callable[[re.Match[str], str, str], str]]
+
+
+def explained(said: str, *, stack: str, backend: str) -> str | None:
+    """The sentence for what the engine `said` of a stack in a backend; None for what speaks for itself."""
+    for pattern, sentence in _RULES:
+        match = pattern.search(said)
+        if match:
+            return sentence(match, stack or "STACK", backend or "the backend")
+    return None
+
+
+def _unknown_stack(match: re.Match[str], stack: str, backend: str) -> str:
+    name = match[1]
+    return (
+        f"no stack named {name!r} found in {backend}; if its state lies elsewhere, say where with: echo URL > "
+        f"Pulumi.{stack}.backend (or export PULUMI_BACKEND_URL=URL), if there is none yet, make it with: ./mail env new {stack}"
+    )
+
+
+def _wrong_passphrase(_match: re.Match[str], stack: str, _backend: str) -> str:
+    return (
+        f"the passphrase is not the one that the secrets of {stack!r} are encrypted with; expected that of Pulumi.{stack}"
+        ".yaml; name its file with: export PULUMI_CONFIG_PASSPHRASE_FILE=FILE (and unset PULUMI_CONFIG_PASSPHRASE)"
+    )
+
+
+def _no_passphrase(_match: re.Match[str], stack: str, _backend: str) -> str:
+    return (
+        f"no passphrase is set for the secrets of {stack!r}; expected that of Pulumi.{stack}.yaml; name its file with: "
+        "export PULUMI_CONFIG_PASSPHRASE_FILE=FILE"
+    )
+
+
+def _no_yaml(match: re.Match[str], stack: str, _backend: str) -> str:
+    return (
+        f"Pulumi.{stack}.yaml is no valid YAML ({match[1].strip()}); correct that line, or see what was changed with: git "
+        f"diff Pulumi.{stack}.yaml"
+    )
+
+
+def _wrong_type(match: re.Match[str], stack: str, _backend: str) -> str:
+    key, kind = match[1].rpartition(":")[2], match[2]
+    return (
+        f"{match[1]} in Pulumi.{stack}.yaml has another type; expected {kind}, as Pulumi.yaml says; set it with: ./mail "
+        f"pulumi config set --stack {stack} {key} VALUE"
+    )
+
+
+def _cut_state(_match: re.Match[str], stack: str, backend: str) -> str:
+    return (
+        f"the state of {stack!r} in {backend} was cut off, as by a full disk; make room, then bring back the last whole "
+        f"state with: ./mail state restore {stack}"
+    )
+
+
+_RULES: list[_Rule] = [
+    (re.compile(r"no stack named '([^']+)' found"), _unknown_stack),
+    (re.compile(r"incorrect passphrase"), _wrong_passphrase),
+    (re.compile(r"passphrase must be set with PULUMI_CONFIG_PASSPHRASE"), _no_passphrase),
+    (re.compile(r"invalid YAML file: (?:yaml: )?([^\n]+)"), _no_yaml),
+    (re.compile(r"configuration key '([^']+)' must be of type '([^']+)'"), _wrong_type),
+    (re.compile(r"(?:unexpected end of JSON input|failed to load checkpoint)"), _cut_state),
+]

@@ -1,0 +1,116 @@
+"""The launcher with the real engine, as in a fresh clone: passphrases, backends, ports."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from engine.layout import layout
+from engine.passphrase import is_public
+from tests.e2e.clone import Clone, clone
+
+SECRET = "8f14e45fceea167a5a36dedd4bea2543"
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    with clone(tmp_path_factory.mktemp("launcher") / "clone") as made:
+        yield made
+
+
+class TestPassphrase:
+    """The tests of this class build on each other, in order."""
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            "stack init prod",
+            "stack select --create prod",
+            f"config set --secret mailjetApiSecret {SECRET} --stack prod",
+            f"config set --secret mailjetApiSecret {SECRET} -s prod",
+            f"-C . config set --secret mailjetApiSecret {SECRET} -sprod",
+            "stack init newcomer",
+            "up --yes --stack prod",
+        ],
+    )
+    def test_no_real_secret_is_encrypted_with_the_public_one(self, fresh: Clone, command: str) -> None:
+        before = (fresh.folder / "Pulumi.prod.yaml").read_text()
+        done = fresh.sh(f"./engine/pulumi {command} --non-interactive", check=False)
+        assert done.code == 1
+        assert "has no passphrase of its own, and this clone's is public" in done.err
+        assert done.err.count("\n") == 1
+        assert (fresh.folder / "Pulumi.prod.yaml").read_text() == before
+        assert not (fresh.folder / "Pulumi.newcomer.yaml").exists()
+
+    def test_the_remedy_can_be_pasted(self, fresh: Clone, tmp_path: Path) -> None:
+        refused = fresh.sh("./engine/pulumi stack init prod", check=False).err
+        remedy = refused.partition("run the command again: ")[2].strip()
+        store = f"printf %s {SECRET} | ./engine/pulumi config set --secret mailjetApiSecret --stack prod"
+        # Another home, with the engine that this machine has already.
+        home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(layout(os.environ).cache.parent)}
+        fresh.sh(f"{remedy}\n./engine/pulumi stack init prod --non-interactive\n{store}", **home)
+        written = (fresh.folder / "Pulumi.prod.yaml").read_text()
+        assert not is_public(yaml.safe_load(written)["encryptionsalt"])
+        assert SECRET not in written
+
+    def test_a_stack_that_has_become_real_finds_the_way_out(self, fresh: Clone) -> None:
+        fresh.sh("cp Pulumi.dev.yaml Pulumi.was.yaml; ./engine/pulumi stack init was --no-select")
+        fresh.sh(f"./engine/pulumi config set --secret mailjetApiSecret {SECRET} --stack was")
+        fresh.sh("./engine/pulumi config set mailjetApiUrl https://api.mailjet.com --stack was")
+        show = "./engine/pulumi config get mailjetApiSecret --show-secrets --stack was"
+        assert "passphrase" in fresh.sh(f"{show} --non-interactive", check=False).err
+        checked = fresh.sh(".venv/bin/python -m commands.environments check was", check=False, COLUMNS="1000")
+        assert "encrypted with the public passphrase" in checked.out
+        move = "./engine/pulumi stack change-secrets-provider passphrase --stack was"
+        fresh.sh(f"echo our own words | {move}")
+        assert not is_public(yaml.safe_load((fresh.folder / "Pulumi.was.yaml").read_text())["encryptionsalt"])
+        read = "./engine/pulumi config get mailjetApiSecret --stack was"
+        assert fresh.sh(read, PULUMI_CONFIG_PASSPHRASE="our own words").out.strip() == SECRET
+
+
+class TestBackend:
+    def test_it_is_found_in_a_new_terminal(self, fresh: Clone, tmp_path: Path) -> None:
+        backend = tmp_path / "states"
+        backend.mkdir()
+        (fresh.folder / "Pulumi.team.backend").write_text(f"# ours\nfile://{backend}\n")
+        fresh.sh("./engine/pulumi stack init team --non-interactive", PULUMI_CONFIG_PASSPHRASE="ours")
+        assert (backend / ".pulumi" / "stacks" / "agentmail").is_dir()
+        exported = fresh.sh("./engine/pulumi stack export --stack team", PULUMI_CONFIG_PASSPHRASE="ours")
+        assert '"version"' in exported.out
+
+
+def port_of(clone: Clone, side: str) -> int:
+    status = json.loads(clone.sh(".venv/bin/python -m emulators status --json").out)
+    return int(urlsplit(status[side]["url"]).port or 0)
+
+
+class TestPorts:
+    """`dev` follows the emulators to whatever ports they have; the committed file stays as it is."""
+
+    @pytest.fixture
+    def second(self, tmp_path: Path) -> Iterator[Clone]:
+        with clone(tmp_path / "second", committed_ports=True) as made:
+            yield made
+
+    def test_a_second_clone_works_beside_the_first(self, second: Clone) -> None:
+        committed = (second.folder / "Pulumi.dev.yaml").read_text()
+        second.sh("./engine/pulumi stack select --create dev --non-interactive")
+        second.sh("./engine/pulumi up --stack dev --yes --skip-preview --suppress-outputs --non-interactive")
+        shown = json.loads(second.sh("./engine/pulumi stack output --stack dev --json --show-secrets").out)
+        assert shown["mailboxCount"] == 100
+        assert "ok" in second.sh(".venv/bin/python -m commands.environments check dev").out
+
+        # Other ports: the next up follows, and so does what destroys.
+        before = port_of(second, "mailjet")
+        second.sh(".venv/bin/python -m emulators down; rm .state/emulators/ports.json")
+        second.sh(".venv/bin/python -m emulators up --free-ports")
+        assert port_of(second, "mailjet") != before
+        second.sh("./engine/pulumi up --stack dev --yes --skip-preview --suppress-outputs --non-interactive")
+        second.sh("./engine/pulumi destroy --stack dev --refresh --yes --skip-preview --non-interactive")
+        assert (second.folder / "Pulumi.dev.yaml").read_text() == committed

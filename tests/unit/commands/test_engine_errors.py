@@ -1,0 +1,60 @@
+"""The engine's refusals, as the engine words them, become one sentence with what mends it."""
+
+from __future__ import annotations
+
+import pytest
+
+from commands.engine_errors import explained
+from commands.stack_commands import PulumiFailedError
+
+BACKEND = "s3://states (Pulumi.prod.backend names it)"
+
+
+@pytest.mark.parametrize(
+    ("said", "found", "remedy"),
+    [
+        (
+            "error: no stack named 'prod' found",
+            "found in s3://states (Pulumi.prod.backend names it)",
+            "./mail env new prod",
+        ),
+        (
+            "error: getting stack configuration: get stack secrets manager: incorrect passphrase",
+            "not the one that the secrets of 'prod' are encrypted with",
+            "export PULUMI_CONFIG_PASSPHRASE_FILE=FILE",
+        ),
+        (
+            "error: getting stack configuration: get stack secrets manager: passphrase must be set with "
+            "PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE environment variables",
+            "no passphrase is set",
+            "export PULUMI_CONFIG_PASSPHRASE_FILE=FILE",
+        ),
+        (
+            "error: invalid YAML file: yaml: line 24: found a tab character that violates indentation",
+            "Pulumi.prod.yaml is no valid YAML (line 24: found a tab character that violates indentation)",
+            "git diff Pulumi.prod.yaml",
+        ),
+        (
+            "error: validating stack config: Stack 'prod' with configuration key 'ttl' must be of type 'integer'",
+            "ttl in Pulumi.prod.yaml has another type; expected integer",
+            "./mail pulumi config set --stack prod ttl VALUE",
+        ),
+        (
+            "error: failed to load checkpoint: place 1: unexpected end of JSON input",
+            "was cut off",
+            "./mail state restore prod",
+        ),
+    ],
+)
+def test_each(said: str, found: str, remedy: str) -> None:
+    sentence = explained(said, stack="prod", backend=BACKEND)
+    assert sentence is not None
+    assert found in sentence
+    assert remedy in sentence
+    assert "\n" not in sentence
+    assert str(PulumiFailedError("preview", said, stack="prod", backend=BACKEND)).endswith(sentence)
+
+
+def test_what_speaks_for_itself() -> None:
+    assert explained("error: the sender domain is not verified", stack="prod", backend=BACKEND) is None
+    assert PulumiFailedError("up", "error: no room").reason == "no room"
