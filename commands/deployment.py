@@ -84,12 +84,11 @@ def preview(
     try:
         changes = looked.changes(wanted.stack)
     except PreviewUnreadableError as error:
-        reason = f"{error}\n{looked.log.strip()}".strip()
+        failure = _no_preview(wanted, looked) if looked.log else error
         if markdown:
-            print(failure_as_markdown(wanted.stack, reason, note=note), end="")
-        if looked.log:
-            raise PulumiFailedError(f"preview --stack {wanted.stack}", looked.log) from None
-        raise
+            said = failure.reason if isinstance(failure, PulumiFailedError) else str(error)
+            print(failure_as_markdown(wanted.stack, said, note=note), end="")
+        raise failure from None
     refused = [] if drift else refusals(changes, allowed_record_removals=allowed)
     if json:
         print(as_data(changes, refused=refused, drift=drift))
@@ -100,6 +99,12 @@ def preview(
     if changes.errors or refused:
         return 1
     return DRIFT if drift and not changes.is_empty else 0
+
+
+def _no_preview(wanted: Wanted, looked: Looked) -> PulumiFailedError:
+    """The engine ended before it had a preview: its own reason is all that there is to say."""
+    backend = str(Pulumi(wanted.stack, project=wanted.project).backend)
+    return PulumiFailedError(f"preview --stack {wanted.stack}", looked.log, stack=wanted.stack, backend=backend)
 
 
 def _given(name: str) -> str:
@@ -113,7 +118,7 @@ def apply(wanted: Wanted, *, yes: bool = False, refresh: bool = False) -> int:
     try:
         changes = looked.changes(wanted.stack)
     except PreviewUnreadableError:
-        raise PulumiFailedError(f"preview --stack {wanted.stack}", looked.log) from None
+        raise _no_preview(wanted, looked) from None
     refused = refusals(changes, allowed_record_removals=allowed)
     print(as_text(changes, refused=refused))
     if changes.errors or refused:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from mailboxes import remedies
+
 _Rule = tuple[re.Pattern[str], Callable[[re.Match[str], str, str], str]]
 
 
@@ -21,7 +23,8 @@ def _unknown_stack(match: re.Match[str], stack: str, backend: str) -> str:
     name = match[1]
     return (
         f"no stack named {name!r} found in {backend}; if its state lies elsewhere, say where with: echo URL > "
-        f"Pulumi.{stack}.backend (or export PULUMI_BACKEND_URL=URL), if there is none yet, make it with: ./mail env new {stack}"
+        f"Pulumi.{stack}.backend (or export PULUMI_BACKEND_URL=URL), if there is none yet, make it with: "
+        f"{remedies.new_environment(stack)}"
     )
 
 
@@ -49,15 +52,15 @@ def _no_yaml(match: re.Match[str], stack: str, _backend: str) -> str:
 def _wrong_type(match: re.Match[str], stack: str, _backend: str) -> str:
     key, kind = match[1].rpartition(":")[2], match[2]
     return (
-        f"{match[1]} in Pulumi.{stack}.yaml has another type; expected {kind}, as Pulumi.yaml says; set it with: ./mail "
-        f"pulumi config set --stack {stack} {key} VALUE"
+        f"{match[1]} in Pulumi.{stack}.yaml has another type; expected {kind}, as Pulumi.yaml says; set it with: "
+        f"{remedies.set_value(key, stack=stack)}"
     )
 
 
 def _cut_state(_match: re.Match[str], stack: str, backend: str) -> str:
     return (
         f"the state of {stack!r} in {backend} was cut off, as by a full disk; make room, then bring back the last whole "
-        f"state with: ./mail state restore {stack}"
+        f"state with: {remedies.restore_state(stack)}"
     )
 
 

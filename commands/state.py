@@ -1,4 +1,4 @@
-"""`python -m commands.state restore STACK`: bring back the last whole state of a stack whose state file was cut off.
+"""`./mail state restore STACK`: bring back the last whole state of a stack whose state file was cut off.
 
 A disk that fills up during an `up` leaves a state file that ends in its middle, and then no command of the engine works:
 not `up`, not `stack rm`, not `stack init`. A folder backend keeps copies beside it; the newest that is whole is put back,
@@ -7,18 +7,17 @@ what was cut is kept under another name, and the next `up` finds again what happ
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
-from commands.stack_commands import ROOT, Pulumi, PulumiFailedError
+from commands.errors import CommandError
+from commands.stack_commands import Pulumi
 from engine.state_files import StateFile, holds_state, state_file
+from mailboxes import remedies
 
 
-class StateError(Exception):
+class StateError(CommandError):
     """The state cannot be brought back, or need not be."""
 
 
@@ -29,7 +28,7 @@ class NoFolderError(StateError):
         super().__init__(
             f"The state of {stack!r} is in {backend}, no folder; expected file://… to look for copies in; bring back an "
             f"earlier version there (the versioning of the bucket, the history of Pulumi Cloud), then import it with: "
-            f"./mail pulumi stack import --file STATE.json --stack {stack}"
+            f"{remedies.import_state(stack, 'STATE.json')}"
         )
 
 
@@ -46,7 +45,7 @@ class NoStateError(StateError):
     def __init__(self, stack: str, backend: str) -> None:
         super().__init__(
             f"There is no stack {stack!r} in {backend}; expected a state that was cut off; a state that is gone is found "
-            f"again with: ./mail pulumi stack init {stack} && ./mail adopt {stack}"
+            f"again with: {remedies.make_stack(stack)} && {remedies.adopt(stack)}"
         )
 
 
@@ -65,17 +64,18 @@ class NoCopyError(StateError):
 
     def __init__(self, stack: str, path: Path) -> None:
         super().__init__(
-            f"The state of {stack!r} was cut off ({path}), and no copy beside it is whole; put it aside with: ./mail state "
-            f"restore {stack} --aside, then find again what exists with: ./mail pulumi stack init {stack} && ./mail adopt "
-            f"{stack}"
+            f"The state of {stack!r} was cut off ({path}), and no copy beside it is whole; put it aside with: "
+            f"{remedies.restore_state(stack, '--aside')}, then find again what exists with: "
+            f"{remedies.make_stack(stack)} && {remedies.adopt(stack)}"
         )
 
 
-def restore(pulumi: Pulumi, *, aside: bool = False) -> str:
+def restore(stack: str, project: Path, *, aside: bool = False) -> str:
     """Put the newest whole copy in the place of a state that was cut off; returns what was done.
 
     `aside`: where no copy is whole, only put what was cut under another name. Raises StateError.
     """
+    pulumi = Pulumi(stack, project=project)
     backend = pulumi.backend
     state = state_file(backend.url, pulumi.project, pulumi.stack)
     if state is None:
@@ -98,9 +98,9 @@ def _replace(state: StateFile, copy: Path | None) -> str:
         state.path.replace(cut)
         return (
             f"What was cut off is in {cut.name}. Next:\n"
-            f"  ./mail pulumi stack init {state.stack}\n"
-            f"  ./mail adopt {state.stack}\n"
-            f"  ./mail pulumi up --stack {state.stack}"
+            f"  {remedies.make_stack(state.stack)}\n"
+            f"  {remedies.adopt(state.stack)}\n"
+            f"  {remedies.apply(state.stack)}"
         )
     whole = copy.read_bytes()
     # Written beside it first: a disk that is still full must not take the only place of the old file.
@@ -118,28 +118,5 @@ def _replace(state: StateFile, copy: Path | None) -> str:
     saved = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(copy.stat().st_mtime))
     return (
         f"The state of {state.stack!r} is that of {saved} again ({copy.name}); what was cut off is in {cut.name}. Next, to "
-        f"find what happened since:\n  ./mail pulumi up --refresh --stack {state.stack}"
+        f"find what happened since:\n  {remedies.apply(state.stack, refresh=True)}"
     )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m commands.state", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    restoring = commands.add_parser("restore", help="bring back the last whole state")
-    restoring.add_argument("stack", metavar="STACK")
-    restoring.add_argument("-C", "--cwd", type=Path, default=ROOT, metavar="DIR", help="the Pulumi project's folder")
-    restoring.add_argument("--aside", action="store_true", help="where no copy is whole, put the broken state aside")
-    given = parser.parse_args(arguments)
-    try:
-        print(restore(Pulumi(given.stack, project=given.cwd), aside=given.aside))
-    except (StateError, PulumiFailedError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

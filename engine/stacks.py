@@ -29,6 +29,11 @@ class StackFile:
     name: str
     path: Path
 
+    @classmethod
+    def of(cls, project: Path, name: str) -> StackFile:
+        """The file of a stack of the project in a folder."""
+        return cls(name=name, path=project / f"Pulumi.{name.rsplit('/', 1)[-1]}.yaml")
+
     @property
     def short_name(self) -> str:
         """Without organisation and project, as in the file's name."""
@@ -118,33 +123,36 @@ class Meant:
 
 def meant(layout: Layout, environment: Mapping[str, str], arguments: Sequence[str]) -> Meant:
     """Which stacks the command can touch. Where it can be read in two ways, both are among them."""
-    project = _project(layout, arguments)
+    start = _start(layout, arguments)
+    project = _project(start)
     names = stacks_named(arguments) or _selected(layout, environment, project)
+    named = [value for value in values(arguments, "--config-file") if value]
     return Meant(
         project=project,
         stacks=tuple(
-            StackFile(name=name, path=path) for name in names for path in _files(project, layout, name, arguments)
+            stack for name in names for stack in (_configured(name, named, start) or [StackFile.of(project, name)])
         ),
         overrides=tuple(_overrides(arguments)),
     )
 
 
-def _project(layout: Layout, arguments: Sequence[str]) -> Path:
-    """The folder of the project file that Pulumi finds from where it runs."""
+def _start(layout: Layout, arguments: Sequence[str]) -> Path:
+    """Where Pulumi runs."""
     named = values(arguments, "--cwd", "C")
-    start = Path(named[-1] if named else layout.root).absolute()
+    return Path(named[-1] if named else layout.root).absolute()
+
+
+def _project(start: Path) -> Path:
+    """The folder of the project file that Pulumi finds from where it runs."""
     for folder in (start, *start.parents):
         if any((folder / name).is_file() for name in ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")):
             return folder
     return start
 
 
-def _files(project: Path, layout: Layout, name: str, arguments: Sequence[str]) -> list[Path]:
-    named = [value for value in values(arguments, "--config-file") if value]
-    if named:
-        start = values(arguments, "--cwd", "C") or [str(layout.root)]
-        return [Path(start[-1]).absolute() / value for value in named]
-    return [project / f"Pulumi.{name.rsplit('/', 1)[-1]}.yaml"]
+def _configured(name: str, named: Sequence[str], start: Path) -> list[StackFile]:
+    """The files that `--config-file` names instead of the stack's own."""
+    return [StackFile(name=name, path=start / value) for value in named]
 
 
 def _selected(layout: Layout, environment: Mapping[str, str], project: Path) -> list[str]:

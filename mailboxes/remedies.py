@@ -89,6 +89,26 @@ def new_environment(name: str) -> str:
     return mail("env", "new", name)
 
 
+def change_passphrase(stack: str) -> str:
+    """Encrypts a stack's secrets anew, with a passphrase that is asked for."""
+    return mail("pulumi", "stack", "change-secrets-provider", "passphrase", *_of(stack))
+
+
+def make_stack(stack: str) -> str:
+    """Makes an empty stack in its backend, for a state that is gone."""
+    return mail("pulumi", "stack", "init", stack or STACK)
+
+
+def import_state(stack: str, file: str) -> str:
+    """Takes a state from a file."""
+    return mail("pulumi", "stack", "import", "--file", file, *_of(stack))
+
+
+def restore_state(stack: str, *options: str) -> str:
+    """Brings the last whole copy of a state back."""
+    return mail("state", "restore", stack or STACK, *options)
+
+
 # -- populations and the embedded default ------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from commands.cli.agents import app as agents
 from commands.cli.emulators import app as emulators
 from commands.cli.environments import app as environments
 from commands.cli.options import EMULATORS, ROOT, DevStack, Json, Project, Stack, StackName, StateFolder, Yes
+from commands.cli.state import app as state
 
 HELP = "Mailboxes for agents at Mailjet and Cloudflare: bring them up, look at them, send and read."
 EPILOG = "Exit status: 0 fine, 1 refused or failed, 2 no such command or option, 130 interrupted. docs/commands.md"
@@ -31,6 +32,7 @@ EMBEDDED, REAL, MAIL, REST = "The embedded default", "Any stack", "Agents and th
 app.add_typer(environments, name="env", rich_help_panel=REAL)
 app.add_typer(agents, name="agents", rich_help_panel=MAIL)
 app.add_typer(emulators, name="emulators", rich_help_panel=REST)
+app.add_typer(state, name="state", rich_help_panel=REST)
 
 
 def _version(wanted: bool) -> None:

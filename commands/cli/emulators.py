@@ -26,9 +26,13 @@ def up(
     free_ports: Annotated[
         bool, Option("--free-ports", help="Listen on free ports instead of the fixed ones; a restart keeps them.")
     ] = False,
+    fixed_ports: Annotated[
+        bool, Option("--fixed-ports", help="Go back to the fixed ones; the next up of each stack follows.")
+    ] = False,
 ) -> int:
-    """Start them in the background."""
-    return _run("up", state_dir, *(["--free-ports"] if free_ports else []))
+    """Start them in the background. A fixed port that is taken is replaced, and its holder named."""
+    ports = [*(["--free-ports"] if free_ports else []), *(["--fixed-ports"] if fixed_ports else [])]
+    return _run("up", state_dir, *ports)
 
 
 @app.command()

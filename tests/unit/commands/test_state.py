@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from commands.stack_commands import Pulumi
-from commands.state import main, restore
+from commands.cli.running import main
+from commands.state import restore
 
 PROJECT = "name: agentmail\nruntime: python\n"
 
@@ -56,7 +56,7 @@ def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backend:
 
 
 def run(backend: Backend, *options: str) -> int:
-    return main(["restore", "dev", "-C", str(backend.folder), *options])
+    return main(["state", "restore", "dev", "-C", str(backend.folder), *options])
 
 
 def test_the_copy_beside_it_comes_back(backend: Backend, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,14 +68,14 @@ def test_the_copy_beside_it_comes_back(backend: Backend, capsys: pytest.CaptureF
     assert [file.read_text() for file in kept] == [broken]
     said = capsys.readouterr().out
     assert kept[0].name in said
-    assert "./mail pulumi up --refresh --stack dev" in said
+    assert "./mail apply dev --refresh" in said
 
 
 def test_the_newest_whole_one_counts(backend: Backend) -> None:
     backend.beside("cut as well", whole=0)
     backend.earlier("old", age=500)
     backend.earlier("newer", age=50)
-    restore(Pulumi("dev", project=backend.folder))
+    restore("dev", backend.folder)
     assert backend.now() == "newer"
 
 
