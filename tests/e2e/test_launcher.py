@@ -114,3 +114,69 @@ class TestPorts:
         second.sh("./engine/pulumi up --stack dev --yes --skip-preview --suppress-outputs --non-interactive")
         second.sh("./engine/pulumi destroy --stack dev --refresh --yes --skip-preview --non-interactive")
         assert (second.folder / "Pulumi.dev.yaml").read_text() == committed
+
+
+class TestRefusals:
+    """The engine's reason alone, with what to do; never a second line that says the preview is empty."""
+
+    @pytest.fixture(scope="class")
+    def made(self, fresh: Clone) -> Clone:
+        fresh.sh("./engine/pulumi stack select --create dev --non-interactive")
+        return fresh
+
+    @pytest.fixture
+    def stack_file(self, made: Clone) -> Iterator[Path]:
+        file = made.folder / "Pulumi.dev.yaml"
+        before = file.read_text()
+        yield file
+        file.write_text(before)
+
+    def refusal(self, made: Clone, command: str = "./mail preview dev", **variables: str) -> str:
+        done = made.sh(command, check=False, COLUMNS="2000", **variables)
+        assert done.code == 1, done.text
+        assert done.out == ""
+        assert len(done.err.strip().splitlines()) == 1, done.err
+        assert "The preview is" not in done.err
+        return done.err
+
+    def test_a_wrong_passphrase(self, made: Clone) -> None:
+        said = self.refusal(made, PULUMI_CONFIG_PASSPHRASE="not this one")
+        assert "not the one that the secrets of 'dev' are encrypted with" in said
+        assert "export PULUMI_CONFIG_PASSPHRASE_FILE=FILE" in said
+
+    def test_a_value_of_another_type(self, made: Clone, stack_file: Path) -> None:
+        made.sh("./mail pulumi config set --stack dev ttl abc")
+        said = self.refusal(made)
+        assert "ttl in Pulumi.dev.yaml has another type; expected integer" in said
+        remedy = said.partition("set it with: ")[2].strip().replace("VALUE", "300")
+        made.sh(remedy)
+        assert "mailboxes" in made.sh("./mail preview dev").out
+
+    def test_a_file_that_is_no_yaml(self, made: Clone, stack_file: Path) -> None:
+        stack_file.write_text(stack_file.read_text() + "\tx: [\n")
+        for variables in ({}, {"PULUMI_CONFIG_PASSPHRASE": "loopback-only"}):
+            said = self.refusal(made, **variables)
+            assert "Pulumi.dev.yaml is no valid YAML (line " in said
+            assert "git diff Pulumi.dev.yaml" in said
+
+    def test_a_stack_that_nobody_knows(self, made: Clone) -> None:
+        said = self.refusal(made, "./mail preview prdo")
+        assert "no stack named 'prdo' found in file://" in said
+        assert "(this clone's own)" in said
+        assert "Pulumi.prdo.backend" in said
+
+    def test_a_state_that_a_full_disk_has_cut(self, made: Clone) -> None:
+        state = made.folder / ".state/backend/.pulumi/stacks/agentmail/dev.json"
+        whole = state.read_text()
+        state.write_text(whole[: len(whole) // 2])
+        for command in (
+            "./mail preview dev",
+            "./engine/pulumi up --stack dev --yes",
+            "./engine/pulumi stack rm dev --yes",
+        ):
+            said = self.refusal(made, command)
+            assert "the state of 'dev' was cut off" in said
+        remedy = said.partition("last whole state with: ")[2].strip()
+        assert remedy == "./mail state restore dev"
+        assert "is that of" in made.sh(remedy).out
+        assert "mailboxes" in made.sh("./mail preview dev").out
