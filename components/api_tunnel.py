@@ -85,12 +85,13 @@ class ApiTunnel(pulumi.ComponentResource):
         before_cname: list[pulumi.Resource] = []
 
         if args.kind is TunnelKind.CREATED:
+            guard = self._guard(args)
             tunnel = ZeroTrustTunnelCloudflared(
                 f"{name}-tunnel",
                 account_id=args.account_id,
                 name=args.tunnel_name,
                 config_src="cloudflare",
-                opts=pulumi.ResourceOptions.merge(own, pulumi.ResourceOptions(hooks=self._guard(args))),
+                opts=pulumi.ResourceOptions.merge(own, pulumi.ResourceOptions(hooks=guard)),
             )
             ingress = ZeroTrustTunnelCloudflaredConfig(
                 f"{name}-ingress",
@@ -102,7 +103,9 @@ class ApiTunnel(pulumi.ComponentResource):
                         {"service": "http_status:404"},
                     ]
                 },
-                opts=own,
+                opts=pulumi.ResourceOptions.merge(
+                    own, pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(on_error=guard.on_error))
+                ),
             )
             self.target = tunnel.id.apply(lambda tunnel_id: f"{tunnel_id}.cfargotunnel.com")
             self.token = pulumi.Output.secret(tunnel.id.apply(lambda tunnel_id: self._token(args, tunnel_id)))

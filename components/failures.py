@@ -1,12 +1,21 @@
-"""Cloudflare's refusals as sentences: what the plugin answers is a stack of HTTP text."""
+"""Cloudflare's refusals as sentences: what the plugin answers is a stack of HTTP text.
+
+Of a refused write the engine prints that text, and nothing can replace it: the sentence comes beside it, from an error
+hook. A `destroy` runs without the program, and so without the hook (docs/troubleshooting.md has its codes).
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
 
 from settings.model import Settings
 
 _STATUS = re.compile(r'"code":\s*(\d+)')
+_MESSAGE = re.compile(r'"message":\s*"((?:[^"\\\\]|\\\\.)*)"')
 _REFUSED_TOKEN = frozenset({"10000", "9109", "6003", "1001", "6111"})
 
 
@@ -62,6 +71,97 @@ def _tunnel_sentence(error: Exception, *, refused: str, without: str, failed: st
             f"which an up needs (a preview goes on without: {without})"
         )
     return f"Cloudflare {failed}: {_first_line(error)}"
+
+
+def refusal_hook(name: str, stack: str) -> pulumi.ErrorHook:
+    """Says in a sentence what Cloudflare has refused to write, and never has it tried again: the plugin has."""
+
+    def say(about: pulumi.ErrorHookArgs) -> bool:
+        pulumi.log.error(
+            write_sentence(
+                about.errors[0] if about.errors else "",
+                operation=about.failed_operation,
+                resource=about.name,
+                inputs=about.new_inputs or about.old_inputs or {},
+                stack=stack,
+            )
+        )
+        return False
+
+    return pulumi.ErrorHook(name, say)
+
+
+def write_sentence(text: str, *, operation: str, resource: str, inputs: Mapping[str, Any], stack: str) -> str:
+    """One sentence on a create, update or delete that failed: what, why, what to do."""
+    _, code = _said(Exception(text))
+    message = match.group(1) if (match := _MESSAGE.search(text)) else ""
+    of_zone = "zoneId" in inputs
+    named = [str(inputs[key]) for key in ("name", "type") if isinstance(inputs.get(key), str)]
+    what = resource + (f" ({' '.join(named)})" if named else "")
+    again = f"then run again, which goes on from here: ./mail up {stack}"
+    if _is_refusal(text, code):
+        right = "Zone.DNS Edit for this zone" if of_zone else "Account.Cloudflare Tunnel Edit for this account"
+        return (
+            f"Cloudflare does not let this API token {operation} {what}, code {code or 'unknown'}; expected a token with the "
+            f"permission {right}; give it that in Cloudflare's dashboard, or set another with: ./mail pulumi config set "
+            f"--stack {stack} --secret cloudflare:apiToken, {again}"
+        )
+    if code in _WHY_REFUSED:
+        found, remedy = _WHY_REFUSED[code]
+        return f"Cloudflare did not {operation} {what}, code {code}: {found}; {remedy.format(stack=stack)}, {again}"
+    if not code and _is_silence(text):
+        return (
+            f"Cloudflare's API gave no answer when asked to {operation} {what}; expected one; check the network and "
+            f"cloudflare:baseUrl, {again}"
+        )
+    if re.search(r"\b(408|429|5\d\d)\b", text.partition("{")[0]):
+        return (
+            f"Cloudflare could not {operation} {what} for the moment, after ten repetitions; expected it to; "
+            f"look at https://www.cloudflarestatus.com, {again}"
+        )
+    said = f"{message!r}, code {code}" if message and code else code or _first_line(Exception(text))
+    return f"Cloudflare did not {operation} {what} and said {said}; expected it to; mend what it names, {again}"
+
+
+_WHY_REFUSED = {
+    "81045": (
+        "the zone has as many records as its plan allows",
+        "delete records that nobody needs in Cloudflare's dashboard, or change the zone's plan",
+    ),
+    "1022": (
+        "a cloudflared is still connected to the tunnel",
+        "stop the cloudflared beside the platform (docker compose --profile cloudflare down) and wait a minute",
+    ),
+    "1013": ("the account has a tunnel of that name already", "take it into the state with: ./mail adopt {stack}"),
+    "81053": (
+        "an A, AAAA or CNAME record stands at that name",
+        "take it over, or see what must be settled, with: ./mail adopt {stack}",
+    ),
+    "81054": ("a CNAME stands at that name", "take it over, or see what must be settled, with: ./mail adopt {stack}"),
+    "81056": (
+        "NS records delegate that name to other name servers",
+        "delete them in Cloudflare's dashboard, or choose another name",
+    ),
+    "89018": (
+        "NS records delegate that name, or one above it, to other name servers",
+        "delete them in Cloudflare's dashboard, or choose another name",
+    ),
+    "81057": ("the zone has this very record already", "take it into the state with: ./mail adopt {stack}"),
+    "81058": ("the zone has this very record already", "take it into the state with: ./mail adopt {stack}"),
+    "81044": ("somebody has deleted the record", "tell the state so with: ./mail pulumi refresh --stack {stack}"),
+    "1002": ("somebody has deleted the tunnel", "see what is left of it with: ./mail doctor {stack}"),
+}
+"""Code -> what was found, and what to do. The plugin takes no 404 of a delete for success."""
+
+
+def _is_silence(text: str) -> bool:
+    return bool(
+        re.search(
+            r"connection refused|connect(ion)? (error|reset)|nothing listens|no such host|dial tcp|name resolution|timeout|EOF",
+            text,
+            re.IGNORECASE,
+        )
+    )
 
 
 def _said(error: Exception) -> tuple[str, str]:

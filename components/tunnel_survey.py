@@ -13,7 +13,7 @@ from typing import Any
 
 import pulumi
 
-from components.failures import tunnel_listing_sentence
+from components.failures import refusal_hook, tunnel_listing_sentence
 from components.zone_survey import plugin_version
 
 
@@ -57,7 +57,7 @@ async def ask_about_tunnels(
 
 
 def tunnel_guard(*, account_id: str, tunnel_name: str, stack: str, preview: bool) -> pulumi.ResourceHookBinding:
-    """Refuses to create a tunnel whose name is taken, in a preview too."""
+    """Refuses to create a tunnel whose name is taken, in a preview too; says what Cloudflare has refused to write."""
 
     async def refuse_a_second(about: pulumi.ResourceHookArgs) -> None:
         listing = await ask_about_tunnels(
@@ -79,5 +79,6 @@ def tunnel_guard(*, account_id: str, tunnel_name: str, stack: str, preview: bool
     return pulumi.ResourceHookBinding(
         before_create=[
             pulumi.ResourceHook("tunnel-survey", refuse_a_second, pulumi.ResourceHookOptions(on_dry_run=True))
-        ]
+        ],
+        on_error=[refusal_hook("cloudflare-tunnel-refusals", stack)],
     )

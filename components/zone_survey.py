@@ -11,7 +11,7 @@ from functools import cached_property
 import pulumi
 
 from components.cloudflare_sdk import get_version
-from components.failures import cloudflare_sentence
+from components.failures import cloudflare_sentence, refusal_hook
 from settings.model import Settings
 from settings.values import Dns
 from zone.spf_lookups import Resolve
@@ -67,7 +67,8 @@ class ZoneSurvey:
         return pulumi.ResourceHookBinding(
             before_create=[
                 pulumi.ResourceHook("zone-survey", refuse_what_is_there, pulumi.ResourceHookOptions(on_dry_run=True))
-            ]
+            ],
+            on_error=[refusal_hook("cloudflare-record-refusals", self.stack)],
         )
 
 
