@@ -14,6 +14,17 @@ def is_within(name: str, zone: str) -> bool:
     return name == zone or name.endswith(f".{zone}")
 
 
+def u_labels(name: str) -> str:
+    """The canonical name with international labels in Unicode; a label that has no such form stays as it is."""
+    labels = []
+    for label in canonical(name).split("."):
+        try:
+            labels.append(idna.decode(label) if label.startswith("xn--") else label)
+        except idna.IDNAError:
+            labels.append(label)
+    return ".".join(labels)
+
+
 def a_labels(name: str) -> str:
     """The canonical name with every label in ASCII (RFC 5891); an ASCII name only loses case and trailing dot.
 

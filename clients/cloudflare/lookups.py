@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from clients.cloudflare.client import CloudflareClient, CloudflareError
+from zone.names import a_labels, u_labels
 
 ATTEMPTS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Zone:
-    """A zone as its owner sees it."""
+    """A zone as its owner sees it, its name with A-labels: the API tells it in Unicode, other than a record's."""
 
     id: str
     name: str
@@ -26,11 +27,19 @@ class Zone:
     def parse(cls, fields: Mapping[str, Any]) -> Zone:
         return cls(
             id=str(fields.get("id") or ""),
-            name=str(fields.get("name") or "").lower(),
+            name=_a_labels(str(fields.get("name") or "")),
             status=str(fields.get("status") or ""),
             name_servers=tuple(str(name).lower() for name in fields.get("name_servers") or ()),
             account_id=str((fields.get("account") or {}).get("id") or ""),
         )
+
+
+def _a_labels(name: str) -> str:
+    """A name that has no such form is nobody's zone, and is told as it came."""
+    try:
+        return a_labels(name)
+    except ValueError:
+        return name.lower()
 
 
 class Cloudflare:
@@ -39,23 +48,35 @@ class Cloudflare:
     def __init__(self, url: str, token: str, *, wait: Callable[[float], None] = time.sleep) -> None:
         self._client = CloudflareClient(url, token, attempts=ATTEMPTS, wait=wait)
 
-    def verify_token(self, account_id: str = "") -> dict[str, Any]:
-        """`status` and, where it has an end, `expires_on`. An account's own token is known to its account only."""
+    def verify_token(self, account_id: str = "", zone_id: str = "") -> dict[str, Any]:
+        """`status` and, where it has an end, `expires_on`. An account's own token is known to its account only.
+
+        Where no account is given, the zone tells which one it belongs to.
+        """
         try:
             return self._client.found("user/tokens/verify", "verifying the API token")
         except CloudflareError as error:
-            if not account_id or error.status is None:
+            if error.status is None or not (account_id or zone_id):
                 raise
+            refusal = error
+        if not account_id:
+            try:
+                account_id = self.zone(zone_id).account_id
+            except CloudflareError:
+                raise refusal from None
         return self._client.found(f"accounts/{account_id}/tokens/verify", "verifying the API token")
 
     def zone(self, zone_id: str) -> Zone:
         return Zone.parse(self._client.found(f"zones/{zone_id}", f"reading the zone {zone_id}"))
 
     def zones_named(self, name: str) -> list[Zone]:
-        return [
-            Zone.parse(row)
-            for row in self._client.pages("zones", f"looking for the zone {name!r}", {"name": name}, size=50)
+        """The zones of this name, which may be written either way; Cloudflare finds an international one by its Unicode."""
+        rows = [
+            row
+            for form in dict.fromkeys([u_labels(name), _a_labels(name)])
+            for row in self._client.pages("zones", f"looking for the zone {name!r}", {"name": form}, size=50)
         ]
+        return list({zone.id: zone for zone in map(Zone.parse, rows)}.values())
 
     def records(self, zone_id: str) -> list[dict[str, Any]]:
         """Every record of the zone, as Cloudflare shows it."""

@@ -23,6 +23,7 @@ from emulators.cloudflare.errors import (
     ApiError,
     AuthenticationError,
     MalformedBodyError,
+    RecordLockedError,
     RecordNotFoundError,
     TokenNotFoundError,
     TunnelHasConnectionsError,
@@ -37,7 +38,7 @@ from emulators.cloudflare.records import Plan, Record, amended, parse, stamped
 from emulators.cloudflare.seed import FIRST_SERIAL, SEEDED_ON, SeedZone
 from emulators.cloudflare.tokens import EVERYTHING, Permission, Token, digest
 from emulators.cloudflare.tunnels import Connection, Tunnel
-from emulators.cloudflare.zone import Zone, ZoneFacts
+from emulators.cloudflare.zone import RECORD_QUOTA, Zone, ZoneFacts
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS zone (id TEXT PRIMARY KEY, body TEXT NOT NULL);
@@ -191,6 +192,8 @@ class Account:
             "id": facts.id,
             "name": facts.name,
             "plan": facts.plan.value,
+            "status": facts.status,
+            "record_quota": facts.record_quota,
             "created_on": facts.created_on,
             "name_servers": list(facts.name_servers),
             "modified_on": zone.modified_on,
@@ -225,6 +228,8 @@ class Account:
             return self._write(zone, parse(amended(previous, body), zone=zone.name, plan=zone.facts.plan), previous)
 
     def _write(self, zone: Zone, wanted: Record, previous: Record | None) -> Record:
+        if previous is not None and previous.meta.get("read_only"):
+            raise RecordLockedError
         record_id = uuid.uuid4().hex if previous is None else previous.id
         record = stamped(wanted, previous, record_id=record_id, now=self.now())
         zone.check_beside(record)
@@ -236,10 +241,28 @@ class Account:
     def delete_record(self, zone: Zone, record_id: str) -> Record:
         with self.lock:
             record = self.record(zone, record_id)
+            if record.meta.get("read_only"):
+                raise RecordLockedError
             with self._changed(zone):
                 self._database.execute("DELETE FROM record WHERE id = ?", (record_id,))
             zone.drop(record_id)
             return record
+
+    def mark_record(self, zone: Zone, record_id: str, meta: Mapping[str, object]) -> Record:
+        """What a service of Cloudflare's notes on a record; no client can."""
+        with self.lock:
+            record = replace(self.record(zone, record_id), meta=dict(meta))
+            with self._changed(zone):
+                self._save_record(zone, record)
+            zone.put(record)
+            return record
+
+    def change_zone(self, zone: Zone, **changes: Any) -> None:
+        """Another status or record quota: what the registrar or the plan decides."""
+        with self.lock:
+            zone.facts = replace(zone.facts, **changes)
+            with self._changed(zone):
+                self._save_zone(zone)
 
     def batch(self, zone: Zone, body: Mapping[str, object]) -> dict[str, list[Record]]:
         """Deletes, patches, puts and posts, in this order, all or nothing."""
@@ -387,6 +410,7 @@ class Account:
         zones: frozenset[str] | None = None,
         name: str = "",
         status: str = "active",
+        of_account: bool = False,
     ) -> tuple[Token, str]:
         """Another token with rights of its own; returns it with its value."""
         value = value or secrets.token_urlsafe(30)
@@ -398,6 +422,7 @@ class Account:
             zones=zones,
             status=status,
             issued_on=self.now(),
+            of_account=of_account,
         )
         with self.lock:
             if self.token_of(value) is not None:
@@ -468,6 +493,8 @@ def _facts(stored: Mapping[str, object]) -> ZoneFacts:
         id=str(stored["id"]),
         name=str(stored["name"]),
         plan=Plan(str(stored["plan"])),
+        status=str(stored.get("status", "active")),
+        record_quota=int(str(stored.get("record_quota", RECORD_QUOTA))),
         created_on=str(stored["created_on"]),
         name_servers=(str(first), str(second)),
     )

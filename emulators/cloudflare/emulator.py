@@ -84,6 +84,10 @@ class CloudflareEmulator:
             alias = next((one for one in records_for(self.account, hostname) if one.proxied), None)
             if alias is None:
                 raise EdgeError.numbered(409, 1001)
+            zone = self.account.zone_of(hostname)
+            if zone is not None and hostname.removesuffix(zone.name).count(".") > 1:
+                # Universal SSL covers the zone and one level below: the handshake fails before any request.
+                raise EdgeError.numbered(525, 525)
             tunnel_id = tunnel_id_of(alias.content)
             if tunnel_id is None:
                 # A proxied host whose origin is elsewhere: the emulated edge reaches nothing outside (523).

@@ -107,6 +107,29 @@ class RecordExistsError(RecordConflictError):
         return ApiError(Problem(code=81057, message="The record already exists."))
 
 
+class BelowDelegationError(RecordConflictError):
+    """Other name servers answer at the name, so that nobody would ever see the record."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Problem(
+                code=89018, message="This record would be hidden by NS records at this name or above it." + _SAME_NAME
+            )
+        )
+
+
+class RecordQuotaError(ApiError):
+    def __init__(self) -> None:
+        super().__init__(Problem(code=81045, message="Record quota exceeded."))
+
+
+class RecordLockedError(ApiError):
+    """A record that Email Routing or another service has locked. The code of the real refusal is not known here."""
+
+    def __init__(self) -> None:
+        super().__init__(Problem(code=1043, message="This record is managed by another service and is read-only."))
+
+
 class CannotRouteError(ApiError):
     def __init__(self, path: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
         super().__init__(

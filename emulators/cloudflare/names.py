@@ -46,6 +46,17 @@ def canonical_host(text: str) -> str:
     return name
 
 
+def spoken(name: str) -> str:
+    """The name as people write it, with international labels in Unicode: so does Cloudflare name a zone, unlike a record."""
+    labels = []
+    for label in name.split("."):
+        try:
+            labels.append(idna.decode(label) if label.startswith("xn--") else label)
+        except idna.IDNAError:
+            labels.append(label)
+    return ".".join(labels)
+
+
 def within(name: str, zone: str) -> bool:
     """Whether `name` is the zone's apex or lies under it."""
     return name == zone or name.endswith("." + zone)

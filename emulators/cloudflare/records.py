@@ -117,6 +117,8 @@ class Record:
     comment: str | None = None
     tags: tuple[str, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
+    meta: Mapping[str, object] = field(default_factory=dict)
+    """What Cloudflare's own services note: `read_only` for a record that only they may change."""
     created_on: str = ""
     modified_on: str = ""
     comment_modified_on: str | None = None
@@ -145,7 +147,7 @@ class Record:
             "proxied": self.proxied,
             "ttl": self.ttl,
             "settings": dict(self.settings),
-            "meta": {},
+            "meta": dict(self.meta),
             "comment": self.comment,
             "tags": list(self.tags),
             "created_on": self.created_on,
@@ -180,6 +182,7 @@ _STORED_FIELDS = (
     "data",
     "comment",
     "settings",
+    "meta",
     "created_on",
     "modified_on",
     "comment_modified_on",
@@ -545,6 +548,7 @@ def stamped(record: Record, previous: Record | None, *, record_id: str, now: str
     return replace(
         record,
         id=record_id,
+        meta=previous.meta,
         created_on=previous.created_on,
         modified_on=now,
         comment_modified_on=now if record.comment != previous.comment else previous.comment_modified_on,

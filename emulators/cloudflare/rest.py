@@ -30,6 +30,7 @@ from emulators.cloudflare.errors import (
     UnknownKeyError,
     UnknownTokenError,
 )
+from emulators.cloudflare.names import spoken
 from emulators.cloudflare.records import Plan
 from emulators.cloudflare.tokens import TOKEN_FORM, Permission, Token, rights_of
 from emulators.cloudflare.tunnels import Tunnel
@@ -106,13 +107,24 @@ class RestApi:
             ),
             Route(tunnel + "/connections", _Methods(GET=self.list_connections, DELETE=self.drop_connections)),
             Route("/user/tokens/verify", _Methods(GET=self.verify_token)),
+            Route("/accounts/{account_id}/tokens", _Methods(POST=self.create_account_token)),
             Route("/accounts/{account_id}/tokens/verify", _Methods(GET=self.verify_token)),
             Route("/user/tokens/permission_groups", _Methods(GET=self.permission_groups)),
             Route("/user/tokens", _Methods(GET=self.list_tokens, POST=self.create_token)),
             Route("/user/tokens/{token_id}", _Methods(DELETE=self.delete_token)),
         ]
         return Starlette(
-            routes=[Mount(BASE, routes=routes)],
+            routes=[
+                Mount(BASE, routes=routes),
+                Mount(
+                    "/_emulator",
+                    routes=[
+                        Route("/zones/{zone_id}", _Methods(PATCH=self.change_zone)),
+                        Route("/zones/{zone_id}/dns_records/{record_id}/meta", _Methods(PUT=self.mark_record)),
+                        Route("/tunnels/{tunnel_id}/connections", _Methods(POST=self.connect_tunnel)),
+                    ],
+                ),
+            ],
             exception_handlers={ApiError: self._refused, HTTPException: self._not_routed},
         )
 
@@ -182,8 +194,8 @@ class RestApi:
         facts = zone.facts
         return {
             "id": facts.id,
-            "name": facts.name,
-            "status": "active",
+            "name": spoken(facts.name),
+            "status": facts.status,
             "paused": False,
             "type": "full",
             "development_mode": 0,
@@ -193,7 +205,7 @@ class RestApi:
             "original_dnshost": None,
             "created_on": facts.created_on,
             "modified_on": zone.modified_on,
-            "activated_on": facts.created_on,
+            "activated_on": facts.created_on if facts.status == "active" else None,
             "meta": {
                 "step": 2,
                 "custom_certificate_quota": 0,
@@ -224,11 +236,11 @@ class RestApi:
         query = request.query_params
         zones = [zone for zone in self._account.zones() if token.may(Permission.ZONE_READ, zone.facts.id)]
         if query.get("name"):
-            zones = [zone for zone in zones if zone.name == query["name"].lower().rstrip(".")]
+            zones = [zone for zone in zones if spoken(zone.name) == query["name"].lower().rstrip(".")]
         if query.get("account.id"):
             zones = [zone for zone in zones if query["account.id"] == self._account.id]
         if query.get("status"):
-            zones = [zone for zone in zones if query["status"] == "active"]
+            zones = [zone for zone in zones if query["status"] == zone.facts.status]
         zones.sort(key=lambda zone: zone.name, reverse=query.get("direction") == "desc")
         shown, info = listing.page(zones, query, per_page=listing.ZONES_PER_PAGE, most=listing.MAX_ZONES_PER_PAGE)
         return _answer([self._zone_json(zone) for zone in shown], info=info)
@@ -306,10 +318,9 @@ class RestApi:
     async def list_tunnels(self, request: Request) -> Response:
         self._allowed_account(request, Permission.TUNNEL_READ)
         query = request.query_params
-        deleted = listing.flag(query, "is_deleted")
-        tests: list[Callable[[Tunnel], bool]] = []
-        if deleted is not None:
-            tests.append(lambda one: (one.deleted_at is not None) is deleted)
+        # Since December 2025 deleted ones are left out unless they are asked for.
+        deleted = listing.flag(query, "is_deleted") or False
+        tests: list[Callable[[Tunnel], bool]] = [lambda one: (one.deleted_at is not None) is deleted]
         if query.get("name"):
             tests.append(lambda one: one.name == query["name"])
         if query.get("uuid"):
@@ -386,6 +397,9 @@ class RestApi:
         if account_id is not None and account_id != self._account.id:
             raise AuthenticationError
         token = self._token(request, verifying=True)
+        if token.of_account is not (account_id is not None):
+            # Each kind is known at its own address only.
+            raise TokenNotVerifiedError
         message: dict[str, object] = {
             "code": 10000,
             "message": f"This API Token is valid and {token.status}",
@@ -409,11 +423,51 @@ class RestApi:
         token, value = self._account.add_token(permissions=permissions, zones=zones, name=str(body.get("name") or ""))
         return _answer({**token.as_json(), "value": value})
 
+    async def create_account_token(self, request: Request) -> Response:
+        self._allowed_account(request, Permission.TOKENS_WRITE)
+        body = await _body(request)
+        permissions, zones = rights_of(body.get("policies"))
+        token, value = self._account.add_token(
+            permissions=permissions, zones=zones, name=str(body.get("name") or ""), of_account=True
+        )
+        return _answer({**token.as_json(), "value": value})
+
     async def delete_token(self, request: Request) -> Response:
         token_id = self._identifier(request, "token_id", _HEX_ID)
         self._allowed_user(request)
         self._account.drop_token(token_id)
         return _answer({"id": token_id})
+
+    # --- what no client of the real API can do ---
+
+    async def change_zone(self, request: Request) -> Response:
+        """`{"status": …, "record_quota": …}`, each as wanted."""
+        zone = self._existing_zone(request)
+        body = await _body(request)
+        changes: dict[str, object] = {}
+        if isinstance(body.get("status"), str):
+            changes["status"] = body["status"]
+        if isinstance(body.get("record_quota"), int):
+            changes["record_quota"] = body["record_quota"]
+        self._account.change_zone(zone, **changes)
+        return _answer(self._zone_json(zone))
+
+    async def mark_record(self, request: Request) -> Response:
+        """The `meta` of a record, such as `{"email_routing": true, "read_only": true}`."""
+        zone = self._existing_zone(request)
+        record_id = self._identifier(request, "record_id", _HEX_ID)
+        return _answer(self._account.mark_record(zone, record_id, await _body(request)).as_json())
+
+    async def connect_tunnel(self, request: Request) -> Response:
+        """A cloudflared that has connected."""
+        tunnel_id = self._identifier(request, "tunnel_id", _UUID)
+        return _answer(self._account.connect_tunnel(tunnel_id).as_json())
+
+    def _existing_zone(self, request: Request) -> Zone:
+        zone = self._account.zone(self._identifier(request, "zone_id", _HEX_ID))
+        if zone is None:
+            raise CannotRouteError(request.url.path, HTTPStatus.NOT_FOUND)
+        return zone
 
 
 class _Methods:

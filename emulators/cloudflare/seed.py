@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from emulators.cloudflare.records import Plan, Record, parse, stamped
-from emulators.cloudflare.zone import Zone, ZoneFacts
+from emulators.cloudflare.zone import RECORD_QUOTA, Zone, ZoneFacts
 
 ACCOUNT_ID = "00112233445566778899aabbccddeeff"
 ZONE_ID = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
@@ -37,7 +37,14 @@ class SeedZone:
             yield stamped(record, None, record_id=record_id, now=SEEDED_ON)
 
     def zone(self) -> Zone:
-        facts = ZoneFacts(id=self.zone_id, name=self.name, plan=self.plan, created_on=SEEDED_ON)
+        facts = ZoneFacts(
+            id=self.zone_id,
+            name=self.name,
+            plan=self.plan,
+            created_on=SEEDED_ON,
+            # A zone that begins with more than the usual has been granted more.
+            record_quota=max(RECORD_QUOTA, 2 * len(self.records)),
+        )
         zone = Zone(facts, serial=FIRST_SERIAL)
         for record in self.records_at_start():
             zone.check_beside(record)

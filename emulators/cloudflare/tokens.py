@@ -67,6 +67,8 @@ class Token:
     zones: frozenset[str] | None = None
     status: str = "active"
     issued_on: str = ""
+    of_account: bool = False
+    """Owned by the account, not by a user: verified at an address of its own."""
 
     def may(self, permission: Permission, zone_id: str | None = None) -> bool:
         granted = self.permissions | {_IMPLIED[one] for one in self.permissions if one in _IMPLIED}
@@ -100,6 +102,7 @@ class Token:
             "zones": None if self.zones is None else sorted(self.zones),
             "status": self.status,
             "issued_on": self.issued_on,
+            "of_account": self.of_account,
         }
 
     @staticmethod
@@ -114,6 +117,7 @@ class Token:
             zones=frozenset(map(str, zones)) if isinstance(zones, list) else None,
             status=str(stored["status"]),
             issued_on=str(stored["issued_on"]),
+            of_account=bool(stored.get("of_account")),
         )
 
 

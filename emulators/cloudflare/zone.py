@@ -10,12 +10,17 @@ from emulators.cloudflare.errors import (
     AddressOrAliasExistsError,
     AliasExistsError,
     ApiError,
+    BelowDelegationError,
     DelegationExistsError,
     Problem,
     RecordExistsError,
+    RecordQuotaError,
 )
 from emulators.cloudflare.records import ADDRESSES, MAX_NAME_CONTENT, Plan, Record, RecordType
 from emulators.cloudflare.txt import strings_of
+
+RECORD_QUOTA = 3_500
+"""Of a paid plan; a free zone has 1,000, or 200 if it was made since September 2024 (`record_quota` lowers it)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +31,9 @@ class ZoneFacts:
     name: str
     plan: Plan
     created_on: str
+    status: str = "active"
+    """`pending` until the registrar names the zone's name servers."""
+    record_quota: int = RECORD_QUOTA
     name_servers: tuple[str, str] = ("ada.ns.cloudflare.com", "bob.ns.cloudflare.com")
 
 
@@ -93,11 +101,21 @@ class Zone:
             self._below.subtract(self._ancestors(record.name))
         self._ordered = None
 
+    def _is_hidden(self, record: Record) -> bool:
+        """Whether other name servers answer at the name; glue and the delegation's own records stay (RFC 1034, 4.2.1)."""
+        if record.name == self.name:
+            return False
+        here = [record.name] if record.type not in {RecordType.NS, RecordType.DS} else []
+        above = list(self._ancestors(record.name))[:-1] if record.type not in ADDRESSES else []
+        return any(one.type is RecordType.NS for name in [*here, *above] for one in self.at(name) if name != self.name)
+
     def check_beside(self, record: Record) -> None:
         """Raise where `record` cannot stand in this zone beside the records that have another id."""
         others = [other for other in self.at(record.name) if other.id != record.id]
         if any(other.type is record.type and other.rdata == record.rdata for other in others):
             raise RecordExistsError
+        if record.id not in self._records and len(self._records) >= self.facts.record_quota:
+            raise RecordQuotaError
         types = {other.type for other in others}
         at_apex = record.name == self.name
         if record.type is RecordType.CNAME and types & (ADDRESSES | {RecordType.CNAME}):
@@ -108,6 +126,8 @@ class Zone:
             raise DelegationExistsError
         if not at_apex and record.type is RecordType.NS and types & (ADDRESSES | {RecordType.CNAME}):
             raise AddressOrAliasExistsError
+        if self._is_hidden(record):
+            raise BelowDelegationError
         if record.type is RecordType.TXT:
             texts = [record, *(other for other in others if other.type is RecordType.TXT)]
             if sum(len(string) for one in texts for string in strings_of(one.content)) > MAX_NAME_CONTENT:

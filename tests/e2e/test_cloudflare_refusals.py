@@ -43,7 +43,9 @@ def test_a_token_that_may_read_dns_only(stack, emulators):
     narrow = token(emulators, "DNS Read", "Cloudflare Tunnel Write")
     done = stack.up(check=False, CLOUDFLARE_API_TOKEN=narrow)
     assert done.code != 0
-    assert "Cloudflare does not let this API token create mail-spf (dev.agents.example TXT), code 10000" in told(done.text)
+    assert "Cloudflare does not let this API token create mail-spf (dev.agents.example TXT), code 10000" in told(
+        done.text
+    )
     assert "permission Zone.DNS Edit for this zone" in told(done.text)
     assert narrow not in done.text
     stack.up()

@@ -61,7 +61,7 @@ def test_a_connected_tunnel():
 
 
 def test_a_reason_that_nobody_has_met_is_quoted_without_its_json():
-    said = sentence(answered("400 Bad Request", 9999, "Something \\\\\"new\\\\\""))
+    said = sentence(answered("400 Bad Request", 9999, 'Something \\\\"new\\\\"'))
     assert "Something" in said
     assert ", code 9999; expected it to; mend what it names" in said
     assert "errors" not in said

@@ -43,11 +43,21 @@ def outcome(world: World, method: str, path: str, body: object = None, *, token:
 
 
 class TestVerification:
-    @pytest.mark.parametrize("path", ["/user/tokens/verify", f"/accounts/{ACCOUNT_ID}/tokens/verify"])
-    def test_a_good_token(self, world: World, path: str) -> None:
-        answer = world.call("GET", path).json()
+    def test_a_good_token(self, world: World) -> None:
+        answer = world.call("GET", "/user/tokens/verify").json()
         assert answer["result"]["status"] == "active"
         assert answer["messages"] == [{"code": 10000, "message": "This API Token is valid and active", "type": None}]
+
+    def test_each_kind_of_token_is_known_at_its_own_address_only(self, world: World) -> None:
+        policies = [{"effect": "allow", "resources": {}, "permission_groups": [{"name": "DNS Read"}]}]
+        made = world.call("POST", f"/accounts/{ACCOUNT_ID}/tokens", {"name": "ci", "policies": policies}).json()
+        of_account = made["result"]["value"]
+        for path, token, expected in (
+            ("/user/tokens/verify", of_account, 401),
+            (f"/accounts/{ACCOUNT_ID}/tokens/verify", of_account, 200),
+            (f"/accounts/{ACCOUNT_ID}/tokens/verify", TOKEN, 401),
+        ):
+            assert world.call("GET", path, token=token).status_code == expected, path
 
     def test_official_client(self, world: World) -> None:
         verified = world.client().user.tokens.verify()
