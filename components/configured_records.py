@@ -5,9 +5,10 @@ from __future__ import annotations
 import pulumi
 
 from settings.model import Settings
+from settings.values import TunnelKind
 from zone.dmarc import report_warnings
 from zone.errors import RecordError
-from zone.records import Record, configured_records, mx_warnings
+from zone.records import Record, certificate_warnings, configured_records, mx_warnings
 from zone.spf import length_warnings
 from zone.spf_lookups import Resolve, cost_warnings
 from zone.txt import joined
@@ -42,6 +43,8 @@ def _warnings(settings: Settings, records: list[Record], resolve: Resolve) -> li
         *mx_warnings(settings.mailjet_mx_hosts),
         *report_warnings(settings.domain, settings.dmarc, zone_name=settings.zone_name),
     ]
+    if settings.tunnel_kind is not TunnelKind.NONE:
+        warnings += certificate_warnings(settings.tunnel_hostname, domain=settings.domain, zone_name=settings.zone_name)
     if settings.spf_mechanisms:
         [spf] = [joined(record.content) for record in records if record.key == "spf"]
         warnings += [

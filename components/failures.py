@@ -12,6 +12,7 @@ from typing import Any
 
 import pulumi
 
+from mailboxes import remedies
 from settings.model import Settings
 
 _STATUS = re.compile(r'"code":\s*(\d+)')
@@ -98,13 +99,13 @@ def write_sentence(text: str, *, operation: str, resource: str, inputs: Mapping[
     of_zone = "zoneId" in inputs
     named = [str(inputs[key]) for key in ("name", "type") if isinstance(inputs.get(key), str)]
     what = resource + (f" ({' '.join(named)})" if named else "")
-    again = f"then run again, which goes on from here: ./mail up {stack}"
+    again = f"then run again, which goes on from here: {remedies.apply(stack)}"
     if _is_refusal(text, code):
         right = "Zone.DNS Edit for this zone" if of_zone else "Account.Cloudflare Tunnel Edit for this account"
         return (
             f"Cloudflare does not let this API token {operation} {what}, code {code or 'unknown'}; expected a token with the "
-            f"permission {right}; give it that in Cloudflare's dashboard, or set another with: ./mail pulumi config set "
-            f"--stack {stack} --secret cloudflare:apiToken, {again}"
+            f"permission {right}; give it that in Cloudflare's dashboard, or set another with: "
+            f"{remedies.set_secret('cloudflare:apiToken', stack=stack)}, {again}"
         )
     if code in _WHY_REFUSED:
         found, remedy = _WHY_REFUSED[code]

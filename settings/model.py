@@ -41,7 +41,7 @@ from settings.values import (
     url_safe_secret,
 )
 from zone.dmarc import DmarcPolicy
-from zone.names import is_within
+from zone.names import host_beside, is_within
 from zone.survey import ZoneNeeds
 
 
@@ -204,7 +204,7 @@ class Settings(BaseModel):
             problems.append(
                 f"agentmail:tunnelHostname is {self.tunnel_hostname!r}, the mail domain itself; expected another host name, "
                 "since a CNAME cannot stand beside the MX and TXT records of the mail domain (RFC 1034, 3.6.2); "
-                f"choose for instance 'api.{self.domain}'"
+                f"choose for instance {host_beside('api', self.domain, self.zone_name)!r}"
             )
         if not self.webhook_url and not self.tunnel_hostname:
             problems.append(

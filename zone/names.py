@@ -14,6 +14,21 @@ def is_within(name: str, zone: str) -> bool:
     return name == zone or name.endswith(f".{zone}")
 
 
+def labels_below(name: str, zone: str) -> list[str]:
+    """The labels of a name that lies in the zone, without the zone's own."""
+    return [label for label in canonical(name).removesuffix(canonical(zone)).split(".") if label]
+
+
+def host_beside(prefix: str, domain: str, zone: str) -> str:
+    """A host for the domain, one level below the zone: Universal SSL's certificates cover no more than that.
+
+    `api` and `dev.agents.example` make `api-dev.agents.example`; without a zone it is a host below the domain.
+    """
+    if not zone:
+        return f"{prefix}.{domain}"
+    return "-".join([prefix, *labels_below(domain, zone)]) + f".{zone}"
+
+
 def u_labels(name: str) -> str:
     """The canonical name with international labels in Unicode; a label that has no such form stays as it is."""
     labels = []

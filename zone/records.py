@@ -13,7 +13,7 @@ from typing import Any
 
 from zone.dmarc import DmarcPolicy, report_uri
 from zone.errors import RecordError
-from zone.names import canonical, is_within
+from zone.names import canonical, host_beside, is_within, labels_below
 from zone.spf import spf_record
 from zone.txt import quoted
 
@@ -168,6 +168,20 @@ def tunnel_record(*, hostname: str, target: str) -> Record:
         proxied=True,
         why="Tunnel: the platform's webhook, reached through Cloudflare.",
     )
+
+
+def certificate_warnings(hostname: str, *, domain: str, zone_name: str) -> list[str]:
+    """A sentence on a tunnel's host that no certificate covers: Universal SSL's are for the zone and one level below.
+
+    https://developers.cloudflare.com/ssl/edge-certificates/universal-ssl/limitations/
+    """
+    if not zone_name or not is_within(hostname, zone_name) or len(labels_below(hostname, zone_name)) <= 1:
+        return []
+    return [
+        f"agentmail:tunnelHostname is {hostname!r}, more than one level below the zone {zone_name!r}, where Cloudflare's Universal SSL "
+        "has no certificate, so that deliveries fail in the TLS handshake; expected one level, such as "
+        f"{host_beside('api', domain, zone_name)!r}, or a certificate of your own for it (Advanced Certificate Manager, Total TLS)"
+    ]
 
 
 def mx_warnings(mx_hosts: Sequence[str]) -> list[str]:

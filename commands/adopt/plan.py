@@ -9,6 +9,7 @@ from typing import Any
 
 from clients.cloudflare.zone_api import Tunnel
 from commands.adopt.stack_state import HeldRecord, StackState
+from mailboxes import remedies
 from settings.model import AdoptedRecord, Settings
 from settings.values import SUPERSEDED, TunnelKind
 from zone.dmarc import keep_dmarc
@@ -427,7 +428,7 @@ class _Planner:
             else:
                 self.made.notes.append(
                     f"{record.brief()} takes the mail of {self.needs.domain} today and loses it to ours; agree to that with: "
-                    f"python -m commands.adopt {self.stack} --replace-mx (the same MX is first written for the domain alone, "
+                    f"{remedies.adopt(self.stack, '--replace-mx')} (the same MX is first written for the domain alone, "
                     "and given up last)."
                 )
 

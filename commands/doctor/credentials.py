@@ -59,7 +59,11 @@ def cloudflare_findings(api: Cloudflare, wanted: ZoneWanted) -> Iterator[Finding
             f"The token is {status}, expected active: renew it in {_TOKENS_PAGE}, then store it with: {_SET_TOKEN}",
         )
         return
-    yield CREDENTIALS.ok("Cloudflare token", f"The token is active{f' until {ends}' if ends else ''}.")
+    yield CREDENTIALS.ok(
+        "Cloudflare token",
+        f"The token is active{f' until {ends}' if ends else ''}. If it is a new one, apply once without --refresh before anything "
+        "refreshes, and revoke the old one only then: a refresh asks with the token of the last run.",
+    )
     if wanted.zone_id:
         zone = None
         try:

@@ -13,11 +13,17 @@ import requests
 from clients.cloudflare.lookups import Cloudflare
 from commands.doctor.finding import Check, Finding
 from commands.doctor.stack import Patient
-from settings.values import InboundAuth, TunnelKind
+from mailboxes import remedies
+from settings.values import PROJECT, InboundAuth, TunnelKind
 
 TUNNEL = Check("tunnel")
 WEBHOOK = Check("webhook")
 TIMEOUT_SECONDS = (5.0, 20.0)
+TUNNEL_URN = (
+    "urn:pulumi:{stack}::{project}::azt3knet:mail:ApiTunnel"
+    "$cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared::api-tunnel"
+)
+"""Of the tunnel that a stack makes; a test reads the state for it."""
 _EDGE_ERRORS = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 530})
 """What Cloudflare answers for a tunnel or a service that is not there (530 comes with error 1033)."""
 
@@ -33,10 +39,15 @@ def tunnel_findings(patient: Patient, api: Cloudflare, *, emulated: bool = False
     label = settings.tunnel_hostname
     tunnel = api.tunnel(settings.account_id, patient.tunnel_id)
     if tunnel is None:
+        urn = TUNNEL_URN.format(stack=settings.stack, project=PROJECT)
+        forget = remedies.mail(
+            "pulumi", "state", "delete", urn, "--stack", patient.stack, "--target-dependents", "--force", "--yes"
+        )
         yield TUNNEL.error(
             label,
-            f"The tunnel {patient.tunnel_id} is gone from the account: make it again with: ./engine/pulumi up "
-            f"--refresh --stack {patient.stack}, then give cloudflared the new token.",
+            f"The tunnel {patient.tunnel_id} is gone from the account, but the state cannot see that, since Cloudflare goes on "
+            f"showing it: forget it with: {forget} && {remedies.adopt(patient.stack, '--yes')} && "
+            f"{remedies.apply(patient.stack)}, which makes another, then give cloudflared the new token.",
         )
         return
     yield TUNNEL.ok(label, "It exists; the emulated edge needs no cloudflared.") if emulated else _health(label, tunnel)

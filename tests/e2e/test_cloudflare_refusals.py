@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from commands.doctor.tunnel import TUNNEL_URN
+from tests.e2e.adoption import adopt
 from tests.e2e.stack import Emulators, Stack
 
 
@@ -59,3 +61,75 @@ def test_an_update_that_is_refused(stack, emulators):
     assert "Cloudflare does not let this API token update mail-dmarc (_dmarc.dev.agents.example TXT)" in told(done.text)
     stack.up()
     stack.destroy()
+
+
+def test_a_full_zone_and_the_run_after_it(stack, emulators):
+    zone = emulators.status["cloudflare"]["zone_id"]
+    quota = {"record_quota": len(emulators.records()) + 2}
+    requests.patch(emulators.control("cloudflare", f"zones/{zone}"), json=quota, timeout=10).raise_for_status()
+    done = stack.up(check=False)
+    assert "code 81045: the zone has as many records as its plan allows" in told(done.text)
+    requests.patch(
+        emulators.control("cloudflare", f"zones/{zone}"), json={"record_quota": 200}, timeout=10
+    ).raise_for_status()
+    stack.up()
+    assert stack.preview("--expect-no-changes").code == 0
+
+
+def live_tunnel(emulators: Emulators) -> str:
+    [tunnel] = [one for one in emulators.state("cloudflare")["tunnels"] if not one["deleted_at"]]
+    return str(tunnel["id"])
+
+
+def test_a_destroy_beside_a_running_cloudflared_goes_on_once_it_has_stopped(stack, emulators):
+    stack.up()
+    tunnel = live_tunnel(emulators)
+    requests.post(emulators.control("cloudflare", f"tunnels/{tunnel}/connections"), timeout=10).raise_for_status()
+    done = stack.destroy(check=False)
+    assert done.code != 0
+    assert "1022" in done.text
+    account(emulators, "DELETE", f"cfd_tunnel/{tunnel}/connections")
+    stack.destroy()
+    assert not [record for record in emulators.records() if record["comment"]]
+
+
+def account(emulators: Emulators, method: str, path: str) -> None:
+    """A request to the account by somebody at the dashboard."""
+    status = emulators.status["cloudflare"]
+    headers = {"Authorization": f"Bearer {emulators.credentials['CLOUDFLARE_API_TOKEN']}"}
+    url = f"{status['url']}/accounts/{status['account_id']}/{path}"
+    requests.request(method, url, headers=headers, timeout=10).raise_for_status()
+
+
+def test_a_tunnel_that_somebody_has_deleted(stack, emulators):
+    """The remedy of `./mail doctor`, step by step: a refresh cannot see it, since Cloudflare goes on showing it."""
+    stack.up()
+    gone = live_tunnel(emulators)
+    account(emulators, "DELETE", f"cfd_tunnel/{gone}")
+    urn = TUNNEL_URN.format(stack="dev", project="agentmail")
+    stack.pulumi("state", "delete", urn, "--stack", "dev", "--target-dependents", "--force", "--yes")
+    adopt(stack, "--yes")
+    stack.up()
+    assert live_tunnel(emulators) != gone
+    [cname] = [record for record in emulators.records() if record["type"] == "CNAME" and record["proxied"]]
+    assert cname["content"] == f"{live_tunnel(emulators)}.cfargotunnel.com"
+    assert stack.preview("--expect-no-changes").code == 0
+
+
+def test_a_token_is_rolled_in_the_documented_order(stack, emulators):
+    """`refresh` asks with the token of the last run: the old one must live until an apply has noted the new one."""
+    groups = ("DNS Write", "Cloudflare Tunnel Write")
+    old, new = token(emulators, *groups), token(emulators, *groups)
+    stack.up(CLOUDFLARE_API_TOKEN=old)
+    stack.up(CLOUDFLARE_API_TOKEN=new)
+    revoke(emulators, old)
+    stack.up("--refresh", CLOUDFLARE_API_TOKEN=new)
+    stack.pulumi("refresh", "--stack", "dev", "--yes", "--skip-preview", CLOUDFLARE_API_TOKEN=new)
+
+
+def revoke(emulators: Emulators, value: str) -> None:
+    base = emulators.status["cloudflare"]["url"]
+    verified = requests.get(f"{base}/user/tokens/verify", headers={"Authorization": f"Bearer {value}"}, timeout=10)
+    owner = {"Authorization": f"Bearer {emulators.credentials['CLOUDFLARE_API_TOKEN']}"}
+    token_id = verified.json()["result"]["id"]
+    requests.delete(f"{base}/user/tokens/{token_id}", headers=owner, timeout=10).raise_for_status()

@@ -28,7 +28,7 @@ def test_a_token_without_the_right_is_told_which_one(operation):
         f"Cloudflare does not let this API token {operation} mail-mx-parse.mailjet.com (dev.agents.example MX), code 10000"
     )
     assert "the permission Zone.DNS Edit for this zone" in said
-    assert said.endswith("./mail up prod")
+    assert said.endswith("./mail apply prod")
     assert "{" not in said
 
 

@@ -175,6 +175,12 @@ class TestRules:
 
 
 class TestErrors:
+    def test_a_host_without_a_certificate(self, world: World, edge: httpx.Client, service: str) -> None:
+        deep = HOST.replace(".", ".deep.", 1)
+        world.tunnel(deep, service)
+        assert through(edge, host=deep).status_code == 525
+        assert world.emulator.tunnel_for(deep) is None
+
     def test_an_unknown_host(self, world: World, edge: httpx.Client) -> None:
         for host in ("www.elsewhere.test", "none.agents.example", "agents.example"):
             answer = through(edge, host=host)

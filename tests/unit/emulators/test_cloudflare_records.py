@@ -10,7 +10,7 @@ import cloudflare
 import pytest
 
 from emulators.cloudflare import DEFAULT_ZONES, ZONE_ID, Plan, SeedZone
-from tests.unit.emulators.cloudflare_fixtures import World, running
+from tests.unit.emulators.cloudflare_fixtures import TOKEN, World, running
 
 APEX = "agents.example"
 ENTERPRISE = SeedZone(name="big.example", plan=Plan.ENTERPRISE)
@@ -345,6 +345,39 @@ class TestConflicts:
         assert world.refused(type="A", name="sub", content="192.0.2.1") == [81056]
         assert world.refused(type="NS", name="www", content="ns1.example.com") == [81053]
 
+    def test_what_a_delegation_hides_is_refused(self, world: World) -> None:
+        world.create(type="NS", name="del", content="ns1.example.com")
+        for name, kind, content in (
+            ("del", "TXT", '"x"'),
+            ("x.del", "TXT", '"x"'),
+            ("a.b.del", "CNAME", "x.example.com"),
+            ("del", "MX", "mx.example.com"),
+        ):
+            priority = {"priority": 10} if kind == "MX" else {}
+            assert world.refused(type=kind, name=name, content=content, **priority) == [89018], name
+        world.create(type="A", name="ns1.del", content="192.0.2.53")
+
+    def test_what_a_service_has_locked(self, world: World) -> None:
+        locked = world.create(type="MX", name="lock", content="route1.mx.cloudflare.net", priority=13)
+        path = f"/zones/{ZONE_ID}/dns_records/{locked['id']}"
+        meta = {"email_routing": True, "read_only": True}
+        world.http.put(f"{world.server.url}/_emulator{path}/meta", json=meta).raise_for_status()
+        assert world.call("GET", path).json()["result"]["meta"] == meta
+        for method, body in (("DELETE", None), ("PATCH", {"comment": "mine"}), ("PUT", {**locked, "priority": 5})):
+            assert world.call(method, path, body).status_code == 400, method
+        world.http.put(f"{world.server.url}/_emulator{path}/meta", json={}).raise_for_status()
+        assert world.call("DELETE", path).status_code == 200
+
+    def test_a_zone_is_full_at_its_quota(self, world: World) -> None:
+        made = world.create(type="TXT", name="full", content="x")
+        quota = len(world.call("GET", f"/zones/{ZONE_ID}/dns_records?per_page=5000").json()["result"])
+        path = f"{world.server.url}/_emulator/zones/{ZONE_ID}"
+        world.http.patch(path, json={"record_quota": quota}).raise_for_status()
+        assert world.refused(type="TXT", name="more", content="x") == [81045]
+        same = {"type": "TXT", "name": "full", "content": "y", "ttl": 300}
+        assert world.call("PUT", f"/zones/{ZONE_ID}/dns_records/{made['id']}", same).status_code == 200
+        world.http.patch(path, json={"record_quota": 3_500}).raise_for_status()
+
     def test_a_change_is_checked_too(self, world: World) -> None:
         other = world.create(type="A", name="other", content="192.0.2.1")
         path = f"/zones/{ZONE_ID}/dns_records/{other['id']}"
@@ -405,6 +438,23 @@ class TestZones:
         assert zone.plan.legacy_id == "free"
         assert len(zone.name_servers) == 2
         assert list(client.zones.list(name="other.example")) == []
+
+    def test_an_international_one_is_named_and_found_in_unicode(self, world: World) -> None:
+        made = world.call("POST", "/zones", {"name": "bücher.example"}).json()["result"]
+        assert made["name"] == "bücher.example"
+        for name, found in (("bücher.example", [made["id"]]), ("xn--bcher-kva.example", [])):
+            listed = world.http.get(
+                f"{world.base}/zones", params={"name": name}, headers={"Authorization": f"Bearer {TOKEN}"}
+            )
+            assert [zone["id"] for zone in listed.json()["result"]] == found, name
+        assert world.create(made["id"], type="A", name="@", content="192.0.2.1")["name"] == "xn--bcher-kva.example"
+        world.call("DELETE", f"/zones/{made['id']}")
+
+    def test_one_that_the_registrar_does_not_know_yet(self, world: World) -> None:
+        path = f"{world.server.url}/_emulator/zones/{ZONE_ID}"
+        world.http.patch(path, json={"status": "pending"}).raise_for_status()
+        assert world.call("GET", f"/zones/{ZONE_ID}").json()["result"]["status"] == "pending"
+        world.http.patch(path, json={"status": "active"}).raise_for_status()
 
     def test_create_and_delete(self, world: World) -> None:
         client = world.client()

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from zone.dmarc import DmarcPolicy, report_warnings
 from zone.errors import RecordError
-from zone.names import a_labels, is_within
-from zone.records import configured_records, mailjet_records, mx_warnings, tunnel_record
+from zone.names import a_labels, host_beside, is_within
+from zone.records import certificate_warnings, configured_records, mailjet_records, mx_warnings, tunnel_record
 from zone.spf import is_spf, spf_record
 from zone.txt import joined, quoted
 
@@ -197,3 +197,38 @@ def test_the_tunnel_s_cname_is_proxied_with_the_only_ttl_that_allows():
 def test_relays_for_sending_are_no_mx():
     [warning] = mx_warnings(["parse.mailjet.com", "in-v3.mailjet.com."])
     assert "'in-v3.mailjet.com.'" in warning
+
+
+class TestCertificates:
+    """Universal SSL covers the zone and one level below it."""
+
+    @pytest.mark.parametrize(
+        ("host", "warned"),
+        [
+            ("api-dev.agents.example", False),
+            ("agents.example", False),
+            ("api.dev.agents.example", True),
+            ("a.b.c.agents.example", True),
+            ("api.elsewhere.example", False),
+        ],
+    )
+    def test_only_what_lies_deeper(self, host, warned):
+        said = certificate_warnings(host, domain="dev.agents.example", zone_name="agents.example")
+        assert bool(said) is warned
+        assert not said or "such as 'api-dev.agents.example'" in said[0]
+
+    def test_a_zone_elsewhere_has_its_own_certificates(self):
+        assert certificate_warnings("api.dev.agents.example", domain="dev.agents.example", zone_name="") == []
+
+    @pytest.mark.parametrize(
+        ("domain", "zone", "host"),
+        [
+            ("agents.example", "agents.example", "api.agents.example"),
+            ("dev.agents.example", "agents.example", "api-dev.agents.example"),
+            ("mail.dev.agents.example", "agents.example", "api-mail-dev.agents.example"),
+            ("dev.agents.example", "", "api.dev.agents.example"),
+        ],
+    )
+    def test_what_is_proposed_is_covered(self, domain, zone, host):
+        assert host_beside("api", domain, zone) == host
+        assert certificate_warnings(host, domain=domain, zone_name=zone) == []

@@ -1,0 +1,72 @@
+"""What is asked of Cloudflare, against the emulated one: tokens of both kinds, zones in both spellings."""
+
+from __future__ import annotations
+
+import pytest
+
+from clients.cloudflare.client import CloudflareError
+from clients.cloudflare.lookups import Cloudflare
+from commands.doctor.credentials import ZoneWanted, cloudflare_findings
+from commands.doctor.finding import Status
+from emulators.cloudflare import ACCOUNT_ID, ZONE_ID
+from tests.unit.commands.doctor.conftest import _cloudflare, cloudflare
+from tests.unit.emulators.cloudflare_fixtures import World
+
+__all__ = ["_cloudflare", "cloudflare"]
+
+
+def account_token(world: World, *groups: str) -> str:
+    """A token that the account owns, not a user."""
+    policy = {
+        "effect": "allow",
+        "resources": {"com.cloudflare.api.account.zone.*": "*"},
+        "permission_groups": [{"name": group} for group in groups],
+    }
+    made = world.call("POST", f"/accounts/{ACCOUNT_ID}/tokens", {"name": "ci", "policies": [policy]})
+    return str(made.json()["result"]["value"])
+
+
+class TestAccountTokens:
+    def test_the_zone_names_the_account_that_knows_it(self, cloudflare):
+        api = Cloudflare(cloudflare.base, account_token(cloudflare, "Zone Read", "DNS Write"))
+        assert api.verify_token(zone_id=ZONE_ID)["status"] == "active"
+        assert api.verify_token(account_id=ACCOUNT_ID)["status"] == "active"
+        with pytest.raises(CloudflareError, match="401"):
+            api.verify_token()
+
+    @pytest.mark.parametrize("groups", [("Zone Read", "DNS Write"), ("DNS Write",)])
+    def test_no_credential_check_takes_it_for_a_bad_one(self, cloudflare, groups):
+        api = Cloudflare(cloudflare.base, account_token(cloudflare, *groups))
+        found = list(cloudflare_findings(api, ZoneWanted(zone_id=ZONE_ID, zone_name="agents.example")))
+        assert [one.status for one in found if one.status is Status.ERROR] == []
+
+    def test_a_bad_one_is_one_still(self, cloudflare):
+        api = Cloudflare(cloudflare.base, "x" * 40)
+        [found] = cloudflare_findings(api, ZoneWanted(zone_id=ZONE_ID, zone_name="agents.example"))
+        assert found.status is Status.ERROR
+
+
+class TestInternationalZones:
+    @pytest.mark.parametrize("asked", ["bücher.example", "xn--bcher-kva.example", "BÜCHER.example."])
+    def test_both_spellings_find_it(self, cloudflare, asked):
+        made = cloudflare.call("POST", "/zones", {"name": "bücher.example"}).json()["result"]
+        api = Cloudflare(cloudflare.base, cloudflare_token(cloudflare))
+        [zone] = api.zones_named(asked)
+        assert (zone.id, zone.name) == (made["id"], "xn--bcher-kva.example")
+
+    def test_the_id_and_the_name_fit(self, cloudflare):
+        made = cloudflare.call("POST", "/zones", {"name": "bücher.example"}).json()["result"]
+        api = Cloudflare(cloudflare.base, cloudflare_token(cloudflare))
+        wanted = ZoneWanted(zone_id=made["id"], zone_name="xn--bcher-kva.example")
+        assert [one.sentence for one in cloudflare_findings(api, wanted) if one.status is Status.ERROR] == []
+
+
+def cloudflare_token(world: World) -> str:
+    """A user's token that may read every zone."""
+    policy = {
+        "effect": "allow",
+        "resources": {"com.cloudflare.api.account.zone.*": "*"},
+        "permission_groups": [{"name": "Zone Read"}, {"name": "DNS Read"}],
+    }
+    made = world.call("POST", "/user/tokens", {"name": "reader", "policies": [policy]})
+    return str(made.json()["result"]["value"])
