@@ -129,7 +129,7 @@ class SmtpTransport(Transport):
         recipients = tuple(recipient.email for recipient in mail.recipients)
 
         def attempt() -> Receipt:
-            answer = self._hand_over(wire, sender.email, recipients)
+            answer = self.hand_over(wire, sender.email, recipients)
             return Receipt(recipients, message_id=message_id, custom_id=mail.custom_id, answer=answer)
 
         return self.retries.run(attempt)
@@ -141,7 +141,8 @@ class SmtpTransport(Transport):
         for connection in idle:
             connection.quit()
 
-    def _hand_over(self, wire: bytes, sender: str, recipients: Sequence[str]) -> str:
+    def hand_over(self, wire: bytes, sender: str, recipients: Sequence[str]) -> str:
+        """One attempt with a composed message (CRLF line ends); the server's final answer. Raises SendError."""
         if not self._places.acquire(timeout=self._pool_timeout):
             raise PoolExhaustedError(self.server, self.concurrency, self._pool_timeout)
         try:

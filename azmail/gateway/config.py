@@ -1,0 +1,115 @@
+"""What a gateway is started with: one JSON file, which holds secrets and belongs to its user alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from azmail.errors import AgentMailError
+from azmail.gateway.credentials import Agent, Directory, RootError, Roots
+from azmail.gateway.ledger import Limits
+from azmail.gateway.relay import Policy
+
+Address = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
+Count = Annotated[int, Field(ge=0)]
+
+
+class GatewayConfigError(AgentMailError):
+    """The gateway's file cannot be used. No value of it is shown."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"the gateway's file {path} {problem}")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, hide_input_in_errors=True
+    )
+
+
+class LimitsConfig(_Model):
+    """0 is no limit."""
+
+    messages_an_hour: Count = 0
+    messages_a_day: Count = 0
+    recipients_an_hour: Count = 0
+    recipients_a_day: Count = 0
+
+    def limits(self) -> Limits:
+        return Limits(**self.model_dump())
+
+
+class AgentConfig(_Model):
+    """One agent; `recipients` are addresses and domains that it may write to, without it everybody."""
+
+    address: Address
+    epoch: Count = 0
+    limits: LimitsConfig | None = None
+    recipients: tuple[str, ...] | None = None
+
+
+class UpstreamConfig(_Model):
+    """The account at Mailjet."""
+
+    api_key: Annotated[str, Field(min_length=1, repr=False)]
+    api_secret: Annotated[str, Field(min_length=1, repr=False)]
+    smtp_host: str = "in-v3.mailjet.com"
+    smtp_port: Annotated[int, Field(ge=1, le=65535)] = 587
+    api_url: str = "https://api.mailjet.com"
+
+
+class GatewayConfig(_Model):
+    """The whole file."""
+
+    domain: Annotated[str, Field(min_length=1)]
+    roots: Annotated[dict[str, str], Field(repr=False, min_length=1)]
+    upstream: UpstreamConfig
+    agents: Annotated[dict[str, AgentConfig | Address], Field(repr=False)]
+    agent_limits: LimitsConfig = LimitsConfig()
+    account_limits: LimitsConfig = LimitsConfig()
+
+    @classmethod
+    def read(cls, path: Path) -> GatewayConfig:
+        """Raises GatewayConfigError, which says where the file is wrong and shows no value."""
+        try:
+            config = cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
+            config.keys()
+        except OSError as error:
+            raise GatewayConfigError(path, f"cannot be read ({error.strerror})") from None
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            place = ".".join(str(step) for step in first["loc"]) or "the whole"
+            raise GatewayConfigError(path, f"is wrong at {place}: {first['msg']}") from None
+        except ValueError:
+            raise GatewayConfigError(path, "is no JSON object, expected what the output gatewayEnv holds") from None
+        except RootError as error:
+            raise GatewayConfigError(path, f"cannot be used: {error}") from None
+        return config
+
+    def keys(self) -> Roots:
+        """The root secrets, ready to check with. Raises RootError."""
+        return Roots(self.roots, domain=self.domain)
+
+    def directory(self) -> Directory:
+        return Directory(
+            Agent(agent_id, found.address, found.epoch) if isinstance(found, AgentConfig) else Agent(agent_id, found)
+            for agent_id, found in self.agents.items()
+        )
+
+    def policies(self) -> dict[str, Policy]:
+        """Of the agents that differ from `default_policy`."""
+        return {
+            agent_id: Policy(
+                (found.limits or self.agent_limits).limits(),
+                None if found.recipients is None else frozenset(entry.lower() for entry in found.recipients),
+            )
+            for agent_id, found in self.agents.items()
+            if isinstance(found, AgentConfig) and (found.limits is not None or found.recipients is not None)
+        }
+
+    def default_policy(self) -> Policy:
+        return Policy(self.agent_limits.limits())

@@ -1,0 +1,298 @@
+"""What both doors share: who logs in, what may go out, and the one way to Mailjet.
+
+A message is judged (`identity`), counted (`ledger`), handed over once, and its answer remembered. Whatever cannot be
+known (the database is away, the answer was lost) is told as it is; nothing goes out unchecked, and nothing twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from azmail.errors import (
+    AccountBlockedError,
+    CredentialsRefusedError,
+    DeliveryUncertainError,
+    MailTooLargeError,
+    MessageRefusedError,
+    RecipientsRefusedError,
+    SenderRefusedError,
+    SendError,
+    TlsError,
+)
+from azmail.gateway.credentials import Agent, Directory, Roots, Scope, authenticate
+from azmail.gateway.identity import MessageOffenceError, checked_message
+from azmail.gateway.ledger import Ledger, LedgerError, LimitReachedError, Limits, Stage
+
+log = logging.getLogger("azmail.gateway")
+
+MAX_RECIPIENTS = 50
+REVOCATIONS_SECONDS = 2.0
+"""How old what is known of revocations may be; five seconds are promised."""
+AT_ONCE_PER_AGENT = 4
+"""Messages of one agent on their way at the same time, so that none takes every connection to Mailjet."""
+
+
+class Upstream(Protocol):
+    """The way to Mailjet; `azmail.SmtpTransport` is one."""
+
+    def hand_over(self, wire: bytes, sender: str, recipients: Sequence[str]) -> str:
+        """Mailjet's answer. Raises SendError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What one agent may do beyond being itself."""
+
+    limits: Limits = field(default_factory=Limits)
+    recipients: frozenset[str] | None = None
+    """Addresses and domains, in lower case, that it may write to; None for everybody."""
+
+    def allows(self, recipient: str) -> bool:
+        if self.recipients is None:
+            return True
+        address = recipient.lower()
+        return address in self.recipients or address.rpartition("@")[2] in self.recipients
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer in SMTP's words: `250 2.0.0 …`; `retry_after` in seconds where the protocol can say it."""
+
+    code: int
+    enhanced: str
+    text: str
+    retry_after: int | None = None
+
+    @property
+    def line(self) -> str:
+        """One line of printable ASCII, whatever a server upstream has said."""
+        text = " ".join(self.text.encode("ascii", "backslashreplace").decode().split())
+        return f"{self.code} {self.enhanced} {text[:480]}"
+
+    def kept(self) -> str:
+        """As the ledger remembers it; `Reply(*json.loads(kept))` is the reply again."""
+        return json.dumps([self.code, self.enhanced, self.text])
+
+    @property
+    def is_temporary(self) -> bool:
+        """By the class of the enhanced status code (RFC 3463): nothing has been sent, and trying again may help."""
+        return self.enhanced.startswith("4.")
+
+
+AWAY = Reply(451, "4.3.0", "the gateway cannot check limits and revocations now, nothing was sent; try again later")
+BUSY = Reply(451, "4.5.0", "this very message is on its way already; try again later for its answer")
+LOST = Reply(
+    554,
+    "5.4.0",
+    "an earlier attempt at this message ended without an answer and may have been sent; it is not sent again",
+)
+
+
+class Relay:
+    """Safe to share between threads; every call may block for as long as the database or Mailjet takes."""
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        roots: Roots,
+        ledger: Ledger,
+        upstream: Upstream,
+        policies: Mapping[str, Policy] | None = None,
+        default: Policy | None = None,
+        account: Limits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._directory = directory
+        self._roots = roots
+        self._ledger = ledger
+        self._upstream = upstream
+        self._policies = dict(policies or {})
+        self._default = default or Policy()
+        self._account = account or Limits()
+        self._clock = clock
+        self._revoked: dict[str, int] = {}
+        self._revoked_at = float("-inf")
+        self._looking = threading.Lock()
+        self._at_once: Counter[str] = Counter()
+        self._counting = threading.Lock()
+        self.account_blocked = False
+
+    # -- who -------------------------------------------------------------------------------------------------
+
+    def login(self, user: str, secret: str, scope: Scope = Scope.SEND) -> Agent | None:
+        """The agent whose credential this is, None for whatever is wrong. Raises LedgerError."""
+        revoked = self._revocations()
+        agent = authenticate(self._directory, self._roots, user, secret, scope)
+        if agent is None:
+            return None
+        epoch = int(secret.split(".")[2])
+        return None if epoch < revoked.get(agent.id, 0) else agent
+
+    def _revocations(self) -> Mapping[str, int]:
+        """What the database knows, at most `REVOCATIONS_SECONDS` old. Raises LedgerError: they fail closed."""
+        with self._looking:
+            if self._clock() - self._revoked_at > REVOCATIONS_SECONDS:
+                asked = self._clock()
+                self._revoked = self._ledger.revocations()
+                self._revoked_at = asked
+            return self._revoked
+
+    def policy(self, agent: Agent) -> Policy:
+        return self._policies.get(agent.id, self._default)
+
+    def recipient_offence(self, agent: Agent, recipient: str) -> Reply | None:
+        """Why the agent may not write to this address, or None."""
+        if not self.policy(agent).allows(recipient):
+            return Reply(550, "5.7.1", f"recipient {recipient}: it is not on this agent's list of recipients")
+        return None
+
+    def health(self) -> str:
+        """What keeps the gateway from sending, or "" """
+        try:
+            self._ledger.check()
+        except LedgerError as error:
+            return str(error)
+        return "Mailjet refuses the account" if self.account_blocked else ""
+
+    # -- what ------------------------------------------------------------------------------------------------
+
+    def submit(self, agent: Agent, octets: bytes, recipients: Sequence[str]) -> Reply:
+        """Judge one message and hand it on; never raises for what is wrong with it."""
+        try:
+            message = checked_message(octets, agent)
+        except MessageOffenceError as offence:
+            return Reply(offence.code, offence.enhanced, offence.sentence)
+        # The repetition of a message is the same octets: what the gateway adds is left out of the digest.
+        digest = _digest(octets, recipients)
+        key = hashlib.sha256(message.message_id.encode() if message.had_message_id else digest.encode()).hexdigest()
+        return self.once(
+            agent,
+            key,
+            digest,
+            recipients=len(recipients),
+            send=lambda: self._hand_over(message.octets, agent.address, recipients),
+        )
+
+    def once(
+        self,
+        agent: Agent,
+        key: str,
+        digest: str,
+        *,
+        recipients: int,
+        send: Callable[[], Reply],
+        messages: int = 1,
+    ) -> Reply:
+        """Count and send what `key` names, or say what became of it before."""
+        with self._place(agent) as has_place:
+            if not has_place:
+                return Reply(
+                    451, "4.3.2", f"{AT_ONCE_PER_AGENT} messages of this agent are on their way; try again later"
+                )
+            try:
+                earlier = self._ledger.begin(
+                    agent.id,
+                    key,
+                    digest,
+                    recipients=recipients,
+                    messages=messages,
+                    limits=self.policy(agent).limits,
+                    account=self._account,
+                )
+            except LimitReachedError as limit:
+                return Reply(450, "4.7.1", str(limit), retry_after=limit.again_in)
+            except LedgerError:
+                log.exception("nothing is sent while the database is away")
+                return AWAY
+            if earlier is not None:
+                return _told_before(earlier.stage, earlier.answer, same=earlier.digest == digest)
+            reply = send()
+            self._remember(agent, key, reply, recipients, messages)
+            return reply
+
+    def _hand_over(self, octets: bytes, sender: str, recipients: Sequence[str]) -> Reply:
+        try:
+            answer = self._upstream.hand_over(octets, sender, recipients)
+        except SendError as error:
+            self._note_account(error)
+            return reply_for(error)
+        self.account_blocked = False
+        return Reply(250, "2.0.0", answer)
+
+    def _note_account(self, error: SendError) -> None:
+        if isinstance(error, AccountBlockedError | CredentialsRefusedError):
+            self.account_blocked = True
+            log.error("Mailjet refuses the account: %s", error)
+
+    def _remember(self, agent: Agent, key: str, reply: Reply, recipients: int, messages: int) -> None:
+        """What became of it. If the database has gone meanwhile, the message stays under way, and then lost."""
+        try:
+            if reply.is_temporary:
+                self._ledger.take_back(agent.id, key, recipients=recipients, messages=messages)
+            else:
+                self._ledger.answered(agent.id, key, reply.kept())
+        except LedgerError:
+            log.exception("the answer to a message of agent %s was not kept", agent.id)
+
+    @contextmanager
+    def _place(self, agent: Agent) -> Iterator[bool]:
+        with self._counting:
+            has_place = self._at_once[agent.id] < AT_ONCE_PER_AGENT
+            if has_place:
+                self._at_once[agent.id] += 1
+        try:
+            yield has_place
+        finally:
+            if has_place:
+                with self._counting:
+                    self._at_once[agent.id] -= 1
+                    if not self._at_once[agent.id]:
+                        del self._at_once[agent.id]
+
+
+def reply_for(error: SendError) -> Reply:
+    """A transport's error as an answer: temporary only where Mailjet has certainly sent nothing."""
+    if isinstance(error, AccountBlockedError | CredentialsRefusedError):
+        return Reply(451, "4.3.0", "Mailjet refuses the account at present, nothing was sent; try again later")
+    if error.temporary or isinstance(error, TlsError):
+        return Reply(451, "4.4.1", f"Mailjet does not take the message now, nothing was sent: {error}")
+    if isinstance(error, DeliveryUncertainError):
+        return Reply(554, "5.4.0", "Mailjet's answer was lost; the message may have been sent and is not sent again")
+    if isinstance(error, MailTooLargeError):
+        return Reply(552, "5.3.4", str(error))
+    if isinstance(error, SenderRefusedError):
+        return Reply(550, "5.7.1", str(error))
+    if isinstance(error, RecipientsRefusedError):
+        return Reply(550, "5.1.1", str(error))
+    if isinstance(error, MessageRefusedError):
+        return Reply(554, "5.6.0", str(error))
+    return Reply(554, "5.0.0", str(error))
+
+
+def _told_before(stage: Stage, answer: str, *, same: bool) -> Reply:
+    if not same:
+        return Reply(
+            554,
+            "5.6.0",
+            "another message with this Message-ID came within 24 hours; give this one a Message-ID of its own",
+        )
+    if stage is Stage.ANSWERED:
+        return Reply(*json.loads(answer))
+    return LOST if stage is Stage.LOST else BUSY
+
+
+def _digest(octets: bytes, recipients: Sequence[str]) -> str:
+    digest = hashlib.sha256(octets)
+    for recipient in sorted(recipients):
+        digest.update(b"\0" + recipient.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()

@@ -1,0 +1,368 @@
+"""The other door: `POST /v3.1/send` as Mailjet's Send API has it, for clients whose base URL and keys are changed.
+
+The user is the agent's id or address and the password its credential, by HTTP basic authentication. A call is judged
+message by message, its Globals merged in, and then handed on as one call with the account's key; Mailjet's answer
+comes back as it is. What Mailjet would let one agent do to another's mail (templates, variables, campaigns) is an
+unknown property here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+import requests
+from requests.adapters import HTTPAdapter
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from azmail.gateway.credentials import Agent
+from azmail.gateway.identity import MAX_MESSAGE_OCTETS, MessageOffenceError, checked_name, event_payload
+from azmail.gateway.ledger import LedgerError
+from azmail.gateway.relay import AWAY, BUSY, LOST, MAX_RECIPIENTS, Relay, Reply
+from azmail.gateway.submission import Sources
+
+MAX_BODY_OCTETS = MAX_MESSAGE_OCTETS * 3 // 2
+MAX_MESSAGES = 50
+MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
+
+_ADDRESS_KEYS = frozenset({"Email", "Name"})
+_ATTACHMENT_KEYS = frozenset({"ContentType", "Filename", "Base64Content", "ContentID"})
+_TEXTS = frozenset({"Subject", "TextPart", "HTMLPart", "CustomID", "EventPayload", "TrackOpens", "TrackClicks"})
+_PEOPLE = ("To", "Cc", "Bcc")
+_MESSAGE_KEYS = frozenset(
+    {"From", "Sender", "ReplyTo", "Headers", "Attachments", "InlinedAttachments", *_PEOPLE, *_TEXTS}
+)
+_CALL_KEYS = frozenset({"Messages", "Globals", "SandboxMode", "AdvanceErrorHandling"})
+_HEADER_NAME = re.compile(r"[!-9;-~]{1,76}")
+_SET_BY_PROPERTIES = frozenset(
+    {
+        "from", "sender", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "return-path",
+        "delivered-to", "received", "dkim-signature", "authentication-results", "received-spf", "content-type",
+        "content-transfer-encoding", "mime-version", "list-id", "x-feedback-id", "x-csa-complaints", "user-agent",
+        "x-mailer",
+    }
+)  # fmt: skip
+_RESERVED = ("resent-", "x-mj-", "x-mailjet-")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,255}")
+_UNAUTHORIZED = (
+    "API key authentication/authorization failure: the user is an agent's id or address, the password its credential."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a message is refused, in Mailjet's shape."""
+
+    code: str
+    text: str
+    related_to: str
+    status: int = 400
+
+    def plain(self) -> dict[str, object]:
+        return {
+            "ErrorIdentifier": str(uuid4()),
+            "ErrorCode": self.code,
+            "StatusCode": self.status,
+            "ErrorMessage": self.text,
+            "ErrorRelatedTo": [self.related_to],
+        }
+
+
+class MailjetSendApi:
+    """The account's own Send API, asked once for each call: nothing is repeated."""
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        api_secret: str,
+        *,
+        timeout: tuple[float, float] = (10.0, 60.0),
+        pool: int = 32,
+    ) -> None:
+        self._url = base_url.rstrip("/") + "/v3.1/send"
+        self._timeout = timeout
+        self._session = requests.Session()
+        self._session.auth = (api_key, api_secret)
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=pool, max_retries=0, pool_block=True))
+
+    def post(self, body: Mapping[str, object]) -> Reply:
+        """Mailjet's answer: its status as `code`, its JSON text as `text`. 503 where nothing has been sent."""
+        try:
+            answer = self._session.post(self._url, json=body, timeout=self._timeout, allow_redirects=False)
+        except (requests.exceptions.ConnectTimeout, requests.exceptions.SSLError):
+            return Reply(451, "4.4.1", "no connection to Mailjet, nothing was sent")
+        except requests.exceptions.ConnectionError as error:
+            if "NewConnectionError" in repr(error):
+                return Reply(451, "4.4.1", "no connection to Mailjet, nothing was sent")
+            return LOST
+        except requests.RequestException:
+            return LOST
+        if answer.status_code == 429:
+            return Reply(451, "4.4.1", "Mailjet has too many requests, nothing was sent")
+        if answer.status_code in (401, 403) and "send-0008" not in answer.text:
+            return Reply(451, "4.3.0", "Mailjet refuses the account at present, nothing was sent")
+        if answer.status_code >= 500:
+            return LOST
+        return Reply(answer.status_code, "2.0.0", answer.text)
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def send_api_app(
+    relay: Relay, mailjet: MailjetSendApi, *, sources: Sources | None = None, workers: int = 32
+) -> Starlette:
+    """The ASGI app: `POST /v3.1/send` and `GET /healthz`."""
+    door = _Door(relay, mailjet, sources or Sources(), ThreadPoolExecutor(workers, thread_name_prefix="gateway-http"))
+    return Starlette(
+        routes=[
+            Route("/v3.1/send", door.send, methods=["POST"]),
+            Route("/healthz", door.health, methods=["GET"]),
+        ]
+    )
+
+
+class _Door:
+    def __init__(self, relay: Relay, mailjet: MailjetSendApi, sources: Sources, threads: ThreadPoolExecutor) -> None:
+        self._relay = relay
+        self._mailjet = mailjet
+        self._sources = sources
+        self._threads = threads
+        self._logins = ThreadPoolExecutor(4, thread_name_prefix="gateway-http-login")
+
+    async def health(self, _request: Request) -> Response:
+        problem = await asyncio.get_running_loop().run_in_executor(self._logins, self._relay.health)
+        return JSONResponse({"status": problem or "ok"}, 503 if problem else 200)
+
+    async def send(self, request: Request) -> Response:
+        loop = asyncio.get_running_loop()
+        user, password = _basic(request.headers.get("authorization", ""))
+        try:
+            agent = await loop.run_in_executor(self._logins, self._relay.login, user, password)
+        except LedgerError:
+            return _away()
+        if agent is None:
+            await asyncio.sleep(self._sources.failed(request.client.host if request.client else "?"))
+            refusal = {"ErrorIdentifier": str(uuid4()), "StatusCode": 401, "ErrorMessage": _UNAUTHORIZED}
+            return JSONResponse(refusal, 401, {"WWW-Authenticate": 'Basic realm="azmail"'})
+        try:
+            body = await _body(request)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        if body is None:
+            return _refused(Problem("mj-0011", f"The call has more than {MAX_BODY_OCTETS} octets.", "", 413))
+        key = request.headers.get("idempotency-key", "")
+        return await loop.run_in_executor(self._threads, self._answer, agent, body, key)
+
+    def _answer(self, agent: Agent, body: bytes, key: str) -> Response:
+        if len(key) > MAX_IDEMPOTENCY_KEY_CHARACTERS:
+            return _refused(Problem("mj-0006", "The Idempotency-Key is too long.", "Idempotency-Key"))
+        call = checked_call(agent, body, self._relay)
+        if isinstance(call, Response):
+            return call
+        digest = hashlib.sha256(json.dumps(call, sort_keys=True).encode()).hexdigest()
+        # Without a key of the client's each call is its own.
+        name = hashlib.sha256(f"http\0{key or uuid4()}".encode()).hexdigest()
+        messages = call["Messages"]
+        reply = self._relay.once(
+            agent,
+            name,
+            digest,
+            messages=len(messages),
+            recipients=sum(len(message.get(people, ())) for message in messages for people in _PEOPLE),
+            send=lambda: self._mailjet.post(call),
+        )
+        return _response(reply)
+
+
+def checked_call(agent: Agent, body: bytes, relay: Relay) -> dict[str, Any] | Response:
+    """The call as it is handed on, Globals merged in; or the refusal of all of it."""
+    try:
+        given = json.loads(body)
+    except (ValueError, RecursionError):
+        given = None
+    if not isinstance(given, dict):
+        return _refused(Problem("mj-0002", "Malformed JSON, please review the syntax and properties types.", ""))
+    common, listed = given.get("Globals", {}), given.get("Messages")
+    problem = None
+    if unknown := sorted(set(given) - _CALL_KEYS):
+        problem = Problem("mj-0001", f'Unknown property "{_shown(unknown[0])}".', _shown(unknown[0]))
+    elif not isinstance(listed, list) or not all(isinstance(message, dict) for message in listed):
+        problem = Problem("mj-0004", 'Type mismatch. Expected an array of objects in "Messages".', "Messages")
+    elif not isinstance(common, dict):
+        problem = Problem("mj-0004", 'Type mismatch. Expected an object in "Globals".', "Globals")
+    elif not 1 <= len(listed) <= MAX_MESSAGES:
+        problem = Problem("mj-0008", f"Expected 1 to {MAX_MESSAGES} messages.", "Messages")
+    if problem is not None or not isinstance(listed, list):
+        return _refused(problem or Problem("mj-0003", "Missing mandatory property.", "Messages"))
+    merged = [{**common, **message} for message in listed]
+    found = [list(_problems(agent, message, relay)) for message in merged]
+    if any(found):
+        results = [
+            {"Status": "error", "Errors": [one.plain() for one in problems or [_NOT_ALONE]]} for problems in found
+        ]
+        status = next(problems[0].status for problems in found if problems)
+        return JSONResponse({"Messages": results}, status)
+    call: dict[str, Any] = {"Messages": [_canonical(agent, message) for message in merged]}
+    if given.get("SandboxMode") in (True, "true"):
+        call["SandboxMode"] = True
+    return call
+
+
+_NOT_ALONE = Problem("send-0001", "Another message of this call was refused, so none was sent.", "Messages")
+
+
+def _problems(agent: Agent, message: Mapping[str, Any], relay: Relay) -> Iterator[Problem]:
+    for name in sorted(set(message) - _MESSAGE_KEYS):
+        yield Problem("mj-0001", f'Unknown property "{_shown(name)}".', _shown(name))
+    if "From" not in message:
+        yield Problem("mj-0003", "Missing mandatory property.", "From")
+    for name in ("From", "Sender", "ReplyTo"):
+        if name in message:
+            yield from _person(agent, name, message[name])
+    for name in _PEOPLE:
+        people = message.get(name, [])
+        if not isinstance(people, list):
+            yield Problem("mj-0004", "Type mismatch. Expected an array.", name)
+            continue
+        for index, person in enumerate(people):
+            yield from _person(agent, f"{name}[{index}]", person, relay)
+    if sum(len(message[name]) for name in _PEOPLE if isinstance(message.get(name), list)) > MAX_RECIPIENTS:
+        yield Problem("send-0015", f"The message has more than {MAX_RECIPIENTS} recipients.", "To")
+    for name in sorted(_TEXTS & set(message)):
+        if not isinstance(message[name], str):
+            yield Problem("mj-0004", 'Type mismatch. Expected type "string".', name)
+        elif name not in ("TextPart", "HTMLPart") and _CONTROL.search(message[name]):
+            yield Problem("mj-0013", "The value has a control character.", name)
+    yield from _headers(message.get("Headers", {}))
+    for name in ("Attachments", "InlinedAttachments"):
+        yield from _attachments(name, message.get(name, []))
+    if isinstance(message.get("EventPayload"), str):
+        try:
+            event_payload(agent, message["EventPayload"])
+        except MessageOffenceError as offence:
+            yield Problem("mj-0006", offence.sentence, "EventPayload")
+
+
+def _person(agent: Agent, place: str, person: object, relay: Relay | None = None) -> Iterator[Problem]:
+    if not isinstance(person, dict) or not isinstance(person.get("Email"), str):
+        yield Problem("mj-0004", 'Type mismatch. Expected an object with a string "Email".', f"{place}.Email")
+        return
+    for name in sorted(set(person) - _ADDRESS_KEYS):
+        yield Problem("mj-0001", f'Unknown property "{_shown(name)}".', f"{place}.{_shown(name)}")
+    email, shown = person["Email"], person.get("Name", "")
+    if not isinstance(shown, str) or _CONTROL.search(shown):
+        yield Problem("mj-0004", "Expected a string without control characters.", f"{place}.Name")
+        return
+    if not _ADDRESS.fullmatch(email) or ".." in email:
+        yield Problem("mj-0013", "It is an invalid email address.", f"{place}.Email")
+    elif place in ("From", "Sender"):
+        if email.lower() != agent.address.lower():
+            yield Problem("send-0008", f"This agent sends as {agent.address} alone.", f"{place}.Email", 403)
+        try:
+            checked_name(shown, agent.address, place)
+        except MessageOffenceError as offence:
+            yield Problem("send-0008", offence.sentence, f"{place}.Name", 403)
+    elif relay is not None and (offence_reply := relay.recipient_offence(agent, email)) is not None:
+        yield Problem("send-0010", offence_reply.text, f"{place}.Email", 403)
+
+
+def _headers(headers: object) -> Iterator[Problem]:
+    if not isinstance(headers, dict):
+        yield Problem("mj-0004", "Type mismatch. Expected an object.", "Headers")
+        return
+    seen: set[str] = set()
+    for name, value in headers.items():
+        place = f"Headers.{_shown(name)}"
+        lower = name.lower()
+        if not _HEADER_NAME.fullmatch(name):
+            yield Problem("send-0011", "It is no name of a header field.", place)
+        elif lower in _SET_BY_PROPERTIES or lower.startswith(_RESERVED):
+            yield Problem("send-0011", f'Header "{name}" is not allowed to be set.', place)
+        elif lower in seen:
+            yield Problem("send-0011", "It stands twice.", place)
+        if not isinstance(value, str) or _CONTROL.search(value):
+            yield Problem("mj-0004", "Expected a string without control characters.", place)
+        seen.add(lower)
+
+
+def _attachments(place: str, attachments: object) -> Iterator[Problem]:
+    if not isinstance(attachments, list) or not all(isinstance(one, dict) for one in attachments):
+        yield Problem("mj-0004", "Type mismatch. Expected an array of objects.", place)
+        return
+    for index, one in enumerate(attachments):
+        for name in sorted(set(one) - _ATTACHMENT_KEYS):
+            yield Problem("mj-0001", f'Unknown property "{_shown(name)}".', f"{place}[{index}].{_shown(name)}")
+        for name, value in one.items():
+            if not isinstance(value, str) or (name != "Base64Content" and _CONTROL.search(value)):
+                yield Problem(
+                    "mj-0004", "Expected a string without control characters.", f"{place}[{index}].{_shown(name)}"
+                )
+
+
+def _canonical(agent: Agent, message: Mapping[str, Any]) -> dict[str, Any]:
+    """The message with the agent's own address written as the directory has it, and its id in the event payload."""
+    written = {name: value for name, value in message.items() if name != "Sender"}
+    name = checked_name(message["From"].get("Name", ""), agent.address, "From")
+    written["From"] = {"Email": agent.address, **({"Name": name} if name else {})}
+    written["EventPayload"] = event_payload(agent, message.get("EventPayload"))
+    return written
+
+
+async def _body(request: Request) -> bytes | None:
+    octets = bytearray()
+    async for piece in request.stream():
+        octets += piece
+        if len(octets) > MAX_BODY_OCTETS:
+            return None
+    return bytes(octets)
+
+
+def _basic(header: str) -> tuple[str, str]:
+    scheme, _, value = header.partition(" ")
+    if scheme.lower() != "basic":
+        return "", ""
+    try:
+        user, _, password = base64.b64decode(value.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return "", ""
+    return user, password
+
+
+def _refused(problem: Problem) -> Response:
+    return JSONResponse(problem.plain(), problem.status)
+
+
+def _away() -> Response:
+    return _refused(Problem("azmail-0451", AWAY.text, "", 503))
+
+
+def _response(reply: Reply) -> Response:
+    """The gateway's own replies in Mailjet's shape; Mailjet's as they came."""
+    if 200 <= reply.code < 450 and reply.enhanced == "2.0.0":
+        return Response(reply.text, reply.code, media_type="application/json")
+    if reply.retry_after is not None:
+        answer = _refused(Problem("azmail-0450", reply.text, "", 429))
+        answer.headers["Retry-After"] = str(reply.retry_after)
+        return answer
+    status = {BUSY: 409, LOST: 504}.get(replace(reply), 503 if reply.is_temporary else 409)
+    return _refused(Problem(f"azmail-{reply.code:04}", reply.text, "", status))
+
+
+def _shown(name: object) -> str:
+    return str(name)[:60].encode("ascii", "backslashreplace").decode()

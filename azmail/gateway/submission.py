@@ -1,0 +1,385 @@
+"""SMTP submission (RFC 6409): 587 with STARTTLS, 465 with TLS from the first octet; aiosmtpd, hardened.
+
+What aiosmtpd 1.4.6 leaves open is closed here: a foreign authorization identity, guessing without end, DATA that is
+kept in pieces larger than its limit, exception texts for clients, and every answer's enhanced status code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import logging
+import re
+import ssl
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+from aiosmtpd.smtp import MISSING, SMTP, Envelope, Session
+
+from azmail.gateway.credentials import Agent
+from azmail.gateway.identity import MAX_LINE_OCTETS, MAX_MESSAGE_OCTETS
+from azmail.gateway.ledger import LedgerError
+from azmail.gateway.relay import AWAY, MAX_RECIPIENTS, Relay
+
+log = logging.getLogger("azmail.gateway.smtp")
+
+FAILURES_PER_CONNECTION = 3
+LONGEST_DELAY_SECONDS = 8.0
+SOURCES_REMEMBERED = 4096
+FORGIVEN_AFTER_SECONDS = 900.0
+LONGEST_LINE = 64 * 1024
+"""A line that grows beyond this is no mistake: the connection is closed."""
+MAX_AUTH_LINE = 1024
+IDLE_SECONDS = 120.0
+MESSAGE_SECONDS = 600.0
+"""From the 354 to the final dot."""
+_REFUSED = "535 5.7.8 the user or the password is wrong"
+
+
+class Sources:
+    """How long a source of wrong passwords waits for the next answer. An agent is never locked out by somebody else."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def failed(self, source: str) -> float:
+        """Count a failure; the seconds to wait before answering it: 0.25, 0.5, 1, … up to `LONGEST_DELAY_SECONDS`."""
+        now = self._clock()
+        count, last = self._failures.pop(source, (0, now))
+        count = 1 if now - last > FORGIVEN_AFTER_SECONDS else count + 1
+        self._failures[source] = (count, now)
+        while len(self._failures) > SOURCES_REMEMBERED:
+            self._failures.popitem(last=False)
+        return min(0.25 * 2.0 ** min(count - 1, 10), LONGEST_DELAY_SECONDS)
+
+
+class SubmissionServer:
+    """One listening socket. `implicit_tls` for 465; otherwise STARTTLS is demanded before everything."""
+
+    def __init__(
+        self,
+        relay: Relay,
+        tls: ssl.SSLContext,
+        *,
+        hostname: str,
+        implicit_tls: bool = False,
+        sources: Sources | None = None,
+        workers: int = 32,
+        most_connections: int = 1000,
+        idle_seconds: float = IDLE_SECONDS,
+        message_seconds: float = MESSAGE_SECONDS,
+    ) -> None:
+        self.relay = relay
+        self.hostname = hostname
+        self.tls = tls
+        self.implicit_tls = implicit_tls
+        self.sources = sources or Sources()
+        self.most_connections = most_connections
+        self.idle_seconds = idle_seconds
+        self.message_seconds = message_seconds
+        self.connections: set[_Connection] = set()
+        # Logins look into the database at most every two seconds; they must not wait behind messages to Mailjet.
+        self.logins = ThreadPoolExecutor(4, thread_name_prefix="gateway-login")
+        self.messages = ThreadPoolExecutor(workers, thread_name_prefix="gateway-message")
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
+        """Listen; the port."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: _Connection(self, loop), host, port, ssl=self.tls if self.implicit_tls else None, backlog=512
+        )
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Accept nobody any more, end what waits for commands, and let messages on their way be answered."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self.connections):
+            connection.end_when_idle()
+        deadline = time.monotonic() + 30
+        while any(connection.is_busy for connection in self.connections) and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        for connection in list(self.connections):
+            connection.hang_up()
+        await asyncio.to_thread(self.messages.shutdown)
+        await asyncio.to_thread(self.logins.shutdown)
+
+
+class _Connection(SMTP):
+    """One client."""
+
+    def __init__(self, server: SubmissionServer, loop: asyncio.AbstractEventLoop) -> None:
+        self._gateway = server
+        self._failures = 0
+        self._password = ""
+        self._user = ""
+        self.is_busy = False
+        self._ends = False
+        super().__init__(
+            _Steps(server, self),
+            data_size_limit=MAX_MESSAGE_OCTETS,
+            enable_SMTPUTF8=False,
+            decode_data=False,
+            hostname=server.hostname,
+            ident="ESMTP azmail gateway",
+            tls_context=None if server.implicit_tls else server.tls,
+            timeout=server.idle_seconds,
+            auth_required=True,
+            auth_require_tls=True,
+            loop=loop,
+        )
+        if server.implicit_tls:
+            # TLS is below asyncio's transport here, where aiosmtpd does not see it.
+            self._auth_require_tls = False
+
+    # -- the connection --------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if len(self._gateway.connections) >= self._gateway.most_connections and self not in self._gateway.connections:
+            cast("asyncio.Transport", transport).write(b"421 4.7.0 too many connections; try again later\r\n")
+            transport.close()
+            self.session = None
+            return
+        self._gateway.connections.add(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._gateway.connections.discard(self)
+        if self.session is not None:
+            super().connection_lost(error)
+
+    def end_when_idle(self) -> None:
+        self._ends = True
+        if not self.is_busy:
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        if self.transport is not None:
+            self.transport.close()
+
+    async def handle_exception(self, error: Exception) -> str:
+        log.exception("a command failed", exc_info=error)
+        return "451 4.3.0 the gateway has a fault, nothing was sent; try again later"
+
+    async def push(self, status: Any) -> None:
+        with contextlib.suppress(ConnectionError):
+            await super().push(status)
+
+    # -- AUTH ------------------------------------------------------------------------------------------------
+
+    async def smtp_AUTH(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
+        assert self.session is not None  # noqa: S101 - aiosmtpd sets it when the connection is made
+        if await self.check_helo_needed("EHLO"):
+            return
+        if not self._gateway.implicit_tls and not self._tls_protocol:
+            await self.push("530 5.7.0 Must issue a STARTTLS command first")
+            return
+        if self.session.authenticated:
+            await self.push("503 5.5.1 this session is logged in already")
+            return
+        words = (arg or "").split()
+        mechanism = words[0].upper() if words else ""
+        if mechanism not in ("PLAIN", "LOGIN") or len(words) > 2:
+            await self.push("504 5.5.4 expected AUTH PLAIN or AUTH LOGIN")
+            return
+        first = words[1] if len(words) == 2 else None
+        found = await (self._plain(first) if mechanism == "PLAIN" else self._login(first))
+        if found is not None:
+            await self._judge(*found)
+
+    async def _plain(self, first: str | None) -> tuple[str, str, str] | None:
+        octets = await self._response(first, "")
+        if octets is None:
+            return None
+        parts = octets.split(b"\0")
+        if len(parts) != 3:
+            await self.push("501 5.5.2 expected authorization identity, user and password, divided by NUL (RFC 4616)")
+            return None
+        identity, user, password = (part.decode("utf-8", "replace") for part in parts)
+        return identity, user, password
+
+    async def _login(self, first: str | None) -> tuple[str, str, str] | None:
+        user = await self._response(first, "Username:")
+        password = None if user is None else await self._response(None, "Password:")
+        if user is None or password is None:
+            return None
+        return "", user.decode("utf-8", "replace"), password.decode("utf-8", "replace")
+
+    async def _response(self, given: str | None, challenge: str) -> bytes | None:
+        """What the client says in base64, or None after an answer has been given."""
+        if given is None:
+            await super().push(b"334 " + base64.b64encode(challenge.encode()))
+            try:
+                line = (await self._reader.readuntil(b"\n")).strip(b"\r\n")
+            except (asyncio.LimitOverrunError, asyncio.IncompleteReadError):
+                line = b"!"
+            if line == b"*":
+                await self.push("501 5.7.0 AUTH was cancelled")
+                return None
+        else:
+            line = b"" if given == "=" else given.encode("ascii", "replace")
+        try:
+            if len(line) > MAX_AUTH_LINE:
+                raise binascii.Error
+            return base64.b64decode(line, validate=True)
+        except binascii.Error:
+            await self.push("501 5.5.2 expected base64")
+            return None
+
+    async def _judge(self, identity: str, user: str, password: str) -> None:
+        assert self.session is not None  # noqa: S101
+        try:
+            agent = await self._ask(user, password)
+        except LedgerError:
+            await self.push(AWAY.line)
+            return
+        # An authorization identity may only be the agent that logs in.
+        if agent is not None and identity not in ("", user, agent.id, agent.address):
+            agent = None
+        if agent is not None:
+            self.session.authenticated = True
+            self.session.auth_data = agent  # type: ignore[assignment]  # aiosmtpd says: anything
+            self._user, self._password = user, password
+            await self.push("235 2.7.0 welcome")
+            return
+        self._failures += 1
+        await asyncio.sleep(self._gateway.sources.failed(str((self.session.peer or ("?",))[0])))
+        if self._failures >= FAILURES_PER_CONNECTION:
+            await self.push("421 4.7.0 too many wrong passwords; goodbye")
+            self.hang_up()
+            return
+        await self.push(_REFUSED)
+
+    async def still_welcome(self) -> bool:
+        """Whether the credential is good still: it may have been revoked while the session was open. LedgerError."""
+        return await self._ask(self._user, self._password) is not None
+
+    async def _ask(self, user: str, password: str) -> Agent | None:
+        return await self.loop.run_in_executor(self._gateway.logins, self._gateway.relay.login, user, password)
+
+    # -- DATA ------------------------------------------------------------------------------------------------
+
+    async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
+        if await self.check_helo_needed() or await self.check_auth_needed("DATA"):
+            return
+        assert self.envelope is not None  # noqa: S101
+        if arg:
+            await self.push("501 5.5.4 Syntax: DATA")
+            return
+        if not self.envelope.rcpt_tos:
+            await self.push("503 5.5.1 expected RCPT first")
+            return
+        await self.push("354 End data with <CR><LF>.<CR><LF>")
+        try:
+            async with asyncio.timeout(self._gateway.message_seconds):
+                octets = await self._read_message()
+        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
+            self.hang_up()
+            return
+        if isinstance(octets, str):
+            await self.push(octets)
+            if octets.startswith("421"):
+                self.hang_up()
+            self._set_post_data_state()  # type: ignore[no-untyped-call]
+            return
+        agent, recipients = cast("Agent", self.session.auth_data), list(self.envelope.rcpt_tos)  # type: ignore[union-attr]
+        self.is_busy = True
+        if self._timeout_handle is not None:
+            # The answer takes as long as Mailjet takes; the client is not idle meanwhile.
+            self._timeout_handle.cancel()
+        try:
+            reply = await self.loop.run_in_executor(
+                self._gateway.messages, self._gateway.relay.submit, agent, octets, recipients
+            )
+        finally:
+            self.is_busy = False
+        self._reset_timeout()
+        self._set_post_data_state()  # type: ignore[no-untyped-call]
+        await self.push(reply.line)
+        if self._ends:
+            self.hang_up()
+
+    async def _read_message(self) -> bytes | str:
+        """The message without transparency dots, or the answer to one that is not taken.
+
+        Ends at CRLF . CRLF alone. Octets beyond the limit are read and let go, so that memory is bounded.
+        """
+        kept = bytearray()
+        size = 0
+        line_octets = 0
+        refusal = ""
+        begins_line = True
+        while True:
+            try:
+                piece = await self._reader.readuntil(b"\r\n")
+            except asyncio.LimitOverrunError as overrun:
+                piece = await self._reader.readexactly(max(1, overrun.consumed))
+            if begins_line and piece == b".\r\n":
+                break
+            size += len(piece)
+            line_octets += len(piece)
+            if line_octets > LONGEST_LINE:
+                return "421 4.7.0 a line has no end; goodbye"
+            if line_octets > MAX_LINE_OCTETS + 3 and not refusal:
+                refusal = f"550 5.6.0 line: one has more than {MAX_LINE_OCTETS} octets (RFC 5322, 2.1.1)"
+            if size > 4 * MAX_MESSAGE_OCTETS:
+                return "421 4.7.0 the message has no end; goodbye"
+            if size > MAX_MESSAGE_OCTETS:
+                refusal = f"552 5.3.4 the message has more than {MAX_MESSAGE_OCTETS} octets"
+            if refusal:
+                kept.clear()
+            else:
+                kept += piece[1:] if begins_line and piece.startswith(b".") else piece
+            begins_line = piece.endswith(b"\r\n")
+            if begins_line:
+                line_octets = 0
+        return refusal or bytes(kept)
+
+
+class _Steps:
+    """aiosmtpd's hooks: envelope rules."""
+
+    def __init__(self, server: SubmissionServer, connection: _Connection) -> None:
+        self._server = server
+        self._connection = connection
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, session: Session, _envelope: Envelope, address: str, _options: list[str]
+    ) -> Any:
+        agent = cast("Agent", session.auth_data)
+        try:
+            if not await self._connection.still_welcome():
+                self._connection._ends = True
+                return "421 4.7.0 this credential is not good any more; goodbye"
+        except LedgerError:
+            return AWAY.line
+        if address.lower() != agent.address.lower():
+            return f"553 5.7.1 MAIL FROM is not the agent's address, expected {agent.address}"
+        return MISSING
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> Any:
+        agent = cast("Agent", session.auth_data)
+        if len(envelope.rcpt_tos) >= MAX_RECIPIENTS:
+            return f"452 4.5.3 a message has at most {MAX_RECIPIENTS} recipients"
+        if not _plain_recipient(address):
+            return "553 5.1.3 expected one plain address"
+        if (offence := self._server.relay.recipient_offence(agent, address)) is not None:
+            return offence.line
+        return MISSING
+
+
+def _plain_recipient(address: str) -> bool:
+    """No source route, no control character, no quoted local part that a later server could read otherwise."""
+    return (
+        re.fullmatch(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,255}", address) is not None
+        and ".." not in address
+    )

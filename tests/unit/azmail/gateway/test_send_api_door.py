@@ -1,0 +1,308 @@
+"""The Send API door over real HTTP: the official client, honest calls, and calls as somebody else."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+from mailjet_rest import Client
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from azmail.contract import Mailbox
+from azmail.gateway.ledger import Ledger, Limits
+from azmail.gateway.relay import Policy, Relay
+from azmail.gateway.sendapi import MailjetSendApi, send_api_app
+from azmail.mail import OutgoingMail
+from azmail.sendapi import SendApiTransport
+from azmail.service import MailService
+from emulators.serving import ServerThread
+from tests.unit.azmail.gateway.attempts import BOSS
+from tests.unit.azmail.gateway.attempts import ME as MY_ADDRESS
+from tests.unit.azmail.gateway.conftest import ROOTS, QuickSources
+
+PASSWORD = ROOTS.password("bot-1")
+AUTH = ("bot-1", PASSWORD)
+
+
+def _delivered(address: str) -> dict[str, Any]:
+    return {"Email": address, "MessageID": 576460752303423489, "MessageUUID": "u", "MessageHref": "h"}
+
+
+class RecordingMailjet:
+    """Answers as Mailjet does and keeps the calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self.auth: list[str] = []
+        self.answer: tuple[int, dict[str, Any]] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        call = json.loads(await request.body())
+        self.auth.append(base64.b64decode(request.headers["authorization"].split()[1]).decode())
+        response: Response
+        if self.answer is not None:
+            response = JSONResponse(self.answer[1], self.answer[0])
+        else:
+            self.calls.append(call)
+            results = [
+                {"Status": "success", "CustomID": "", "To": [_delivered(one["Email"]) for one in message["To"]]}
+                for message in call["Messages"]
+            ]
+            response = JSONResponse({"Messages": results})
+        await response(scope, receive, send)
+
+
+@pytest.fixture
+def mailjet() -> Iterator[tuple[RecordingMailjet, str]]:
+    app = RecordingMailjet()
+    with ServerThread(app) as server:
+        yield app, server.url
+
+
+@pytest.fixture
+def door(mailjet: tuple[RecordingMailjet, str], make_relay: Callable[..., Relay]) -> Iterator[Callable[..., str]]:
+    servers: list[ServerThread] = []
+
+    def open_door(**options: Any) -> str:
+        app = send_api_app(
+            make_relay(**options), MailjetSendApi(mailjet[1], "account-key", "account-secret"), sources=QuickSources()
+        )
+        servers.append(ServerThread(app))
+        return servers[-1].__enter__().url
+
+    yield open_door
+    for server in servers:
+        server.__exit__(None, None, None)
+
+
+def message(**changes: Any) -> dict[str, Any]:
+    plain = {"From": {"Email": MY_ADDRESS}, "To": [{"Email": "x@y.example"}], "Subject": "s", "TextPart": "t"}
+    return {name: value for name, value in (plain | changes).items() if value is not None}
+
+
+def post(url: str, *messages: dict[str, Any], auth: tuple[str, str] = AUTH, **more: Any) -> requests.Response:
+    headers = more.pop("headers", {})
+    return requests.post(
+        f"{url}/v3.1/send", json={"Messages": list(messages), **more}, auth=auth, headers=headers, timeout=20
+    )
+
+
+class TestClients:
+    def test_mailjets_own(self, door, mailjet):
+        client = Client(auth=AUTH, version="v3.1", api_url=f"{door()}/")
+        answer = client.send.create(data={"Messages": [message(CustomID="c")]})
+        assert answer.status_code == 200
+        assert answer.json()["Messages"][0]["To"][0]["MessageID"] == 576460752303423489
+        ((sent,),) = [call["Messages"] for call in mailjet[0].calls]
+        assert sent["From"] == {"Email": MY_ADDRESS}
+        assert json.loads(sent["EventPayload"]) == {"agent_id": "bot-1"}
+        assert mailjet[0].auth == ["account-key:account-secret"]
+
+    def test_this_library(self, door, mailjet):
+        mailbox = Mailbox(
+            agent_id="bot-1", address=MY_ADDRESS, smtp_host="unused", smtp_port=587, smtp_username="bot-1",
+            smtp_password=PASSWORD, inbound_url="", inbound_secret="",
+        )  # fmt: skip
+        with SendApiTransport.of(mailbox, base_url=door()) as transport:
+            service = MailService(mailbox, transport, display_name="Müller, Jörg")
+            receipt = service.send(OutgoingMail(to=["x@y.example"], subject="s", text="t", in_reply_to="<a@b.example>"))
+        assert receipt.mailjet_ids == (576460752303423489,)
+        assert mailjet[0].calls[0]["Messages"][0]["From"] == {"Email": MY_ADDRESS, "Name": "Müller, Jörg"}
+
+    def test_a_call_with_everything_that_is_allowed(self, door, mailjet):
+        given = message(
+            From={"Email": MY_ADDRESS.upper(), "Name": "Agent"}, Sender={"Email": MY_ADDRESS}, Cc=[{"Email": "c@y.example", "Name": "C"}],
+            Bcc=[{"Email": "b@y.example"}], ReplyTo={"Email": "team@d.example"}, HTMLPart="<p>", TrackOpens="disabled",
+            Headers={"In-Reply-To": "<a@b>", "X-Own": "ü"}, EventPayload="mine",
+            Attachments=[{"ContentType": "text/plain", "Filename": "a", "Base64Content": "YQ=="}],
+        )  # fmt: skip
+        assert post(door(), given, SandboxMode=True).status_code == 200
+        (call,) = mailjet[0].calls
+        assert call["SandboxMode"] is True
+        assert "Sender" not in call["Messages"][0]
+        assert json.loads(call["Messages"][0]["EventPayload"]) == {"agent_id": "bot-1", "payload": "mine"}
+
+
+class TestWho:
+    @pytest.mark.parametrize("auth", [("bot-1", "x"), ("bot-9", PASSWORD), ("bot-2", PASSWORD), ("", "")])
+    def test_one_answer_for_every_reason(self, door, mailjet, auth):
+        answer = post(door(), message(), auth=auth)
+        assert answer.status_code == 401
+        assert answer.json()["ErrorMessage"].startswith("API key authentication/authorization failure")
+        assert mailjet[0].calls == []
+
+    @pytest.mark.parametrize("header", ["", "Basic", "Basic !", "Basic YQ==", "Bearer x", "Basic " + "A" * 4000])
+    def test_odd_headers(self, door, header):
+        assert (
+            requests.post(f"{door()}/v3.1/send", json={}, headers={"Authorization": header}, timeout=20).status_code
+            == 401
+        )
+
+    def test_a_revocation_counts_at_the_next_call(self, door, sqlite_ledger):
+        now = [0.0]
+        url = door(clock=lambda: now[0])
+        assert post(url, message()).status_code == 200
+        sqlite_ledger.revoke("bot-1", 1)
+        now[0] += 5
+        assert post(url, message()).status_code == 401
+
+
+FOREIGN = [
+    {"From": {"Email": BOSS}},
+    {"From": {"Email": MY_ADDRESS, "Name": BOSS}},
+    {"From": {"Email": MY_ADDRESS, "Name": "=?utf-8?q?boss=40d.example?="}},
+    {"From": {"Email": MY_ADDRESS, "Name": "boss\uff20d.example"}},
+    {"From": {"Email": MY_ADDRESS, "Name": "x\r\nFrom: " + BOSS}},
+    {"From": {"Email": f"{MY_ADDRESS}, {BOSS}"}},
+    {"From": {"Email": f"{BOSS}\0{MY_ADDRESS}"}},
+    {"From": {"Email": MY_ADDRESS, "email": BOSS}},
+    {"From": [{"Email": BOSS}]},
+    {"From": BOSS},
+    {"from": {"Email": BOSS}},
+    {"From ": {"Email": BOSS}},
+    {"FromEmail": BOSS},
+    {"Sender": {"Email": BOSS}},
+    {"Headers": {"From": BOSS}},
+    {"Headers": {"fROM": BOSS}},
+    {"Headers": {"From ": BOSS}},
+    {"Headers": {"X-A\r\nFrom": BOSS}},
+    {"Headers": {"X-A": f"a\r\nFrom: {BOSS}"}},
+    {"Headers": {"X-A": f"a\nFrom: {BOSS}"}},
+    {"Headers": {"Sender": BOSS}},
+    {"Headers": {"Resent-From": BOSS}},
+    {"Headers": {"Return-Path": BOSS}},
+    {"Headers": {"X-MJ-EventPayload": '{"agent_id": "bot-2"}'}},
+    {"Headers": {"X-Mailjet-Campaign": "c"}},
+    {"Headers": {"X-A": "1", "x-a": "2"}},
+    {"Subject": f"s\r\nFrom: {BOSS}"},
+    {"CustomID": "c\r\nFrom: x"},
+    {"TemplateID": 1},
+    {"TemplateLanguage": True},
+    {"Variables": {"a": 1}},
+    {"CustomCampaign": "c"},
+    {"To": [{"Email": "x@y.example", "Vars": {}}]},
+    {"To": [{"Email": "x@y.example\r\nFrom: boss@d.example"}]},
+    {"ReplyTo": {"Email": MY_ADDRESS, "Name": f"a\r\nFrom: {BOSS}"}},
+    {"Attachments": [{"ContentType": f"text/plain\r\nFrom: {BOSS}", "Filename": "a", "Base64Content": ""}]},
+    {"InlinedAttachments": [{"ContentType": "a/b", "Filename": f"a\r\nFrom: {BOSS}", "Base64Content": ""}]},
+]
+
+
+class TestWhat:
+    @pytest.mark.parametrize("change", FOREIGN, ids=[json.dumps(change)[:60] for change in FOREIGN])
+    @pytest.mark.parametrize("place", ["message", "globals"])
+    def test_nothing_of_somebody_elses(self, door, mailjet, change, place):
+        if place == "message":
+            answer = post(door(), message(**change))
+        else:
+            plain = {name: value for name, value in message().items() if name != "From" and name not in change}
+            answer = post(door(), plain, Globals={"From": {"Email": MY_ADDRESS}} | change)
+        assert 400 <= answer.status_code < 500
+        assert mailjet[0].calls == []
+        (error,) = {error["ErrorCode"] for one in answer.json()["Messages"] for error in one["Errors"]} - {""} or {""}
+        assert error
+
+    def test_one_bad_message_and_none_is_sent(self, door, mailjet):
+        answer = post(door(), message(), message(From={"Email": BOSS}))
+        assert answer.status_code == 403
+        assert [one["Errors"][0]["ErrorCode"] for one in answer.json()["Messages"]] == ["send-0001", "send-0008"]
+        assert mailjet[0].calls == []
+
+    @pytest.mark.parametrize(
+        ("body", "status"),
+        [
+            (b"", 400), (b"[]", 400), (b"{", 400), (b'{"Messages": {}}', 400), (b'{"Messages": []}', 400), (b'{"Messages": [1]}', 400),
+            (b'{"Messages": [{}], "Globals": 1}', 400), (b'{"Messages": [{}], "Other": 1}', 400), (b"[" * 100_000, 400), (b"\xff", 400),
+            (b'{"Messages": [{}]}', 400),
+        ],
+    )  # fmt: skip
+    def test_odd_bodies(self, door, body, status):
+        answer = requests.post(f"{door()}/v3.1/send", data=body, auth=AUTH, timeout=20)
+        assert answer.status_code == status
+        assert "ErrorMessage" in answer.text
+
+    def test_generated_calls_never_carry_another_sender(self, door, mailjet):
+        """Combinations of what was refused above, over the wire in one session."""
+        chance = random.Random(7)
+        url, session = door(), requests.Session()
+        session.auth = AUTH
+        for _ in range(300):
+            given = message()
+            for change in chance.sample(FOREIGN, chance.randint(1, 3)):
+                given |= change
+            session.post(f"{url}/v3.1/send", json={"Messages": [given]}, timeout=20)
+        assert all(
+            one["From"]["Email"] == MY_ADDRESS and BOSS not in json.dumps(one)
+            for call in mailjet[0].calls
+            for one in call["Messages"]
+        )
+        session.close()
+
+
+class TestOnce:
+    def test_an_idempotency_key(self, door, mailjet):
+        url = door()
+        answers = [post(url, message(), headers={"Idempotency-Key": "k"}) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200] * 3
+        assert len({answer.text for answer in answers}) == 1
+        assert len(mailjet[0].calls) == 1
+        assert post(url, message(Subject="other"), headers={"Idempotency-Key": "k"}).status_code == 409
+
+    def test_without_one_each_call_is_its_own(self, door, mailjet):
+        url = door()
+        post(url, message())
+        post(url, message())
+        assert len(mailjet[0].calls) == 2
+
+    def test_limits_count_messages_and_recipients(self, door, mailjet):
+        url = door(default=Policy(limits=Limits(messages_an_hour=3)))
+        assert post(url, message(), message()).status_code == 200
+        refused = post(url, message(), message())
+        assert refused.status_code == 429
+        assert 0 < int(refused.headers["Retry-After"]) <= 3600
+        assert post(url, message()).status_code == 200
+
+    def test_mailjets_refusal_comes_as_it_is_and_stays(self, door, mailjet):
+        mailjet[0].answer = (400, {"Messages": [{"Status": "error", "Errors": [{"ErrorCode": "mj-0013"}]}]})
+        url = door()
+        answer = post(url, message(), headers={"Idempotency-Key": "k"})
+        assert (answer.status_code, answer.json()) == mailjet[0].answer
+        mailjet[0].answer = None
+        assert post(url, message(), headers={"Idempotency-Key": "k"}).status_code == 400
+
+    @pytest.mark.parametrize(("status", "told"), [(401, 503), (403, 503), (429, 503), (500, 504), (503, 504)])
+    def test_what_cannot_be_known_is_told(self, door, mailjet, status, told):
+        mailjet[0].answer = (status, {"ErrorMessage": "x"})
+        url = door()
+        assert post(url, message(), headers={"Idempotency-Key": "k"}).status_code == told
+        mailjet[0].answer = None
+        again = post(url, message(), headers={"Idempotency-Key": "k"}).status_code
+        assert again == (200 if told == 503 else 504)
+
+    def test_mailjet_is_not_there(self, make_relay):
+        app = send_api_app(make_relay(), MailjetSendApi("http://127.0.0.1:1", "k", "s"))
+        with ServerThread(app) as server:
+            assert post(server.url, message()).status_code == 503
+
+    def test_a_body_without_end(self, door):
+        answer = requests.post(f"{door()}/v3.1/send", data=b" " * (24 * 1024 * 1024), auth=AUTH, timeout=30)
+        assert answer.status_code == 413
+
+    def test_health(self, door):
+        assert requests.get(f"{door()}/healthz", timeout=20).json() == {"status": "ok"}
+
+    def test_health_without_a_database(self, door, sqlite_ledger: Ledger, tmp_path):
+        url = door()
+        sqlite_ledger.close()
+        (tmp_path / "ledger.sqlite").rename(tmp_path / "away")
+        (tmp_path / "ledger.sqlite").mkdir()
+        assert requests.get(f"{url}/healthz", timeout=20).status_code == 503
+        assert post(url, message()).status_code == 503

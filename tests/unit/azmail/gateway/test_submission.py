@@ -1,0 +1,460 @@
+"""The SMTP door over real sockets and TLS, judged by what the upstream got."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import smtplib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from azmail.errors import (
+    AccountBlockedError,
+    CredentialsRefusedError,
+    DeliveryUncertainError,
+    MessageRefusedError,
+    RecipientsRefusedError,
+    SenderRefusedError,
+    SendError,
+    TlsError,
+    UnreachableError,
+)
+from azmail.gateway.credentials import Scope
+from azmail.gateway.ledger import Ledger, Limits
+from azmail.gateway.relay import Policy, Relay
+from azmail.gateway.submission import Sources, SubmissionServer
+from tests.unit.azmail.gateway.conftest import ME, ROOTS, YOU, Loop, Recorder
+
+PASSWORD = ROOTS.password("bot-1")
+MAIL = b"From: me@d.example\r\nMessage-ID: <1@d.example>\r\nSubject: x\r\n\r\nhello\r\n"
+TO = ["x@y.example"]
+
+Serve = Callable[..., int]
+
+
+@pytest.fixture
+def port(serve: Serve, make_relay: Callable[..., Relay]) -> int:
+    return serve(make_relay())
+
+
+@pytest.fixture
+def connect(client_tls: ssl.SSLContext) -> Iterator[Callable[..., smtplib.SMTP]]:
+    open_ones: list[smtplib.SMTP] = []
+
+    def made(port: int, user: str | None = "bot-1", password: str = PASSWORD, *, tls: bool = True) -> smtplib.SMTP:
+        client = smtplib.SMTP("localhost", port, timeout=20, local_hostname="test")
+        open_ones.append(client)
+        client.ehlo()
+        if tls:
+            client.starttls(context=client_tls)
+            client.ehlo()
+        if tls and user is not None:
+            assert client.login(user, password)[0] == 235
+        return client
+
+    yield made
+    for client in open_ones:
+        client.close()
+
+
+def plain(user: str, password: str, identity: str = "") -> str:
+    return "PLAIN " + base64.b64encode(f"{identity}\0{user}\0{password}".encode()).decode()
+
+
+def sent(client: smtplib.SMTP, octets: bytes = MAIL, sender: str = ME.address, to: list[str] = TO) -> tuple[int, bytes]:
+    """The answer to the step that was refused, or to the final dot."""
+    code, answer = client.mail(sender)
+    for recipient in to:
+        if code == 250:
+            code, answer = client.rcpt(recipient)
+    return client.data(octets) if code == 250 else (code, answer)
+
+
+def flood(client: smtplib.SMTP) -> None:
+    """20 MB in one line, and then both answers that may come."""
+    for _ in range(2000):
+        client.send(b"x" * 10_000)
+    client.getreply()
+    client.getreply()
+
+
+class TestLogin:
+    @pytest.mark.parametrize("user", ["bot-1", "me@d.example", "ME@D.example"])
+    def test_by_id_or_address(self, port, connect, user):
+        assert sent(connect(port, user))[0] == 250
+
+    def test_not_before_tls_and_not_offered(self, port, connect):
+        client = connect(port, tls=False)
+        assert "auth" not in client.esmtp_features
+        assert client.docmd("AUTH", plain("bot-1", PASSWORD)) == (530, b"5.7.0 Must issue a STARTTLS command first")
+        assert client.mail(ME.address)[0] == 530
+
+    def test_one_text_for_every_reason(self, port, connect):
+        said = set()
+        for user, password in [
+            ("bot-1", "wrong"),
+            ("bot-9", PASSWORD),
+            ("bot-2", PASSWORD),
+            ("bot-1", ROOTS.password("bot-1", scope=Scope.INBOX)),
+        ]:
+            said.add(connect(port, None).docmd("AUTH", plain(user, password)))
+        assert said == {(535, b"5.7.8 the user or the password is wrong")}
+
+    def test_a_foreign_authorization_identity(self, port, connect):
+        assert connect(port, None).docmd("AUTH", plain("bot-1", PASSWORD, YOU.address))[0] == 535
+        assert connect(port, None).docmd("AUTH", plain("bot-1", PASSWORD, ME.address))[0] == 235
+
+    def test_the_third_failure_ends_the_connection_and_locks_nobody_out(self, port, connect):
+        client = connect(port, None)
+        codes = [client.docmd("AUTH", plain("bot-1", "wrong"))[0] for _ in range(3)]
+        assert codes == [535, 535, 421]
+        with pytest.raises(smtplib.SMTPServerDisconnected):
+            client.noop()
+        assert sent(connect(port))[0] == 250
+
+    @pytest.mark.parametrize(
+        ("argument", "code"),
+        [
+            ("", 504), ("CRAM-MD5", 504), ("PLAIN a b", 504), ("PLAIN ====", 501), ("PLAIN " + "A" * 400, 501), ("PLAIN AAAA", 501),
+            ("PLAIN =", 501),
+        ],
+    )  # fmt: skip
+    def test_odd_arguments(self, port, connect, argument, code):
+        client = connect(port, None)
+        assert client.docmd("AUTH", argument)[0] == code
+        assert client.docmd("AUTH", plain("bot-1", PASSWORD))[0] == 235
+
+    def test_in_two_steps_and_cancelled(self, port, connect):
+        client = connect(port, None)
+        assert client.docmd("AUTH", "PLAIN")[0] == 334
+        assert client.docmd("*") == (501, b"5.7.0 AUTH was cancelled")
+        assert client.docmd("AUTH", "LOGIN")[0] == 334
+        assert client.docmd(base64.b64encode(b"bot-1").decode())[0] == 334
+        assert client.docmd(base64.b64encode(PASSWORD.encode()).decode())[0] == 235
+        assert client.docmd("AUTH", plain("bot-1", PASSWORD))[0] == 503
+
+    def test_commands_behind_starttls_are_not_those_of_the_session(self, port, client_tls):
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
+            reader = raw.makefile("rb")
+            reader.readline()
+            raw.sendall(b"EHLO x\r\n")
+            while not reader.readline().startswith(b"250 "):
+                pass
+            raw.sendall(b"STARTTLS\r\nEHLO injected\r\nMAIL FROM:<boss@d.example>\r\n")
+            assert reader.readline().startswith(b"220")
+            with client_tls.wrap_socket(raw, server_hostname="localhost") as tls:
+                tls.sendall(b"NOOP\r\nQUIT\r\n")
+                answers = tls.makefile("rb").read().splitlines()
+            # Greeting and EHLO are those of the TLS session alone: what came in the clear is neither known nor answered.
+            assert [answer[:3] for answer in answers] == [b"250", b"221"] or [answer[:3] for answer in answers] == [
+                b"250",
+                b"221",
+            ]
+            reader.close()
+
+    def test_the_pause_grows_with_the_failures_of_a_source_and_ends(self):
+        now = [0.0]
+        sources = Sources(clock=lambda: now[0])
+        assert [sources.failed("a") for _ in range(8)] == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+        assert sources.failed("b") == 0.25
+        now[0] = 1000.0
+        assert sources.failed("a") == 0.25
+
+
+class TestEnvelope:
+    @pytest.mark.parametrize("sender", [YOU.address, "me@other.example", "boss@d.example", "me@d.example.evil.example"])
+    def test_a_foreign_sender(self, port, connect, upstream, sender):
+        assert sent(connect(port), sender=sender)[0] == 553
+        assert upstream.got == []
+
+    def test_the_null_sender(self, port, connect):
+        client = connect(port)
+        client.putcmd("MAIL", "FROM:<>")
+        assert client.getreply()[0] in (501, 553)
+
+    @pytest.mark.parametrize(
+        "to",
+        ['"x y"@y.example', "x", "x@", "@y.example", "x..z@y.example", "x@y.example\u0000"],
+    )
+    def test_odd_recipients(self, port, connect, to):
+        client = connect(port)
+        client.mail(ME.address)
+        client.putcmd("RCPT", f"TO:<{to}>".replace("\0", "\\0"))
+        assert client.getreply()[0] in (501, 553)
+
+    def test_a_source_route_is_ignored_as_rfc_5321_says(self, port, connect, upstream):
+        client = connect(port)
+        client.mail(ME.address)
+        assert client.docmd("RCPT", "TO:<@a.example:x@y.example>")[0] == 250
+        assert client.data(MAIL)[0] == 250
+        assert upstream.got[0][2] == ("x@y.example",)
+
+    def test_fifty_recipients_and_no_more(self, port, connect, upstream):
+        client = connect(port)
+        client.mail(ME.address)
+        codes = [client.rcpt(f"x{number}@y.example")[0] for number in range(52)]
+        assert codes == [250] * 50 + [452, 452]
+        assert client.data(MAIL)[0] == 250
+        assert len(upstream.got[0][2]) == 50
+
+    def test_an_allow_list(self, serve, make_relay, connect, upstream):
+        policy = Policy(recipients=frozenset({"y.example", "one@z.example"}))
+        client = connect(serve(make_relay(policies={"bot-1": policy})))
+        client.mail(ME.address)
+        assert [client.rcpt(to)[0] for to in ("x@Y.example", "One@z.example", "two@z.example")] == [250, 250, 550]
+
+
+class TestMessage:
+    def test_it_arrives_as_it_was_with_dots_and_the_agents_from(self, port, connect, upstream):
+        body = b".\r\n..\r\n.x\r\n\xc3\xbc\r\n"
+        assert sent(connect(port), MAIL + body)[0] == 250
+        ((wire, sender, recipients),) = upstream.got
+        assert wire.endswith(b"\r\n\r\nhello\r\n" + body)
+        assert wire.startswith(b"From: me@d.example\r\n")
+        assert (sender, recipients) == (ME.address, tuple(TO))
+
+    @pytest.mark.parametrize(
+        ("octets", "code", "field"),
+        [
+            (b"From: boss@d.example\r\n\r\nx\r\n", 550, b"5.7.1 From"),
+            (b"From: me@d.example\r\nFrom: boss@d.example\r\n\r\nx\r\n", 550, b"5.7.1 From"),
+            (b"Subject: x\r\n\r\nx\r\n", 550, b"5.7.1 From"),
+            (b"From : me@d.example\r\n\r\nx\r\n", 550, b"5.6.0 header"),
+            (b"From: me@d.example\r\n\r\na\0b\r\n", 550, b"5.6.11"),
+        ],
+    )
+    def test_an_offence_is_named(self, port, connect, upstream, octets, code, field):
+        answer = sent(connect(port), octets)
+        assert answer[0] == code
+        assert field in answer[1]
+        assert upstream.got == []
+
+    @pytest.mark.parametrize("before", [b"\n", b"\r", b"\r\n", b"\r\n\0", b"\0\r\n"])
+    @pytest.mark.parametrize("after", [b"\n", b"\r", b"\n\r\n"])
+    def test_smuggling_never_reaches_mailjet(self, port, connect, upstream, before, after):
+        client = connect(port)
+        client.mail(ME.address)
+        client.rcpt(TO[0])
+        client.docmd("DATA")
+        second = b"MAIL FROM:<boss@d.example>\r\nRCPT TO:<v@y.example>\r\nDATA\r\nFrom: boss@d.example\r\n\r\nx\r\n"
+        client.send(MAIL + b"first" + before + b"." + after + second + b".\r\n")
+        client.getreply()
+        assert all(b"boss@d.example" not in wire for wire, _, _ in upstream.got)
+
+    def test_a_line_without_end(self, port, connect, upstream):
+        client = connect(port)
+        client.mail(ME.address)
+        client.rcpt(TO[0])
+        client.docmd("DATA")
+        with pytest.raises((smtplib.SMTPException, OSError)):
+            flood(client)
+        assert upstream.got == []
+
+    def test_more_octets_than_mailjet_takes(self, port, connect, upstream):
+        client = connect(port)
+        assert client.esmtp_features["size"] == "15728640"
+        assert (
+            sent(client, b"From: me@d.example\r\n\r\n" + b"x" * 76 + b"\r\n" + (b"x" * 996 + b"\r\n") * 15_800)[0]
+            == 552
+        )
+        assert upstream.got == []
+        assert sent(client)[0] == 250
+
+    def test_a_size_that_lies(self, port, connect):
+        client = connect(port)
+        assert client.mail(ME.address, ["SIZE=99999999"])[0] == 552
+        assert client.mail(ME.address, ["SIZE=1"])[0] == 250
+
+    def test_one_octet_at_a_time_has_an_end(self, serve, make_relay, connect, upstream):
+        client = connect(serve(make_relay(), message_seconds=0.3))
+        client.mail(ME.address)
+        client.rcpt(TO[0])
+        client.docmd("DATA")
+        client.send(b"From: me@d.example\r\n")
+        with pytest.raises((smtplib.SMTPException, OSError)):
+            client.getreply()
+        assert upstream.got == []
+
+
+class TestOnce:
+    def test_a_repetition_gets_the_first_answer(self, port, connect, upstream):
+        first, second = sent(connect(port)), sent(connect(port))
+        assert first == second == (250, b"2.0.0 queued as 1")
+        assert len(upstream.got) == 1
+
+    def test_another_message_with_the_same_id(self, port, connect, upstream):
+        client = connect(port)
+        sent(client)
+        assert sent(client, MAIL + b"more\r\n")[0] == 554
+        assert len(upstream.got) == 1
+
+    def test_without_a_message_id_the_octets_are_its_name(self, port, connect, upstream):
+        anonymous = MAIL.replace(b"Message-ID: <1@d.example>\r\n", b"")
+        client = connect(port)
+        sent(client, anonymous)
+        sent(client, anonymous)
+        assert len(upstream.got) == 1
+
+    def test_a_client_that_leaves_after_the_dot(self, port, connect, upstream):
+        upstream.gate = threading.Event()
+        client = connect(port)
+        client.mail(ME.address)
+        client.rcpt(TO[0])
+        client.docmd("DATA")
+        client.send(MAIL + b".\r\n")
+        assert upstream.waiting.acquire(timeout=20)
+        client.close()
+        again = connect(port)
+        assert sent(again)[0] == 451
+        upstream.gate.set()
+        code = 451
+        while code == 451:
+            code, answer = sent(again)
+        assert (code, answer) == (250, b"2.0.0 queued as 1")
+        assert len(upstream.got) == 1
+
+    def test_a_lost_answer_is_told_and_nothing_is_sent_again(self, port, connect, upstream):
+        upstream.error = DeliveryUncertainError("mailjet", "reset")
+        client = connect(port)
+        assert sent(client)[0] == 554
+        upstream.error = None
+        assert sent(client)[0] == 554
+        assert upstream.got == []
+
+    @pytest.mark.parametrize(
+        ("error", "code"),
+        [
+            (UnreachableError("mailjet", "refused"), 451),
+            (TlsError("mailjet", "self-signed"), 451),
+            (AccountBlockedError("blocked"), 451),
+            (CredentialsRefusedError("mailjet"), 451),
+            (SenderRefusedError(ME.address, "550 no"), 550),
+            (RecipientsRefusedError({"x@y.example": "550 no"}), 550),
+            (MessageRefusedError("554 no\r\n250 injected", "554"), 554),
+        ],
+    )
+    def test_what_mailjet_says_is_told_in_one_line(self, port, connect, upstream, error: SendError, code):
+        upstream.error = error
+        client = connect(port)
+        found, answer = sent(client)
+        assert found == code
+        assert b"\n" not in answer
+        upstream.error = None
+        again = sent(client)[0]
+        # What certainly was not sent may be tried again; what was refused for good stays refused.
+        assert again == (250 if code == 451 else code)
+
+    def test_an_account_that_is_blocked_shows_in_the_health(self, serve, make_relay, connect, upstream):
+        relay = make_relay()
+        client = connect(serve(relay))
+        upstream.error = AccountBlockedError("blocked")
+        sent(client)
+        assert relay.health() == "Mailjet refuses the account"
+        upstream.error = None
+        sent(client)
+        assert relay.health() == ""
+
+
+class TestShared:
+    def test_a_limit_over_two_replicas(self, serve, make_relay, connect, upstream):
+        policy = Policy(limits=Limits(messages_an_hour=3))
+        clients = [connect(serve(make_relay(default=policy))) for _ in range(2)]
+        codes = [sent(clients[number % 2], MAIL.replace(b"<1@", b"<%d@" % number))[0] for number in range(5)]
+        assert codes == [250, 250, 250, 450, 450]
+        assert len(upstream.got) == 3
+
+    def test_a_revocation_ends_an_open_session_on_another_replica(self, serve, make_relay, connect, sqlite_ledger):
+        now = [0.0]
+        client = connect(serve(make_relay(clock=lambda: now[0])))
+        assert sent(client)[0] == 250
+        sqlite_ledger.revoke("bot-1", 1)
+        now[0] += 5.0
+        assert client.mail(ME.address) == (421, b"4.7.0 this credential is not good any more; goodbye")
+        fresh = connect(serve(make_relay()), "bot-1", ROOTS.password("bot-1", 1))
+        assert sent(fresh, MAIL.replace(b"<1@", b"<2@"))[0] == 250
+
+    def test_without_a_database_nothing_is_sent(self, serve, make_relay, connect, upstream, tmp_path, sqlite_ledger):
+        now = [0.0]
+        relay = make_relay(clock=lambda: now[0])
+        client = connect(serve(relay))
+        client.mail(ME.address)
+        client.rcpt(TO[0])
+        database = tmp_path / "ledger.sqlite"
+        sqlite_ledger.close()
+        database.rename(tmp_path / "away")
+        database.mkdir()
+        assert client.data(MAIL)[0] == 451
+        now[0] += 5.0
+        assert client.mail(ME.address)[0] == 451
+        assert relay.health() != ""
+        database.rmdir()
+        (tmp_path / "away").rename(database)
+        assert sent(client)[0] == 250
+        assert len(upstream.got) == 1
+
+    def test_a_slow_mailjet_starves_no_other_agent(self, serve, make_relay, connect, upstream):
+        upstream.gate = threading.Event()
+        port = serve(make_relay())
+        answers: list[int] = []
+        threads = [
+            threading.Thread(
+                target=lambda number=number: answers.append(
+                    sent(connect(port), MAIL.replace(b"<1@", b"<%d@" % number))[0]
+                )
+            )
+            for number in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+            assert upstream.waiting.acquire(timeout=20)
+        assert sent(connect(port), MAIL.replace(b"<1@", b"<5@"))[0] == 451
+        other = connect(port, "bot-2", ROOTS.password("bot-2"))
+        assert sent(other, b"From: boss@d.example\r\n\r\nx", YOU.address)[0] == 550
+        upstream.gate.set()
+        for thread in threads:
+            thread.join(20)
+        assert answers == [250] * 4
+
+    def test_connections_are_bounded(self, serve, make_relay, connect):
+        port = serve(make_relay(), most_connections=2)
+        held = [connect(port), connect(port)]
+        with pytest.raises(smtplib.SMTPConnectError, match="421"):
+            connect(port)
+        held.pop().quit()
+
+
+class TestImplicitTls:
+    def test_tls_from_the_first_octet(self, loop: Loop, server_tls, client_tls, make_relay, upstream: Recorder):
+        server = SubmissionServer(make_relay(), server_tls, hostname="gw.example", implicit_tls=True)
+        port = loop.run(server.start())
+        with smtplib.SMTP_SSL("localhost", port, context=client_tls, timeout=20) as client:
+            client.login("bot-1", PASSWORD)
+            assert sent(client)[0] == 250
+        loop.run(server.stop())
+        assert len(upstream.got) == 1
+
+
+def test_no_secret_in_any_log(port, connect, caplog):
+    caplog.set_level(logging.DEBUG)
+    sent(connect(port))
+    connect(port, None).docmd("AUTH", plain("bot-1", PASSWORD + "x"))
+    client = connect(port, None)
+    client.docmd("AUTH", "LOGIN")
+    client.docmd(base64.b64encode(b"bot-1").decode())
+    client.docmd(base64.b64encode(PASSWORD.encode()).decode())
+    tag = PASSWORD.rpartition(".")[2]
+    encoded = [
+        base64.b64encode(f"\0bot-1\0{PASSWORD}".encode()).decode()[:40],
+        base64.b64encode(PASSWORD.encode()).decode(),
+    ]
+    assert all(text not in caplog.text for text in (tag, *encoded))
+
+
+def test_ledgers_on_both_databases_serve_the_door(serve, make_relay, connect, ledger: Ledger, upstream):
+    client = connect(serve(make_relay(ledger=ledger)))
+    assert [sent(client)[0], sent(client)[0]] == [250, 250]
+    assert len(upstream.got) == 1
