@@ -6,6 +6,7 @@ schema     the JSON Schema of the stack outputs
 send       one mail from an agent, to try the credentials
 serve      the webhook; prints each mail as a JSON line, or calls your function
 forward    the webhook in front of the platform's endpoint, which adds the token it expects
+gateway    the submission gateway: an agent sends with a credential of its own, and as nobody else
 """
 
 import argparse
@@ -135,7 +136,19 @@ def _parser() -> argparse.ArgumentParser:
     forward = commands.add_parser("forward", parents=[server], help="run the webhook in front of the platform")
     forward.add_argument("--to", required=True, metavar="URL", help="the platform's inbound endpoint")
     forward.set_defaults(run=_forward)
+
+    gateway = commands.add_parser("gateway", help="the submission gateway: serve, password, revoke, root")
+    gateway.add_argument("words", nargs=argparse.REMAINDER, help="`azmail gateway --help` lists its commands")
+    gateway.set_defaults(run=_gateway)
     return parser
+
+
+def _gateway(options: argparse.Namespace) -> None:
+    try:
+        from azmail.gateway.commands import run
+    except ModuleNotFoundError as error:
+        raise AzmailError(f"found no {error.name} to run the gateway with: pip install 'azmail[gateway]'") from None
+    run(options.words)
 
 
 def _version() -> str:

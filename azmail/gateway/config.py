@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from azmail.errors import AgentMailError
+from azmail.errors import AzmailError
 from azmail.gateway.credentials import Agent, Directory, RootError, Roots
 from azmail.gateway.ledger import Limits
 from azmail.gateway.relay import Policy
@@ -18,7 +18,7 @@ Address = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
 Count = Annotated[int, Field(ge=0)]
 
 
-class GatewayConfigError(AgentMailError):
+class GatewayConfigError(AzmailError):
     """The gateway's file cannot be used. No value of it is shown."""
 
     def __init__(self, path: Path, problem: str) -> None:

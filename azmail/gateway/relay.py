@@ -112,13 +112,9 @@ class Relay:
         account: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._directory = directory
-        self._roots = roots
         self._ledger = ledger
         self._upstream = upstream
-        self._policies = dict(policies or {})
-        self._default = default or Policy()
-        self._account = account or Limits()
+        self.renew(directory=directory, roots=roots, policies=policies, default=default, account=account)
         self._clock = clock
         self._revoked: dict[str, int] = {}
         self._revoked_at = float("-inf")
@@ -126,6 +122,22 @@ class Relay:
         self._at_once: Counter[str] = Counter()
         self._counting = threading.Lock()
         self.account_blocked = False
+
+    def renew(
+        self,
+        *,
+        directory: Directory,
+        roots: Roots,
+        policies: Mapping[str, Policy] | None = None,
+        default: Policy | None = None,
+        account: Limits | None = None,
+    ) -> None:
+        """Take other agents, roots and limits from the next step of every session on."""
+        self._directory = directory
+        self._roots = roots
+        self._policies = dict(policies or {})
+        self._default = default or Policy()
+        self._account = account or Limits()
 
     # -- who -------------------------------------------------------------------------------------------------
 

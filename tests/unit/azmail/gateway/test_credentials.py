@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -52,9 +54,12 @@ class TestDerivation:
         assert ROOTS.password(agent_id, epoch, scope) == f"azm1.r1.{epoch}.{tag}"
 
     def test_the_vectors_of_the_documentation(self):
-        assert ROOTS.password("bot-1") == "azm1.r1.0." + independent(
-            "bot-1", 0, "send", bytes(range(32)), "agents.example"
-        )
+        page = (Path(__file__).parents[4] / "docs" / "gateway.md").read_text()
+        vectors = re.findall(r"\| 00 01 … 1f \| (\S+) \| (\S+) \| (\S+) \| (\d+) \| `(\S+)` \|", page)
+        assert len(vectors) == 3
+        for domain, scope, agent_id, epoch, password in vectors:
+            tag = independent(agent_id, int(epoch), scope, bytes(range(32)), domain)
+            assert password == f"azm1.r1.{epoch}.{tag}" == ROOTS.password(agent_id, int(epoch), Scope(scope))
 
     def test_the_domain_counts_in_any_case_and_with_a_final_dot(self):
         assert Roots({"r1": ROOT}, domain="Agents.Example.").password("a") == ROOTS.password("a")

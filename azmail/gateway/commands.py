@@ -1,0 +1,160 @@
+"""`azmail gateway`: serve it, print an agent's password, revoke one at once, make a root secret."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from azmail.errors import AzmailError
+from azmail.gateway.certificate import given_certificate, own_certificate
+from azmail.gateway.config import GatewayConfig
+from azmail.gateway.credentials import Scope, new_root
+from azmail.gateway.ledger import Ledger, LedgerError
+from azmail.gateway.serving import Listening, serve
+
+CONFIG_VARIABLE = "AZMAIL_GATEWAY_FILE"
+DATABASE_VARIABLE = "AZMAIL_GATEWAY_DATABASE"
+DEFAULT_DATABASE = "sqlite:///azmail-gateway.sqlite"
+
+
+class UnknownAgentError(AzmailError):
+    """The directory has no such agent."""
+
+    def __init__(self, who: str, count: int) -> None:
+        super().__init__(
+            f"no agent has the id or address {who!r}, the gateway's file names {count:,}: expected one of them; "
+            "azmail mailboxes lists them"
+        )
+
+
+class DatabaseAwayError(AzmailError):
+    """The gateway's database cannot be used."""
+
+    def __init__(self, error: LedgerError) -> None:
+        super().__init__(
+            f"{error}: expected SQLite or PostgreSQL at the URL of {DATABASE_VARIABLE}, such as "
+            "postgresql+psycopg://USER@HOST/DATABASE"
+        )
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run one command. Raises AzmailError."""
+    options = _parser().parse_args(arguments)
+    chosen: Callable[[argparse.Namespace], None] = options.run
+    chosen(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("azmail gateway", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--config",
+        type=Path,
+        default=os.environ.get(CONFIG_VARIABLE),
+        help=f"the gateway's file (default: {CONFIG_VARIABLE})",
+    )
+
+    serving = commands.add_parser("serve", parents=[shared], help="run both doors")
+    serving.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    serving.add_argument(
+        "--starttls-port", type=_port, default=587, metavar="PORT", help="0: a free one; none: not at all"
+    )
+    serving.add_argument("--tls-port", type=_port, default=465, metavar="PORT")
+    serving.add_argument("--http-port", type=_port, default=8025, metavar="PORT")
+    serving.add_argument("--name", action="append", default=[], help="host name in the greeting and in the certificate")
+    serving.add_argument("--certificate", type=Path, help="PEM file; without it one is made below --tls-folder")
+    serving.add_argument("--key", type=Path, help="PEM file, where --certificate has no key in it")
+    serving.add_argument(
+        "--tls-folder", type=Path, default=Path("azmail-gateway-tls"), help="its ca.pem is for clients"
+    )
+    serving.add_argument("--upstream-ca", type=Path, help="PEM file of the authorities to trust for Mailjet's SMTP")
+    serving.set_defaults(run=_serve)
+
+    password = commands.add_parser("password", parents=[shared], help="print an agent's password")
+    password.add_argument("agent", help="its id or address")
+    password.add_argument("--scope", choices=[scope.value for scope in Scope], default=Scope.SEND.value)
+    password.set_defaults(run=_password)
+
+    revoke = commands.add_parser("revoke", parents=[shared], help="refuse an agent's present password within seconds")
+    revoke.add_argument("agent", help="its id or address")
+    revoke.set_defaults(run=_revoke)
+
+    root = commands.add_parser("root", help="print a new root secret")
+    root.set_defaults(run=lambda _options: print(new_root()))
+    return parser
+
+
+def _port(text: str) -> int | None:
+    if text == "none":
+        return None
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"found {text}, expected 0 to 65535, or none")
+    return number
+
+
+def _config(options: argparse.Namespace) -> GatewayConfig:
+    if options.config is None:
+        raise AzmailError(
+            f"no file is named, expected the stack's output gatewayEnv in one: --config FILE, or {CONFIG_VARIABLE}=FILE"
+        )
+    return GatewayConfig.read(Path(options.config))
+
+
+def _ledger() -> Ledger:
+    ledger = Ledger(os.environ.get(DATABASE_VARIABLE) or DEFAULT_DATABASE)
+    try:
+        ledger.create()
+    except LedgerError as error:
+        raise DatabaseAwayError(error) from None
+    return ledger
+
+
+def _serve(options: argparse.Namespace) -> None:
+    _config(options)
+    names = options.name or ["localhost", "127.0.0.1"]
+    if options.certificate is not None:
+        tls = given_certificate(options.certificate, options.key)
+    else:
+        tls = own_certificate(options.tls_folder, names)
+    listening = Listening(options.host, options.starttls_port, options.tls_port, options.http_port)
+    ledger = _ledger()
+    try:
+        asyncio.run(
+            serve(Path(options.config), ledger, tls, listening, hostname=names[0], upstream_ca=options.upstream_ca)
+        )
+    except OSError as error:
+        raise AzmailError(
+            f"cannot listen on {options.host} ({error.strerror}): expected free ports, which --starttls-port, --tls-port and "
+            "--http-port choose; below 1024 they need the right CAP_NET_BIND_SERVICE"
+        ) from None
+
+
+def _password(options: argparse.Namespace) -> None:
+    config = _config(options)
+    agent = config.directory().find(options.agent)
+    if agent is None:
+        raise UnknownAgentError(options.agent, len(config.agents))
+    print(config.keys().password(agent.id, agent.epoch, Scope(options.scope)))
+
+
+def _revoke(options: argparse.Namespace) -> None:
+    config = _config(options)
+    agent = config.directory().find(options.agent)
+    if agent is None:
+        raise UnknownAgentError(options.agent, len(config.agents))
+    ledger = _ledger()
+    try:
+        ledger.revoke(agent.id, agent.epoch + 1)
+    except LedgerError as error:
+        raise DatabaseAwayError(error) from None
+    finally:
+        ledger.close()
+    print(
+        f"{agent.id}: every password of an epoch below {agent.epoch + 1} is refused within five seconds; "
+        f"for a new one set credential_epoch: {agent.epoch + 1} beside the agent and bring the stack up"
+    )

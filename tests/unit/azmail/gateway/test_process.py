@@ -1,0 +1,330 @@
+"""`azmail gateway` as processes in front of the emulated Mailjet: what its commands print, replicas, kills, signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import smtplib
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from email import message_from_bytes
+from email.policy import SMTP
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from azmail.__main__ import main
+from azmail.contract import Mailbox
+from azmail.errors import SenderRefusedError, SendError
+from azmail.gateway.credentials import new_root
+from azmail.mail import MailAddress, OutgoingMail
+from azmail.service import MailService
+from azmail.smtp import SmtpTransport
+from emulators.embedded import EmbeddedMailjet
+
+ROOT = Path(__file__).parents[4]
+A, B = "a.a.123.20250101120000@agents.example", "b.b.123.20250101120000@agents.example"
+
+
+@pytest.fixture(scope="module")
+def mailjet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedMailjet]:
+    with EmbeddedMailjet(tmp_path_factory.mktemp("mailjet")) as running:
+        yield running
+
+
+@pytest.fixture
+def folder(tmp_path: Path, mailjet: EmbeddedMailjet) -> Path:
+    """With a gateway's file in it; the account may send from the agents' addresses."""
+    mailjet.control.reset()
+    for address in (A, B):
+        activate(mailjet, address)
+    write_config(tmp_path, mailjet, {"bot-a": A, "bot-b": B}, {"r1": new_root()})
+    return tmp_path
+
+
+def activate(mailjet: EmbeddedMailjet, address: str) -> None:
+    """Make the address a sender of the account, by the link in the mail that it gets."""
+    made = requests.post(f"{mailjet.url}/v3/REST/sender", json={"Email": address}, auth=mailjet.auth, timeout=20)
+    assert made.status_code == 201, made.text
+    newest = max(message["id"] for message in mailjet.control.outbox())
+    octets = requests.get(f"{mailjet.url}/_emulator/outbox/{newest}", timeout=20).content
+    link = re.search(r"http://127\.0\.0\.1:\S+", message_from_bytes(octets, policy=SMTP).get_content())
+    assert link is not None
+    assert requests.get(link[0], timeout=20).status_code == 200
+
+
+def write_config(folder: Path, mailjet: EmbeddedMailjet, agents: dict[str, Any], roots: dict[str, str]) -> None:
+    config = {
+        "domain": "agents.example",
+        "roots": roots,
+        "upstream": {
+            "apiKey": mailjet.api_key,
+            "apiSecret": mailjet.api_secret,
+            "smtpHost": "localhost",
+            "smtpPort": mailjet.submission_port,
+            "apiUrl": mailjet.url,
+        },
+        "agents": agents,
+    }
+    beside = folder / "gateway.json.new"
+    beside.write_text(json.dumps(config))
+    beside.replace(folder / "gateway.json")
+
+
+class Running:
+    """One gateway process and its doors."""
+
+    def __init__(self, folder: Path, ca_file: Path) -> None:
+        self.folder = folder
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AZMAIL_", "MAILJET_"))
+        }
+        self.log = (folder / "gateway.log").open("a")
+        self.process = subprocess.Popen(
+            [
+                sys.executable, "-m", "azmail", "gateway", "serve", "--config", "gateway.json", "--starttls-port", "0",
+                "--tls-port", "none",
+                "--http-port", "0", "--upstream-ca", str(ca_file),
+            ],
+            cwd=folder,
+            env=environment | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        lines = [self.process.stdout.readline() for _ in range(3)]
+        found = [re.search(r"127\.0\.0\.1:(\d+)", line) for line in lines[:2]]
+        assert all(found), [*lines, (folder / "gateway.log").read_text()]
+        self.port, self.http = (int(match[1]) for match in found if match)
+
+    def transport(self, user: str, password: str) -> SmtpTransport:
+        return SmtpTransport(
+            "127.0.0.1", self.port, user, password, ca_file=self.folder / "azmail-gateway-tls" / "ca.pem"
+        )
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(40)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self.log.close()
+        return code
+
+
+@pytest.fixture
+def start(folder: Path, mailjet: EmbeddedMailjet) -> Iterator[Callable[[], Running]]:
+    processes: list[Running] = []
+
+    def begin() -> Running:
+        processes.append(Running(folder, mailjet.ca_file))
+        return processes[-1]
+
+    yield begin
+    for running in processes:
+        if running.process.poll() is None:
+            running.end(signal.SIGKILL)
+
+
+def password(folder: Path, capsys: pytest.CaptureFixture[str], agent: str) -> str:
+    capsys.readouterr()
+    assert main(["gateway", "password", agent, "--config", str(folder / "gateway.json")]) == 0
+    return capsys.readouterr().out.strip()
+
+
+def mailbox(agent: str, address: str, secret: str) -> Mailbox:
+    return Mailbox(
+        agent_id=agent, address=address, smtp_host="127.0.0.1", smtp_port=587, smtp_username=agent, smtp_password=secret,
+        inbound_url="", inbound_secret="",
+    )  # fmt: skip
+
+
+def send(running: Running, agent: str, address: str, secret: str, subject: str = "hello") -> None:
+    with running.transport(agent, secret) as transport:
+        MailService(mailbox(agent, address, secret), transport).send(
+            OutgoingMail(to=["x@y.example"], subject=subject, text="t")
+        )
+
+
+def subjects(mailjet: EmbeddedMailjet) -> list[str]:
+    return [message["subject"] for message in sent_by_agents(mailjet)]
+
+
+def sent_by_agents(mailjet: EmbeddedMailjet) -> list[dict[str, Any]]:
+    """The outbox without Mailjet's own mails about senders."""
+    return [message for message in mailjet.control.outbox() if message["from"] in (A, B)]
+
+
+class TestSending:
+    def test_an_agent_sends_as_itself_and_not_as_another(self, start, folder, capsys, mailjet):
+        running, secret = start(), password(folder, capsys, "bot-a")
+        send(running, "bot-a", A, secret)
+        with pytest.raises(SenderRefusedError), running.transport("bot-a", secret) as transport:
+            transport.send(OutgoingMail(to=["x@y.example"], subject="spoof", text="t"), MailAddress(B))
+        (sent,) = sent_by_agents(mailjet)
+        assert (sent["subject"], sent["from"]) == ("hello", A)
+        assert json.loads(sent["event_payload"]) == {"agent_id": "bot-a"}
+
+    def test_by_send_api(self, start, folder, capsys, mailjet):
+        running, secret = start(), password(folder, capsys, A)
+        message = {"From": {"Email": A}, "To": [{"Email": "x@y.example"}], "Subject": "by api", "TextPart": "t"}
+        url = f"http://127.0.0.1:{running.http}/v3.1/send"
+        assert requests.post(url, json={"Messages": [message]}, auth=("bot-a", secret), timeout=20).status_code == 200
+        spoof = message | {"From": {"Email": B}}
+        assert requests.post(url, json={"Messages": [spoof]}, auth=("bot-a", secret), timeout=20).status_code == 403
+        assert subjects(mailjet) == ["by api"]
+
+    def test_as_the_platform_sends_today(self, start, folder, capsys, mailjet):
+        """A connection for each mail, and no certificate is checked."""
+        running, secret = start(), password(folder, capsys, "bot-a")
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        for number in range(3):
+            with smtplib.SMTP("127.0.0.1", running.port, timeout=20) as client:
+                client.starttls(context=context)
+                client.login("bot-a", secret)
+                client.sendmail(
+                    A, ["x@y.example"], f"From: {A}\r\nTo: x@y.example\r\nSubject: {number}\r\n\r\nt\r\n".encode()
+                )
+        assert sorted(subjects(mailjet)) == ["0", "1", "2"]
+
+
+class TestRotation:
+    def test_revoke_counts_on_every_replica(self, start, folder, capsys, monkeypatch):
+        monkeypatch.setenv("AZMAIL_GATEWAY_DATABASE", f"sqlite:///{folder}/azmail-gateway.sqlite")
+        replicas, secret = [start(), start()], password(folder, capsys, "bot-a")
+        for running in replicas:
+            send(running, "bot-a", A, secret)
+        assert main(["gateway", "revoke", A, "--config", str(folder / "gateway.json")]) == 0
+        for running in replicas:
+            refused = False
+            while not refused:  # within five seconds: what is known of revocations is two old at most
+                try:
+                    send(running, "bot-a", A, secret)
+                except SendError:
+                    refused = True
+
+    def test_all_rotate_without_a_gap(self, start, folder, capsys, mailjet):
+        running, old = start(), password(folder, capsys, "bot-a")
+        roots = json.loads((folder / "gateway.json").read_text())["roots"]
+        write_config(folder, mailjet, {"bot-a": A, "bot-b": B}, {"r2": new_root(), **roots})
+        running.process.send_signal(signal.SIGHUP)
+        fresh = password(folder, capsys, "bot-a")
+        assert fresh.startswith("azm1.r2.")
+        accepted = False
+        while not accepted:
+            try:
+                send(running, "bot-a", A, fresh, "new")
+                accepted = True
+            except SendError:
+                accepted = False
+        send(running, "bot-a", A, old, "old")
+        assert sorted(subjects(mailjet)) == ["new", "old"]
+
+    def test_a_file_that_is_wrong_changes_nothing(self, start, folder, capsys):
+        running, secret = start(), password(folder, capsys, "bot-a")
+        (folder / "gateway.json").write_text("{")
+        running.process.send_signal(signal.SIGHUP)
+        log = folder / "gateway.log"
+        while "goes on with what it had" not in log.read_text():
+            assert running.process.poll() is None
+        send(running, "bot-a", A, secret)
+
+
+class TestKills:
+    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+    def test_nothing_is_sent_twice_and_nothing_accepted_is_lost(self, start, folder, capsys, mailjet, number):
+        """Four clients repeat each message until it is answered for good, over a gateway that is ended under them."""
+        secret = password(folder, capsys, "bot-a")
+        running = [start()]
+        accepted: list[str] = []
+        told_unknown: list[str] = []
+
+        def client(name: int) -> None:
+            for count in range(15):
+                subject = f"{name}-{count}"
+                octets = (
+                    f"From: {A}\r\nMessage-ID: <{subject}@agents.example>\r\nSubject: {subject}\r\n\r\nt\r\n".encode()
+                )
+                while True:
+                    try:
+                        with running[0].transport("bot-a", secret) as transport:
+                            transport.hand_over(octets, A, ["x@y.example"])
+                        accepted.append(subject)
+                        break
+                    except SendError as error:
+                        if "it is not sent again" in str(error) or (
+                            "on its way already" in str(error) and running[0] is not first
+                        ):
+                            told_unknown.append(subject)
+                            break
+
+        first = running[0]
+        threads = [threading.Thread(target=client, args=(name,)) for name in range(4)]
+        for thread in threads:
+            thread.start()
+        while len(subjects(mailjet)) < 15:
+            assert any(thread.is_alive() for thread in threads)
+        first.end(number)
+        running[0] = start()
+        for thread in threads:
+            thread.join(60)
+        sent = subjects(mailjet)
+        assert len(sent) == len(set(sent))
+        assert set(accepted) <= set(sent)
+        assert len(accepted) + len(told_unknown) == 60
+        if number == signal.SIGTERM:
+            assert told_unknown == []
+
+    def test_it_ends_in_peace(self, start):
+        assert start().end() == 0
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"roots": {}}, "is wrong at roots"),
+            ({"roots": {"r1": "c2hv"}}, "root secret r1 has 3 octets, expected at least 32; make one with:"),
+            ({"roots": None}, "is wrong at roots"),
+            ({"agents": {"a": "no address"}}, "is wrong at agents.a"),
+            ({"upstream": {}}, "is wrong at upstream.apiKey: Field required"),
+            ({"extra": 1}, "is wrong at extra"),
+        ],
+    )
+    def test_a_file_that_cannot_be_used(self, folder, capsys, change, said):
+        config = json.loads((folder / "gateway.json").read_text()) | change
+        (folder / "gateway.json").write_text(json.dumps(config))
+        assert main(["gateway", "serve", "--config", str(folder / "gateway.json")]) == 1
+        told = capsys.readouterr().err
+        assert said in told
+        assert config["upstream"].get("apiSecret", "planted") not in told
+
+    def test_no_file(self, capsys, monkeypatch):
+        monkeypatch.delenv("AZMAIL_GATEWAY_FILE", raising=False)
+        assert main(["gateway", "serve"]) == 1
+        assert "no file is named" in capsys.readouterr().err
+
+    def test_an_agent_that_is_none(self, folder, capsys):
+        assert main(["gateway", "password", "bot-z", "--config", str(folder / "gateway.json")]) == 1
+        assert "no agent has the id or address 'bot-z'" in capsys.readouterr().err
+
+    def test_a_port_that_is_taken(self, folder, mailjet, capsys, monkeypatch):
+        monkeypatch.chdir(folder)
+        taken = str(mailjet.submission_port)
+        assert main(["gateway", "serve", "--config", "gateway.json", "--starttls-port", taken]) == 1
+        assert "cannot listen on 127.0.0.1 (" in capsys.readouterr().err
+
+    def test_a_database_that_is_away(self, folder, capsys, monkeypatch):
+        monkeypatch.setenv("AZMAIL_GATEWAY_DATABASE", "postgresql+psycopg://u:planted-secret@127.0.0.1:1/x")
+        assert main(["gateway", "revoke", "bot-a", "--config", str(folder / "gateway.json")]) == 1
+        told = capsys.readouterr().err
+        assert "did not answer" in told
+        assert "planted-secret" not in told
