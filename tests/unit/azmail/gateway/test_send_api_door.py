@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from azmail.contract import Mailbox
+from azmail.gateway.credentials import Directory
 from azmail.gateway.ledger import Ledger, Limits
 from azmail.gateway.relay import Policy, Relay
 from azmail.gateway.sendapi import MailjetSendApi, send_api_app
@@ -25,7 +26,7 @@ from azmail.service import MailService
 from emulators.serving import ServerThread
 from tests.unit.azmail.gateway.attempts import BOSS
 from tests.unit.azmail.gateway.attempts import ME as MY_ADDRESS
-from tests.unit.azmail.gateway.conftest import ROOTS, QuickSources
+from tests.unit.azmail.gateway.conftest import ME, ROOTS, YOU, QuickSources, Recorder
 
 PASSWORD = ROOTS.password("bot-1")
 AUTH = ("bot-1", PASSWORD)
@@ -60,11 +61,30 @@ class RecordingMailjet:
         await response(scope, receive, send)
 
 
-@pytest.fixture
-def mailjet() -> Iterator[tuple[RecordingMailjet, str]]:
+@pytest.fixture(scope="module")
+def recording() -> Iterator[tuple[RecordingMailjet, str]]:
     app = RecordingMailjet()
     with ServerThread(app) as server:
         yield app, server.url
+
+
+@pytest.fixture
+def mailjet(recording: tuple[RecordingMailjet, str]) -> tuple[RecordingMailjet, str]:
+    app, _ = recording
+    app.calls, app.auth, app.answer = [], [], None
+    return recording
+
+
+@pytest.fixture(scope="module")
+def steady_door(recording: tuple[RecordingMailjet, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One door for the many cases that leave nothing behind."""
+    ledger = Ledger(f"sqlite:///{tmp_path_factory.mktemp('door')}/ledger.sqlite")
+    ledger.create()
+    relay = Relay(directory=Directory([ME, YOU]), roots=ROOTS, ledger=ledger, upstream=Recorder())
+    app = send_api_app(relay, MailjetSendApi(recording[1], "account-key", "account-secret"), sources=QuickSources())
+    with ServerThread(app) as server:
+        yield server.url
+    ledger.close()
 
 
 @pytest.fixture
@@ -133,16 +153,18 @@ class TestClients:
 
 class TestWho:
     @pytest.mark.parametrize("auth", [("bot-1", "x"), ("bot-9", PASSWORD), ("bot-2", PASSWORD), ("", "")])
-    def test_one_answer_for_every_reason(self, door, mailjet, auth):
-        answer = post(door(), message(), auth=auth)
+    def test_one_answer_for_every_reason(self, steady_door, mailjet, auth):
+        answer = post(steady_door, message(), auth=auth)
         assert answer.status_code == 401
         assert answer.json()["ErrorMessage"].startswith("API key authentication/authorization failure")
         assert mailjet[0].calls == []
 
     @pytest.mark.parametrize("header", ["", "Basic", "Basic !", "Basic YQ==", "Bearer x", "Basic " + "A" * 4000])
-    def test_odd_headers(self, door, header):
+    def test_odd_headers(self, steady_door, header):
         assert (
-            requests.post(f"{door()}/v3.1/send", json={}, headers={"Authorization": header}, timeout=20).status_code
+            requests.post(
+                f"{steady_door}/v3.1/send", json={}, headers={"Authorization": header}, timeout=20
+            ).status_code
             == 401
         )
 
@@ -199,19 +221,19 @@ FOREIGN = [
 class TestWhat:
     @pytest.mark.parametrize("change", FOREIGN, ids=[json.dumps(change)[:60] for change in FOREIGN])
     @pytest.mark.parametrize("place", ["message", "globals"])
-    def test_nothing_of_somebody_elses(self, door, mailjet, change, place):
+    def test_nothing_of_somebody_elses(self, steady_door, mailjet, change, place):
         if place == "message":
-            answer = post(door(), message(**change))
+            answer = post(steady_door, message(**change))
         else:
             plain = {name: value for name, value in message().items() if name != "From" and name not in change}
-            answer = post(door(), plain, Globals={"From": {"Email": MY_ADDRESS}} | change)
+            answer = post(steady_door, plain, Globals={"From": {"Email": MY_ADDRESS}} | change)
         assert 400 <= answer.status_code < 500
         assert mailjet[0].calls == []
         (error,) = {error["ErrorCode"] for one in answer.json()["Messages"] for error in one["Errors"]} - {""} or {""}
         assert error
 
-    def test_one_bad_message_and_none_is_sent(self, door, mailjet):
-        answer = post(door(), message(), message(From={"Email": BOSS}))
+    def test_one_bad_message_and_none_is_sent(self, steady_door, mailjet):
+        answer = post(steady_door, message(), message(From={"Email": BOSS}))
         assert answer.status_code == 403
         assert [one["Errors"][0]["ErrorCode"] for one in answer.json()["Messages"]] == ["send-0001", "send-0008"]
         assert mailjet[0].calls == []
@@ -224,15 +246,15 @@ class TestWhat:
             (b'{"Messages": [{}]}', 400),
         ],
     )  # fmt: skip
-    def test_odd_bodies(self, door, body, status):
-        answer = requests.post(f"{door()}/v3.1/send", data=body, auth=AUTH, timeout=20)
+    def test_odd_bodies(self, steady_door, body, status):
+        answer = requests.post(f"{steady_door}/v3.1/send", data=body, auth=AUTH, timeout=20)
         assert answer.status_code == status
         assert "ErrorMessage" in answer.text
 
-    def test_generated_calls_never_carry_another_sender(self, door, mailjet):
+    def test_generated_calls_never_carry_another_sender(self, steady_door, mailjet):
         """Combinations of what was refused above, over the wire in one session."""
         chance = random.Random(7)
-        url, session = door(), requests.Session()
+        url, session = steady_door, requests.Session()
         session.auth = AUTH
         for _ in range(300):
             given = message()
