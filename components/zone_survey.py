@@ -117,7 +117,7 @@ def survey_zone(settings: Settings, resolve: Resolve) -> ZoneSurvey:
 def refuse_conflicts(records: list[SurveyedRecord], needs: ZoneNeeds, settings: Settings) -> None:
     """Stop over foreign records, and before an `up` deletes adopted ones without consent.
 
-    Raises ForeignRecordsError and SupersededRecordsError; a preview only warns of the latter, since it shows the deletions.
+    Raises ForeignRecordsError and SupersededRecordsError, in a preview too: one that passes promises an `up` that goes on.
     """
     adopted = {entry.id: entry for entry in settings.adopted_records}
     in_the_way = conflicts(records, needs, comment=settings.record_comment, adopted=adopted)
@@ -126,10 +126,7 @@ def refuse_conflicts(records: list[SurveyedRecord], needs: ZoneNeeds, settings: 
     to_delete = [record for record in records if record.id in adopted and adopted[record.id].is_superseded]
     agreed = settings.replace_foreign_mx and not any(adopted[record.id].protected for record in to_delete)
     if to_delete and not agreed:
-        refusal = SupersededRecordsError(to_delete, stack=settings.stack)
-        if not settings.preview:
-            raise refusal
-        pulumi.log.warn(str(refusal))
+        raise SupersededRecordsError(to_delete, stack=settings.stack)
 
 
 def plugin_version() -> str:

@@ -205,7 +205,7 @@ def _adopt(session: _Session, listing: Sequence[Mapping[str, Any]], records: Seq
             session.zone.create(fields)
         listing = session.zone.records()
         return _adopt(session, listing, survey(listing, zone_name=settings.zone_name, zone_id=settings.zone_id))
-    if settings.domain == settings.zone_name and _gives_up_superseded(plan):
+    if settings.domain == settings.zone_name and plan.gives_up_superseded:
         session.confirm(
             f"The next up will delete MX records of the whole zone: all mail for {settings.zone_name} will go to Mailjet.",
             typed=settings.zone_name,
@@ -215,10 +215,6 @@ def _adopt(session: _Session, listing: Sequence[Mapping[str, Any]], records: Seq
     _carry_out(session, plan, state)
     print(f"Done. See what the next up will change: ./engine/pulumi preview --stack {given.stack}")
     return 0
-
-
-def _gives_up_superseded(plan: Plan) -> bool:
-    return bool(plan.releases) or any(item.superseded and not item.protect for item in plan.imports)
 
 
 def _carry_out(session: _Session, plan: Plan, state: StackState) -> None:

@@ -108,6 +108,12 @@ class Plan:
         )
 
     @property
+    def gives_up_superseded(self) -> bool:
+        """Whether the next `up` may delete foreign records that it could not delete before."""
+        unprotected = any(item.superseded and not item.protect for item in self.imports)
+        return bool(self.releases) or unprotected or self.settings.get("replaceForeignMx") is True
+
+    @property
     def writes_to_cloudflare(self) -> bool:
         return bool(self.comments or self.copies or self.discards or self.tunnel_discards)
 
@@ -468,7 +474,8 @@ class _Planner:
         after = [_entry(entry) for entry in sorted(wanted.values(), key=lambda entry: entry.name)]
         if sorted(before, key=str) != sorted(after, key=str):
             self.made.settings["adoptedRecords"] = after or None
-        if unprotected:
+        # Also where a killed run has lifted the protection and not come to write the consent down.
+        if unprotected or (self.replace and any(map(_is_superseded, after))):
             self._set("replaceForeignMx", self.settings.replace_foreign_mx, True)
         elif self.settings.replace_foreign_mx and len(after) < len(before) and not any(map(_is_superseded, after)):
             self.made.settings["replaceForeignMx"] = None

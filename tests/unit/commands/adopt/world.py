@@ -13,11 +13,12 @@ from typing import Any
 from commands.adopt.backup import Backup, make_restoration
 from commands.adopt.plan import Plan, Situation, import_file, make_plan, pending, settings_without
 from commands.adopt.stack_state import StackState, parse_state
+from components.zone_survey import refuse_conflicts
 from settings.loading import from_config
 from settings.model import Settings
 from settings.values import SUPERSEDED
 from zone.records import Record, configured_records, mailjet_records, tunnel_record
-from zone.survey import SurveyedRecord, already_there, conflicts, survey
+from zone.survey import SupersededRecordsError, SurveyedRecord, already_there, conflicts, survey
 
 ZONE_ID = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 ZONE_NAME = "agents.example"
@@ -210,6 +211,10 @@ class World:
         if foreign:
             found.errors.append("foreign records")
             return found
+        try:
+            refuse_conflicts(records, settings.zone_needs, settings)
+        except SupersededRecordsError:
+            found.errors.append("consent")
         leaving = {record_id for record_id, entry in adopted.items() if entry.is_superseded}
         records = [record for record in records if record.id not in leaving]
         declared = self.declared()
