@@ -11,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from commands.engine_errors import explained
 from engine.environment import cli_environment
@@ -62,6 +63,12 @@ class Pulumi:
         """Whether the stack lies in the clone's own backend."""
         self.backend = prepared.backend
         """Where its state lies, and who says so."""
+
+    def in_folder(self, folder: Path) -> Self:
+        """The same for another project folder."""
+        other = copy(self)
+        other.project = folder.absolute()
+        return other
 
     def run(self, *arguments: str, stdin: str | None = None) -> str:
         """Standard output. Raises PulumiFailedError."""

@@ -32,6 +32,7 @@ from commands.adopt.errors import (
 from commands.adopt.plan import Plan, Situation, import_file, make_plan, pending, settings_without
 from commands.adopt.stack_file import change_configuration
 from commands.adopt.stack_state import StackState, parse_state
+from commands.signals import terminable
 from commands.stack_commands import ROOT, Pulumi, PulumiFailedError
 from settings.loading import SettingsError, from_config
 from settings.model import Settings
@@ -48,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     given = _parser().parse_args(arguments)
     try:
-        return _run(given)
+        with terminable():
+            return _run(given)
     except EXPECTED as error:
         print(error, file=sys.stderr)
         return 1

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from clients.cloudflare.zone_api import writable
@@ -41,29 +42,29 @@ def write_backup(folder: Path, backup: Backup, *, now: datetime) -> Path:
         folder.mkdir(parents=True)
         # What stands in somebody's zone is nobody else's business.
         (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+    document = {
+        "format": FORMAT,
+        "zoneId": backup.zone_id,
+        "zoneName": backup.zone_name,
+        "stack": backup.stack,
+        "takenAt": backup.taken_at,
+        "records": list(backup.records),
+    }
     stem = f"{backup.stack.replace('/', '-')}-{now:%Y%m%dT%H%M%S}Z"
-    number = 1
-    while True:
-        path = folder / (f"{stem}.json" if number == 1 else f"{stem}-{number}.json")
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            number += 1
-            continue
-        break
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        document = {
-            "format": FORMAT,
-            "zoneId": backup.zone_id,
-            "zoneName": backup.zone_name,
-            "stack": backup.stack,
-            "takenAt": backup.taken_at,
-            "records": list(backup.records),
-        }
+    with NamedTemporaryFile("w", encoding="utf-8", dir=folder, prefix=".unfinished-") as file:
         json.dump(document, file, indent=2, sort_keys=True)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())
+        number = 1
+        while True:
+            path = folder / (f"{stem}.json" if number == 1 else f"{stem}-{number}.json")
+            try:
+                os.link(file.name, path)  # whole or not at all, and never over another
+            except FileExistsError:
+                number += 1
+                continue
+            break
     return path
 
 

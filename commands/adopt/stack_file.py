@@ -12,6 +12,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from commands.adopt.errors import ConfigFileError
+from mailboxes.merging import replace_file
 from settings.values import PROJECT
 
 
@@ -44,9 +45,4 @@ def change_configuration(path: Path, changes: Mapping[str, Any]) -> None:
             config[name] = value
     text = StringIO()
     yaml.dump(document, text)
-    # Through a symbolic link, not over it.
-    real = path.resolve()
-    replacement = real.with_name(f"{real.name}.new")
-    replacement.write_text(text.getvalue(), encoding="utf-8")
-    replacement.chmod(real.stat().st_mode & 0o777)
-    replacement.replace(real)
+    replace_file(path, text.getvalue())

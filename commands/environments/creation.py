@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from commands.environments.draft import BASE_URL, Draft, full
 from commands.environments.errors import NoPassphraseError, PublicPassphraseError, WriteError
-from commands.environments.stack_file import StackFile
+from commands.environments.stack_file import StackFile, building_site
+from commands.signals import terminable, uninterrupted
 from commands.stack_commands import Pulumi, PulumiFailedError
 from engine.errors import BackendFileError
 from engine.loopback import is_loopback
 from engine.stacks import backend_text, check_backend
+from mailboxes import remedies
+from mailboxes.merging import replace_file
 
 _PASSPHRASES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
@@ -29,69 +33,111 @@ def require_backend(pulumi: Pulumi, draft: Draft, *, secrets_provider: str, mail
     return backend
 
 
-@dataclass(frozen=True)
-class RememberedBackend:
-    """`Pulumi.NAME.backend` beside the stack's file: the backend for every later command, here and in other clones."""
-
-    path: Path
-    before: str | None
-
-    @classmethod
-    def of(cls, file: StackFile) -> RememberedBackend:
-        path = file.path.with_suffix(".backend")
-        return cls(path, path.read_text(encoding="utf-8") if path.exists() else None)
-
-    def write(self, pulumi: Pulumi) -> None:
-        """Nothing for this clone's own backend, which every command finds. Raises BackendFileError."""
-        if pulumi.embedded or not pulumi.backend.url:
-            return
-        check_backend(pulumi.backend.url, self.path)
-        self.path.write_text(backend_text(pulumi.backend.url, pulumi.stack), encoding="utf-8")
-
-    def restore(self) -> None:
-        """As it was before."""
-        if self.before is None:
-            self.path.unlink(missing_ok=True)
-        else:
-            self.path.write_text(self.before, encoding="utf-8")
-
-
 def create(pulumi: Pulumi, file: StackFile, draft: Draft, *, secrets_provider: str, keep_secrets: bool) -> None:
-    """Raises WriteError, after everything that had been written was taken back."""
-    made = False
-    remembered = RememberedBackend.of(file)
-    step = "writing the configuration"
+    """Make the environment in a folder of its own, then put it in place in one step.
+
+    A run that is killed leaves that folder; the next one sees by it whose half-made stack it finds, and begins anew.
+
+    Raises WriteError, after everything that had been written was taken back.
+    """
+    site = BuildingSite(pulumi, file)
+    step = "clearing up after a run that was killed"
+    begun = False
     try:
-        # All of it before there is a stack: where the services are decides which passphrase the stack may have.
-        file.write({**draft.plain, **({BASE_URL: draft.cloudflare_url} if draft.cloudflare_url else {})})
-        step = "remembering the backend"
-        remembered.write(pulumi)
-        step = "making the stack"
-        provider = ["--secrets-provider", secrets_provider] if secrets_provider else []
-        pulumi.run("stack", "init", pulumi.stack, "--no-select", *provider)
-        made = True
-        for key, value in draft.secrets.items() if keep_secrets else ():
-            step = f"storing the secret {full(key)}"
-            # On standard input: an argument would show in the list of processes.
-            pulumi.run("config", "set", "--secret", key, "--stack", pulumi.stack, stdin=value)
+        with terminable():
+            site.clear(stack=site.exists)
+            step = "writing the configuration"
+            site.open()
+            # All of it before there is a stack: where the services are decides which passphrase the stack may have.
+            site.file.write({**draft.plain, **({BASE_URL: draft.cloudflare_url} if draft.cloudflare_url else {})})
+            step = "remembering the backend"
+            site.remember_backend()
+            step = "making the stack"
+            provider = ["--secrets-provider", secrets_provider] if secrets_provider else []
+            begun = True
+            site.pulumi.run("stack", "init", pulumi.stack, "--no-select", *provider)
+            for key, value in draft.secrets.items() if keep_secrets else ():
+                step = f"storing the secret {full(key)}"
+                # On standard input: an argument would show in the list of processes.
+                site.pulumi.run("config", "set", "--secret", key, "--stack", pulumi.stack, stdin=value)
+            step = "putting the files in place"
+            site.finish()
     except (PulumiFailedError, BackendFileError, OSError) as error:
-        left = _take_back(pulumi, file, remembered, made=made)
+        left = _take_back(site, stack=begun and step != "making the stack")
         raise WriteError(
             step, error.reason if isinstance(error, PulumiFailedError) else str(error), left=left
         ) from None
     except KeyboardInterrupt:
-        _take_back(pulumi, file, remembered, made=made)
+        if site.exists:
+            _take_back(site, stack=begun)
         raise
 
 
-def _take_back(pulumi: Pulumi, file: StackFile, remembered: RememberedBackend, *, made: bool) -> list[str]:
+def _take_back(site: BuildingSite, *, stack: bool) -> list[str]:
     """What could not be taken back."""
-    left = []
-    if made:
+    with uninterrupted():
         try:
-            pulumi.run("stack", "rm", pulumi.stack, "--yes", "--preserve-config")
+            site.clear(stack=stack)
         except PulumiFailedError:
-            left.append(f"the empty stack {pulumi.stack!r} (remove it with: ./engine/pulumi stack rm {pulumi.stack})")
-    file.restore()
-    remembered.restore()
-    return left
+            name = site.pulumi.stack
+            return [f"the empty stack {name!r} (remove it with: {remedies.remove_stack(name)})"]
+    return []
+
+
+class BuildingSite:
+    """The folder `.Pulumi.NAME.new` beside the stack's file, a project of its own until the environment is whole."""
+
+    def __init__(self, pulumi: Pulumi, file: StackFile) -> None:
+        self.folder = building_site(file.path)
+        self.pulumi = pulumi.in_folder(self.folder)
+        self.file = replace(file, path=self.folder / file.path.name)
+        self._place = file.path.parent
+        self._before = file.before
+
+    @property
+    def exists(self) -> bool:
+        """Whether a run was killed before it ended."""
+        return self.folder.exists()
+
+    def open(self) -> None:
+        """Raises OSError."""
+        self.folder.mkdir()
+        (self.folder / ".gitignore").write_text("*\n", encoding="utf-8")
+        project = self._place / "Pulumi.yaml"
+        if project.exists():
+            (self.folder / project.name).write_text(project.read_text(encoding="utf-8"), encoding="utf-8")
+        if self._before is not None:
+            self.file.path.write_text(self._before, encoding="utf-8")
+
+    def remember_backend(self) -> None:
+        """`Pulumi.NAME.backend`: for every later command, here and in other clones.
+
+        None for this clone's own backend, which every command finds. Raises BackendFileError.
+        """
+        url = self.pulumi.backend.url
+        if self.pulumi.embedded or not url:
+            return
+        check_backend(url, self._backend_file)
+        self._backend_file.write_text(backend_text(url, self.pulumi.stack), encoding="utf-8")
+
+    @property
+    def _backend_file(self) -> Path:
+        return self.file.path.with_suffix(".backend")
+
+    def finish(self) -> None:
+        """The stack's file is the last to come: without it there is no environment."""
+        for made in (self._backend_file, self.file.path):
+            if made.exists():
+                replace_file(self._place / made.name, made.read_text(encoding="utf-8"))
+        shutil.rmtree(self.folder)
+
+    def clear(self, *, stack: bool) -> None:
+        """As it was before. A stack that holds anything stays. Raises PulumiFailedError."""
+        if stack:
+            try:
+                self.pulumi.run("stack", "rm", self.pulumi.stack, "--yes", "--preserve-config")
+            except PulumiFailedError as error:
+                if "no stack named" not in error.reason:
+                    raise
+        if self.exists:
+            shutil.rmtree(self.folder)

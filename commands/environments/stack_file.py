@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,18 @@ import yaml
 from commands.adopt.stack_file import change_configuration
 from commands.environments.draft import BASE_URL, PLACEHOLDER, full
 from commands.environments.errors import AlreadyMadeError, ProblemsError
+from mailboxes.merging import replace_file
 from settings.values import PROJECT
 
 _INITIALISED = ("encryptionsalt", "encryptedkey", "secretsprovider")
 _HEADER = """\
 # The environment {name!r} of agent mail. Every key is described in Pulumi.yaml; docs/environments.md says how to change one.
 """
+
+
+def building_site(path: Path) -> Path:
+    """The folder in which an environment is made before its file, `path`, is put in place."""
+    return path.with_name(f".{path.stem}.new")
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,8 @@ class StackFile:
         path = project / f"Pulumi.{name}.yaml"
         made = cls(path, name, path.read_text(encoding="utf-8") if path.exists() else None)
         if any(made._document().get(key) for key in _INITIALISED):
+            # Put in place by a run that was killed before it had cleared up.
+            shutil.rmtree(building_site(path), ignore_errors=True)
             raise AlreadyMadeError(path, name)
         return made
 
@@ -57,7 +66,7 @@ class StackFile:
         if self.before is None:
             named = {full(key): value for key, value in plain.items()}
             text = _HEADER.format(name=self.name) + yaml.safe_dump({"config": named}, sort_keys=False)
-            self.path.write_text(text, encoding="utf-8")
+            replace_file(self.path, text)
             return
         gone = dict.fromkeys(
             key.removeprefix(f"{PROJECT}:")
@@ -65,13 +74,6 @@ class StackFile:
             if (key.startswith(f"{PROJECT}:") or key == BASE_URL) and key.removeprefix(f"{PROJECT}:") not in plain
         )
         change_configuration(self.path, {**gone, **plain})
-
-    def restore(self) -> None:
-        """As it was before."""
-        if self.before is None:
-            self.path.unlink(missing_ok=True)
-        else:
-            self.path.write_text(self.before, encoding="utf-8")
 
 
 def _is_placeholder(key: str, value: object) -> bool:
