@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from clients.cloudflare.lookups import Cloudflare, Zone
 from commands.environments.dotenv import read_dotenv
 from commands.environments.draft import API_TOKEN, VARIABLES, Draft
 from commands.environments.errors import ProblemsError
-from commands.environments.platform_variables import import_variables
+from commands.environments.platform_variables import PREFIXES, import_variables
 from commands.environments.questions import Asker, ask_for_missing, zone_by_name
 from commands.environments.stack_file import StackFile
 from settings.values import PROJECT
@@ -42,7 +42,10 @@ def gather(given: argparse.Namespace, file: StackFile, environment: Mapping[str,
     """The example's values, under the .env's, under the flags'."""
     draft = Draft(plain={"protected": True, **file.example()})
     if given.from_env:
-        import_variables(read_dotenv(given.from_env).values, draft)
+        dotenv = read_dotenv(given.from_env, environment)
+        if blank := [_blank(name, unset) for name, unset in dotenv.unset.items() if name.startswith(PREFIXES)]:
+            raise ProblemsError(blank)
+        import_variables(dotenv.values, draft)
     draft.plain |= {key: value for option, key in FLAGS.items() if (value := getattr(given, option))}
     draft.plain |= dict(_assignment(text) for text in given.set)
     draft.cloudflare_url = (
@@ -61,6 +64,14 @@ def gather(given: argparse.Namespace, file: StackFile, environment: Mapping[str,
         if environment.get(variable):
             draft.secrets.setdefault(key, environment[variable])
     return draft
+
+
+def _blank(name: str, unset: Iterable[str]) -> str:
+    """Compose would warn and put nothing there, and half a URL is no URL."""
+    return (
+        f"{name} names {' and '.join(sorted(unset))}, set neither above it in the file nor in the environment; expected a "
+        "value, since docker compose would put nothing in that place; set it, write the value itself, or write $$ for a dollar"
+    )
 
 
 def _assignment(text: str) -> tuple[str, Any]:
