@@ -9,6 +9,7 @@ It manages no other record of the zone and imports none: foreign records stop th
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ class MailDomainArgs:
 
     adopted: frozenset[str] = frozenset()
     """Names of resources whose record belonged to somebody else before: a destroy leaves such SPF and DMARC in place."""
+    gives_up_mx: bool = False
+    """Whether this run deletes MX of somebody else's, last of all."""
     guard: pulumi.ResourceHookBinding | None = None
     """Refuses to create what the zone has already."""
 
@@ -60,6 +63,7 @@ class MailDomainArgs:
             delete_sender=settings.mailjet_delete_sender,
             protect=settings.protected,
             adopted=frozenset(entry.name for entry in settings.adopted_records),
+            gives_up_mx=any(entry.is_superseded for entry in settings.adopted_records),
             guard=zone.guard,
         )
 
@@ -132,10 +136,13 @@ class MailDomain(pulumi.ComponentResource):
 
         A destroy goes the other way round: the MX leaves before the routes.
         """
-        if self._args.zone_id:
-            for record in self._args.records:
-                if record.type == "MX":
-                    self._publish(record.key, record, after=[self.verification, *after])
+        if not self._args.zone_id:
+            return
+        for record in self._args.records:
+            if record.type == "MX":
+                published = self._publish(record.key, record, after=[self.verification, *after])
+                if self._args.gives_up_mx and not pulumi.runtime.is_dry_run():
+                    _require_published(published, record)
 
     def _publish(
         self, key: str, record: Record | pulumi.Output[Record], *, after: Sequence[pulumi.Resource]
@@ -185,6 +192,27 @@ def dns_record(
         comment=comment,
         opts=opts,
     )
+
+
+def _require_published(published: DnsRecord, record: Record) -> None:
+    """End the program where an MX that should take over has not come about, so that the engine deletes nothing.
+
+    With `--continue-on-error` it would go on to its deletions, and the domain would be left without any MX: to such a
+    program a resource that failed, or was skipped, shows as one of which nothing is known.
+    """
+
+    async def check() -> None:
+        if not await published.name.is_known():
+            raise pulumi.RunError(
+                f"The MX {record.content} of {record.name} was not published, for a reason that stands above; expected it before those "
+                "that it supersedes are deleted, so nothing is deleted; mend the reason, then run the same command again"
+            )
+
+    async def is_known() -> bool:
+        return True
+
+    # The SDK waits for every output before the program ends, and ends it with what it raises.
+    pulumi.Output(set(), asyncio.ensure_future(check()), asyncio.ensure_future(is_known()))
 
 
 def _as_verified(records: Sequence[Record]) -> str:

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from deploy.tunnel_env import write_environment
-from tests.e2e.adoption import put_there, snapshot
+from tests.e2e.adoption import adopt, put_there, snapshot
 from tests.e2e.stack import Emulators, Stack
 
 HOST = "api-dev.agents.example"
@@ -69,6 +69,45 @@ class TestConflicts:
         done = stack.preview(check=False)
         assert "192.0.2.80 the place of the tunnel's CNAME" in one_line(done.text)
         assert emulators.writes == 0
+        emulators.reset()
+
+    def test_what_email_routing_has_locked(self, stack, emulators):
+        mx = {
+            "type": "MX",
+            "name": "dev.agents.example",
+            "content": "route1.mx.cloudflare.net",
+            "priority": 13,
+            "ttl": 300,
+        }
+        [record_id] = put_there(emulators, mx)
+        zone = emulators.status["cloudflare"]["zone_id"]
+        requests.put(
+            emulators.control("cloudflare", f"zones/{zone}/dns_records/{record_id}/meta"),
+            json={"email_routing": True, "read_only": True},
+            timeout=10,
+        ).raise_for_status()
+        assert "would go to both; Email Routing has locked it" in one_line(stack.preview(check=False).text)
+        done = adopt(stack, "--replace-mx", "--yes", check=False)
+        assert "is locked by Email Routing (read_only in its meta)" in done.text
+        assert "Settings > Disable" in done.text
+        emulators.reset()
+
+    def test_a_delegation_above_a_place_of_ours(self, stack, emulators):
+        put_there(
+            emulators,
+            {"type": "NS", "name": "_domainkey.dev.agents.example", "content": "ns1.corp.example", "ttl": 300},
+        )
+        emulators.forget_requests()
+        assert "it delegates a place of ours" in one_line(stack.up(check=False).text)
+        assert emulators.writes == 0
+        emulators.reset()
+
+    def test_a_website_behind_the_proxy_stays_beside_our_records(self, stack, emulators):
+        site = {"type": "CNAME", "name": "dev.agents.example", "content": "site.pages.dev", "proxied": True, "ttl": 1}
+        [record_id] = put_there(emulators, site)
+        before = snapshot(emulators)[record_id]
+        assert stack.preview().code == 0
+        assert snapshot(emulators)[record_id] == before
         emulators.reset()
 
     @pytest.mark.parametrize(

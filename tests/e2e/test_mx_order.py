@@ -96,3 +96,41 @@ def test_the_mx_is_written_last_and_leaves_first(stack, emulators):
     undone = writes(emulators)
     [closed] = [at for at, line in enumerate(undone) if line.startswith("DELETE") and ours in line]
     assert closed < min(at for at, line in enumerate(undone) if line.startswith("DELETE") and "parseroute" in line)
+
+
+def test_nor_does_an_up_that_goes_on_after_errors_give_mail_up(stack, emulators):
+    switch(emulators, dns_lag=1000)
+    stack.configure(verificationTimeoutSeconds=2)
+    assert stack.up("--continue-on-error", check=False).code != 0
+    assert exchanges(emulators) == {"mx1.corp.example": 25, "mx2.corp.example": 50}
+
+
+class TestWildcard:
+    """The domain has no MX of its own, but mail."""
+
+    @pytest.fixture
+    def stack(self, emulators: Emulators, tmp_path: Path) -> Stack:
+        emulators.reset()
+        stack = Stack.create(tmp_path, emulators)
+        stack.configure(populations=[])
+        put_there(emulators, {**OLD, "name": "*.agents.example"})
+        emulators.forget_requests()
+        return stack
+
+    def test_its_mail_moves_with_consent_and_in_the_same_order(self, stack, emulators):
+        refused = stack.up(check=False)
+        assert "mail for the domain goes there today" in " ".join(refused.text.split())
+        assert emulators.writes == 0
+        assert "takes the mail of dev.agents.example today and loses it to ours" in adopt(stack, "--yes").out
+        assert emulators.writes == 0
+
+        adopt(stack, "--replace-mx", "--yes")
+        assert exchanges(emulators) == {"mx1.corp.example": 25}
+        switch(emulators, dns_lag=1000)
+        stack.configure(verificationTimeoutSeconds=2)
+        stack.up(check=False)
+        assert exchanges(emulators) == {"mx1.corp.example": 25}
+        switch(emulators, dns_lag=0)
+        stack.up()
+        assert list(exchanges(emulators)) == ["parse.mailjet.com"]
+        assert [r["content"] for r in emulators.records() if r["name"] == "*.agents.example"] == ["mx1.corp.example"]

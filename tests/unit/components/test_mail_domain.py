@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from typing import ClassVar
 
 import pulumi
 import pytest
@@ -207,3 +208,20 @@ class TestWarnings:
     def test_what_cannot_be_published_is_one_sentence(self, recorder, config, sentence):
         with pytest.raises(pulumi.RunError, match=sentence):
             Declared(recorder, **config)
+
+
+class TestSuperseded:
+    """Where this run deletes somebody's MX, ours must have come about first."""
+
+    SUPERSEDED: ClassVar = [{"name": "superseded-mx-1", "id": "f" * 32, "protected": False}]
+
+    def test_a_run_whose_mx_was_published_ends_well(self, recorder):
+        assert "mail-mx-parse.mailjet.com" in Declared(recorder, adoptedRecords=self.SUPERSEDED).records
+
+    def test_one_whose_mx_was_not_ends_with_an_error(self, recorder, monkeypatch):
+        async def nothing_is_known(self):
+            return False
+
+        monkeypatch.setattr(pulumi.Output, "is_known", nothing_is_known)
+        with pytest.raises(Exception, match=r"The MX parse\.mailjet\.com of dev\.agents\.example was not published"):
+            Declared(recorder, adoptedRecords=self.SUPERSEDED)
