@@ -17,7 +17,7 @@ import requests
 from azmail import MailService, OutgoingMail, SmtpTransport
 from commands.cli.console import working
 from commands.embedded import running_emulators
-from commands.roster import Agent, find, read_agents, read_stack
+from commands.roster import RosterAgent, find, read_agents, read_stack
 from commands.stack_commands import Pulumi
 
 POLL_SECONDS = 0.5
@@ -100,7 +100,7 @@ def _plain(text: object) -> str:
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(text))
 
 
-def _agent(stack: str, project: Path, who: str) -> Agent:
+def _agent(stack: str, project: Path, who: str) -> RosterAgent:
     return find(read_agents(Pulumi(stack, project=project)), who, where=f"stack {stack!r}")
 
 
@@ -130,7 +130,7 @@ def send(
     return 0
 
 
-def _recipient(agents: list[Agent], who: str, *, where: str) -> str:
+def _recipient(agents: list[RosterAgent], who: str, *, where: str) -> str:
     """An address as it is; else an agent's id or name."""
     return who if "@" in who else find(agents, who, where=where).address
 

@@ -17,7 +17,7 @@ from settings.model import Settings
 
 
 @dataclass(frozen=True)
-class Agent:
+class RosterAgent:
     """One mailbox; `name` is empty for an agent whom no population file lists."""
 
     id: str
@@ -52,18 +52,20 @@ def _names(settings: Settings, project: Path) -> dict[str, str]:
     return {agent.id: agent.name for population in found for agent in population.agents}
 
 
-def read_agents(pulumi: Pulumi) -> list[Agent]:
+def read_agents(pulumi: Pulumi) -> list[RosterAgent]:
     """Those of the files and those of the last `up`, in the order of the outputs. Raises what unreadable files raise."""
     settings, _ = read_settings(pulumi)
     names = _names(settings, pulumi.project)
     outputs = pulumi.outputs()
-    found: dict[str, Agent] = {}
+    found: dict[str, RosterAgent] = {}
     domain = settings.domain
     if "mailboxes" in outputs:
         stack = MailStack(outputs, source=f"the outputs of stack {pulumi.stack!r}")
         domain = stack.domain
         for mailbox in stack:
-            found[mailbox.agent_id] = Agent(mailbox.agent_id, names.get(mailbox.agent_id, ""), mailbox.address, True)
+            found[mailbox.agent_id] = RosterAgent(
+                mailbox.agent_id, names.get(mailbox.agent_id, ""), mailbox.address, True
+            )
     if domain:
         planned = addresses(
             load_populations(_sources(settings, pulumi.project)),
@@ -72,11 +74,11 @@ def read_agents(pulumi: Pulumi) -> list[Agent]:
             legacy_prefix=settings.agent_mail_prefix,
         )
         for agent_id, address in planned.items():
-            found.setdefault(agent_id, Agent(agent_id, names.get(agent_id, ""), address, False))
+            found.setdefault(agent_id, RosterAgent(agent_id, names.get(agent_id, ""), address, False))
     return list(found.values())
 
 
-def find(agents: list[Agent], who: str, *, where: str) -> Agent:
+def find(agents: list[RosterAgent], who: str, *, where: str) -> RosterAgent:
     """By id, name or address, upper and lower case alike. Raises UnknownAgentError and AmbiguousAgentError."""
     wanted = who.casefold()
     for part in ("id", "address", "name"):
@@ -118,7 +120,7 @@ def show_one(who: str, stack: str, project: Path, *, json: bool) -> int:
     return 0
 
 
-def _read(stack: str, project: Path) -> list[Agent]:
+def _read(stack: str, project: Path) -> list[RosterAgent]:
     with working(f"Reading the agents of {stack}"):
         return read_agents(Pulumi(stack, project=project))
 

@@ -14,7 +14,7 @@ from providers.mailjet.event_callback import EventCallback, EventCallbackArgs
 from providers.mailjet.footprint import Footprint, FootprintArgs
 from providers.mailjet.sender import Sender, SenderArgs
 from settings.model import NamedSender, Settings
-from settings.values import MailEvent
+from settings.values import MailEventType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class PlatformMailArgs:
     """Named senders and event callbacks, both possibly none."""
 
     senders: Sequence[NamedSender]
-    events: Sequence[MailEvent]
+    events: Sequence[MailEventType]
     events_url: pulumi.Input[str]
     """`https://OWNERTAG:SECRET@host/path`, secret."""
     events_identity: str

@@ -148,7 +148,7 @@ class FaultPlan:
         self._window.append(now)
         return False
 
-    def strike(self, method: str, path: str, folded: str, body: bytes) -> Rule | None:
+    def rule_for(self, method: str, path: str, folded: str, body: bytes) -> Rule | None:
         """The rule that hits this request, the first one that does."""
         if not self.rules:
             return None
@@ -167,7 +167,7 @@ class FaultPlan:
 
 
 @dataclass(slots=True)
-class Entry:
+class LoggedRequest:
     """One request in the log."""
 
     n: int
@@ -206,8 +206,8 @@ class RequestLog:
         self._clear()
 
     def _clear(self) -> None:
-        self._entries: deque[Entry] = deque(maxlen=self._capacity)
-        self._with_body: deque[Entry] = deque(maxlen=self._capacity)
+        self._entries: deque[LoggedRequest] = deque(maxlen=self._capacity)
+        self._with_body: deque[LoggedRequest] = deque(maxlen=self._capacity)
         self._body_bytes = 0
         self._by: Counter[str] = Counter()
         self._faults: Counter[str] = Counter()
@@ -218,10 +218,10 @@ class RequestLog:
         """Forget the entries and the counts; numbering goes on."""
         self._clear()
 
-    def add(self, method: str, path: str, query: str, folded: str, body: bytes) -> Entry:
+    def add(self, method: str, path: str, query: str, folded: str, body: bytes) -> LoggedRequest:
         """Note a request as it arrives; status and time follow when it ends."""
         kept = body[:LOGGED_BODY] if body else None
-        entry = Entry(self._next, method, path, query, kept, len(body))
+        entry = LoggedRequest(self._next, method, path, query, kept, len(body))
         self._next += 1
         self._entries.append(entry)
         if kept is not None:
@@ -238,7 +238,7 @@ class RequestLog:
             self._writes += 1
         return entry
 
-    def struck(self, entry: Entry, fault: str) -> None:
+    def struck(self, entry: LoggedRequest, fault: str) -> None:
         """Note that `entry` met `fault`."""
         entry.fault = fault
         self._faults[fault] += 1
@@ -360,7 +360,7 @@ class _Controlled:
                 self._log.struck(entry, "rate-limit")
                 await self._page(429, None)(scope, receive, answering)
                 return
-            rule = plan.strike(method, path, folded, body)
+            rule = plan.rule_for(method, path, folded, body)
             if rule is None:
                 await self._app(scope, _Replay(body, receive), answering)
                 return

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from emulators.mailjet import Certificates, Edge, MailjetEmulator, MailjetService
+from emulators.mailjet import Certificates, EdgeLookup, MailjetEmulator, MailjetService
 from emulators.serving import LoopThread
 from emulators.sockets import listen
 
@@ -87,7 +87,7 @@ class EmbeddedMailjet:
         folder: Path,
         *,
         dns: tuple[str, int] | None = None,
-        edge: Edge | None = None,
+        edge: EdgeLookup | None = None,
         api_key: str | None = None,
         api_secret: str | None = None,
     ) -> None:

@@ -14,7 +14,7 @@ from emulators.sockets import LOOPBACK
 T = TypeVar("T")
 
 
-class Role(StrEnum):
+class PortRole(StrEnum):
     """What a port is for; the value is its name in `ports.json`."""
 
     MAILJET = "mailjet"
@@ -32,27 +32,27 @@ class Role(StrEnum):
 
 
 _PURPOSES = {
-    Role.MAILJET: "Mailjet REST",
-    Role.CLOUDFLARE: "Cloudflare REST",
-    Role.EDGE: "tunnel entrance",
-    Role.DNS: "DNS",
-    Role.SUBMISSION: "Mailjet SMTP submission",
-    Role.SUBMISSION_TLS: "Mailjet SMTP submission over TLS",
-    Role.INBOUND: "Mailjet inbound SMTP",
+    PortRole.MAILJET: "Mailjet REST",
+    PortRole.CLOUDFLARE: "Cloudflare REST",
+    PortRole.EDGE: "tunnel entrance",
+    PortRole.DNS: "DNS",
+    PortRole.SUBMISSION: "Mailjet SMTP submission",
+    PortRole.SUBMISSION_TLS: "Mailjet SMTP submission over TLS",
+    PortRole.INBOUND: "Mailjet inbound SMTP",
 }
 
 DEFAULT_PORTS = {
-    Role.MAILJET: 8810,
-    Role.CLOUDFLARE: 8811,
-    Role.EDGE: 8812,
-    Role.DNS: 8853,
-    Role.SUBMISSION: 8587,
-    Role.SUBMISSION_TLS: 8465,
-    Role.INBOUND: 8825,
+    PortRole.MAILJET: 8810,
+    PortRole.CLOUDFLARE: 8811,
+    PortRole.EDGE: 8812,
+    PortRole.DNS: 8853,
+    PortRole.SUBMISSION: 8587,
+    PortRole.SUBMISSION_TLS: 8465,
+    PortRole.INBOUND: 8825,
 }
 
 
-def taken(role: Role, port: int, error: OSError) -> str:
+def taken(role: PortRole, port: int, error: OSError) -> str:
     """What keeps the port from being listened on: `Port 8810 for Mailjet REST is held by pid 4711 (…)`."""
     if error.errno != errno.EADDRINUSE:
         return f"Port {port} for {role.purpose} cannot be opened on {LOOPBACK} ({error.strerror})"
@@ -67,7 +67,7 @@ def taken(role: Role, port: int, error: OSError) -> str:
 class PortError(Exception):
     """A port that cannot be listened on."""
 
-    def __init__(self, role: Role, port: int, error: OSError) -> None:
+    def __init__(self, role: PortRole, port: int, error: OSError) -> None:
         super().__init__(f"{taken(role, port, error)}; end that, or take others with: ./mail emulators up --free-ports")
 
 
@@ -93,7 +93,7 @@ class Opening:
     remembered: Mapping[str, int]
     moved: list[str] = field(default_factory=list)
 
-    def open(self, role: Role, listen_at: Callable[[int], T]) -> T:
+    def open(self, role: PortRole, listen_at: Callable[[int], T]) -> T:
         """What `listen_at` gives for the port of `role`. Raises PortError."""
         kept = None if self.choice is Choice.FIXED else self.remembered.get(role.value)
         if kept is None and self.choice is Choice.FREE:

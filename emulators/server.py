@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from emulators.ports import DEFAULT_PORTS, Choice, Opening, Role
+from emulators.ports import DEFAULT_PORTS, Choice, Opening, PortRole
 from emulators.sockets import LOOPBACK, listen
 from emulators.state_folder import Process, StateFolder
 
@@ -30,10 +30,10 @@ async def serve(folder: StateFolder, *, choice: Choice, ready: Callable[[], None
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     opening = Opening(choice, folder.ports())
-    sockets: dict[Role, socket.socket] = {}
+    sockets: dict[PortRole, socket.socket] = {}
     try:
-        for role in Role:
-            if role is not Role.DNS:
+        for role in PortRole:
+            if role is not PortRole.DNS:
                 sockets[role] = opening.open(role, listen)
         await _serve(folder, sockets, opening, ready, stop)
     finally:
@@ -43,7 +43,7 @@ async def serve(folder: StateFolder, *, choice: Choice, ready: Callable[[], None
 
 async def _serve(
     folder: StateFolder,
-    sockets: dict[Role, socket.socket],
+    sockets: dict[PortRole, socket.socket],
     opening: Opening,
     ready: Callable[[], None],
     stop: asyncio.Event,
@@ -51,33 +51,33 @@ async def _serve(
     # Imported after the ports are ours: a port in use is told at once.
     from emulators.cloudflare import CloudflareEmulator, fold_path, serve_dns
     from emulators.control import controlled
-    from emulators.mailjet import Certificates, Edge, MailjetEmulator, MailjetService
+    from emulators.mailjet import Certificates, EdgeLookup, MailjetEmulator, MailjetService
     from emulators.serving import RunningServer
 
     credentials = folder.credentials()
     cloudflare = CloudflareEmulator(folder.cloudflare_database, token=credentials["CLOUDFLARE_API_TOKEN"])
-    name_server = opening.open(Role.DNS, lambda port: serve_dns(cloudflare, LOOPBACK, port))
-    ports = {role: int(bound.getsockname()[1]) for role, bound in sockets.items()} | {Role.DNS: name_server.port}
+    name_server = opening.open(PortRole.DNS, lambda port: serve_dns(cloudflare, LOOPBACK, port))
+    ports = {role: int(bound.getsockname()[1]) for role, bound in sockets.items()} | {PortRole.DNS: name_server.port}
     mailjet = MailjetEmulator(
         folder.mailjet_database,
         api_key=credentials["MAILJET_API_KEY"],
         api_secret=credentials["MAILJET_API_SECRET"],
         dns=(LOOPBACK, name_server.port),
-        edge=Edge(LOOPBACK, ports[Role.EDGE], cloudflare.tunnel_for),
+        edge=EdgeLookup(LOOPBACK, ports[PortRole.EDGE], cloudflare.tunnel_for),
     )
     certificates = Certificates(folder.certificates)
     cloudflare_app = controlled(
         cloudflare.app, name="cloudflare", state=cloudflare.state, reset=cloudflare.reset, fold=fold_path
     )
     servers = (
-        RunningServer(cloudflare_app, sockets[Role.CLOUDFLARE]),
-        RunningServer(cloudflare.edge_app, sockets[Role.EDGE]),
+        RunningServer(cloudflare_app, sockets[PortRole.CLOUDFLARE]),
+        RunningServer(cloudflare.edge_app, sockets[PortRole.EDGE]),
         MailjetService(
             mailjet,
-            rest=sockets[Role.MAILJET],
-            submission=sockets[Role.SUBMISSION],
-            submission_tls=sockets[Role.SUBMISSION_TLS],
-            inbound=sockets[Role.INBOUND],
+            rest=sockets[PortRole.MAILJET],
+            submission=sockets[PortRole.SUBMISSION],
+            submission_tls=sockets[PortRole.SUBMISSION_TLS],
+            inbound=sockets[PortRole.INBOUND],
             certificates=certificates,
         ),
     )
@@ -105,25 +105,25 @@ async def _until_stopped(stop: asyncio.Event, folder: StateFolder, me: Process) 
             await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
 
 
-def addresses(ports: dict[Role, int], folder: StateFolder, ca_file: Path) -> dict[str, Any]:
+def addresses(ports: dict[PortRole, int], folder: StateFolder, ca_file: Path) -> dict[str, Any]:
     """Where everything is, as `python -m emulators status --json` shows it."""
     from emulators.cloudflare import ACCOUNT_ID, ZONE_ID, ZONE_NAME
 
-    def at(role: Role) -> Address:
+    def at(role: PortRole) -> Address:
         return {"host": LOOPBACK, "port": ports[role]}
 
     return {
         "state_dir": str(folder.path),
         "env_file": str(folder.env_file),
         "mailjet": {
-            "url": f"http://{LOOPBACK}:{ports[Role.MAILJET]}",
-            "smtp": {**at(Role.SUBMISSION), "tls_port": ports[Role.SUBMISSION_TLS], "ca_file": str(ca_file)},
-            "inbound": at(Role.INBOUND),
+            "url": f"http://{LOOPBACK}:{ports[PortRole.MAILJET]}",
+            "smtp": {**at(PortRole.SUBMISSION), "tls_port": ports[PortRole.SUBMISSION_TLS], "ca_file": str(ca_file)},
+            "inbound": at(PortRole.INBOUND),
         },
         "cloudflare": {
-            "url": f"http://{LOOPBACK}:{ports[Role.CLOUDFLARE]}/client/v4",
-            "edge": at(Role.EDGE),
-            "dns": at(Role.DNS),
+            "url": f"http://{LOOPBACK}:{ports[PortRole.CLOUDFLARE]}/client/v4",
+            "edge": at(PortRole.EDGE),
+            "dns": at(PortRole.DNS),
             "zone_id": ZONE_ID,
             "zone_name": ZONE_NAME,
             "account_id": ACCOUNT_ID,

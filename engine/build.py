@@ -42,14 +42,14 @@ _INSTALL = "https://www.pulumi.com/docs/install/"
 
 
 @dataclass(frozen=True)
-class Limits:
+class BuildLimits:
     """How long Go may take: a download that says nothing for `stall_seconds` has stalled."""
 
     stall_seconds: float = 120.0
     step_seconds: float = 3600.0
 
 
-_PATIENT = Limits()
+_PATIENT = BuildLimits()
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def built_cli(layout: Layout) -> Path:
     return layout.cache / f"pulumi-v{pinned.pulumi}" / pinned.fingerprint / "pulumi"
 
 
-def ensure_built(layout: Layout, environment: Mapping[str, str], limits: Limits = _PATIENT) -> Path:
+def ensure_built(layout: Layout, environment: Mapping[str, str], limits: BuildLimits = _PATIENT) -> Path:
     """The built CLI; builds it if the cache has none. Raises EngineError."""
     target = built_cli(layout)
     if target.is_file():
@@ -116,7 +116,7 @@ def _locked(file: Path) -> Iterator[None]:
         yield
 
 
-def _build(layout: Layout, target: Path, environment: Mapping[str, str], limits: Limits) -> None:
+def _build(layout: Layout, target: Path, environment: Mapping[str, str], limits: BuildLimits) -> None:
     pinned = pin(layout.module)
     go = shutil.which("go", path=environment.get("PATH"))
     if go is None:
@@ -177,7 +177,7 @@ def _gigabytes(folder: Path) -> float:
 class _Go:
     """The Go toolchain at work in the module."""
 
-    def __init__(self, go: str, module: Path, variables: Mapping[str, str], limits: Limits) -> None:
+    def __init__(self, go: str, module: Path, variables: Mapping[str, str], limits: BuildLimits) -> None:
         self._go = go
         self._module = module
         self._variables = dict(variables)
@@ -282,7 +282,7 @@ def _follow(
     last: deque[str],
     on_line: Callable[[str], None],
     on_idle: Callable[[], None],
-    limits: Limits,
+    limits: BuildLimits,
     may_be_silent: bool,
 ) -> str | None:
     """Read `stream` to its end; returns why it was given up, if it was."""

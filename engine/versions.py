@@ -15,14 +15,14 @@ PROBE = "AGENTMAIL_ENGINE_PROBE"
 
 
 @dataclass(frozen=True)
-class Answer:
+class VersionAnswer:
     """`version` without its `v`, or None if the file is no working CLI; `output` is its last line."""
 
     version: str | None
     output: str
 
 
-def cli_version_of(cli: Path, environment: Mapping[str, str]) -> Answer:
+def cli_version_of(cli: Path, environment: Mapping[str, str]) -> VersionAnswer:
     """Run `CLI version`."""
     variables = {**environment, PROBE: "1", "PULUMI_SKIP_UPDATE_CHECK": "true"}
     try:
@@ -37,9 +37,9 @@ def cli_version_of(cli: Path, environment: Mapping[str, str]) -> Answer:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Answer(None, str(error))
+        return VersionAnswer(None, str(error))
     lines = (said.stdout + said.stderr).strip().splitlines()
     version = re.fullmatch(r"v?(\d+\.\d+\.\d+\S*)", said.stdout.strip())
     if said.returncode or version is None:
-        return Answer(None, lines[-1] if lines else f"exit status {said.returncode}")
-    return Answer(version[1], version[0])
+        return VersionAnswer(None, lines[-1] if lines else f"exit status {said.returncode}")
+    return VersionAnswer(version[1], version[0])

@@ -26,7 +26,7 @@ from settings.values import (
     HexId,
     Host,
     InboundAuth,
-    MailEvent,
+    MailEventType,
     SecureUrl,
     Stamp,
     Token,
@@ -45,7 +45,7 @@ from zone.names import host_beside, is_within
 from zone.survey import ZoneNeeds
 
 
-class PopulationFile(BaseModel):
+class PopulationSetting(BaseModel):
     """A population of this stack: its file, and what stands in for the file's own seed and stamp."""
 
     model_config = ConfigDict(
@@ -123,7 +123,7 @@ class Settings(BaseModel):
     mailjet_delete_sender: bool = False
     mailjet_take_over_routes: bool = False
     mailjet_senders: Annotated[list[NamedSender], BeforeValidator(from_json)] = []
-    mailjet_events: Annotated[list[MailEvent], BeforeValidator(from_json)] = []
+    mailjet_events: Annotated[list[MailEventType], BeforeValidator(from_json)] = []
 
     spf_mechanisms: Annotated[list[str], BeforeValidator(from_json)] = []
     spf_qualifier: Literal["+", "?", "~", "-"] = "~"
@@ -149,7 +149,7 @@ class Settings(BaseModel):
     webhook_secret: Annotated[str, AfterValidator(url_safe_secret)] = Field(default="", repr=False)
     inbound_auth: InboundAuth = InboundAuth.NONE
 
-    populations: Annotated[list[PopulationFile], BeforeValidator(from_json)] = []
+    populations: Annotated[list[PopulationSetting], BeforeValidator(from_json)] = []
     agent_mail_prefix: Annotated[str, Field(pattern=r"^[a-z0-9._-]{0,32}$")] = "agent_"
     agent_mailboxes: Annotated[list[str], BeforeValidator(from_json)] = []
     allow_mass_removal: Annotated[str, AfterValidator(removal_consent)] = ""

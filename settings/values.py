@@ -38,7 +38,7 @@ class InboundAuth(StrEnum):
     FORWARDER = "forwarder"
 
 
-class MailEvent(StrEnum):
+class MailEventType(StrEnum):
     """What Mailjet can report about a mail that an agent sent; its own words."""
 
     BOUNCE = "bounce"

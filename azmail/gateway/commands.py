@@ -20,7 +20,7 @@ DATABASE_VARIABLE = "AZMAIL_GATEWAY_DATABASE"
 DEFAULT_DATABASE = "sqlite:///azmail-gateway.sqlite"
 
 
-class UnknownAgentError(AzmailError):
+class NoSuchAgentError(AzmailError):
     """The directory has no such agent."""
 
     def __init__(self, who: str, count: int) -> None:
@@ -138,7 +138,7 @@ def _password(options: argparse.Namespace) -> None:
     config = _config(options)
     agent = config.directory().find(options.agent)
     if agent is None:
-        raise UnknownAgentError(options.agent, len(config.agents))
+        raise NoSuchAgentError(options.agent, len(config.agents))
     print(config.keys().password(agent.id, agent.epoch, Scope(options.scope)))
 
 
@@ -146,7 +146,7 @@ def _revoke(options: argparse.Namespace) -> None:
     config = _config(options)
     agent = config.directory().find(options.agent)
     if agent is None:
-        raise UnknownAgentError(options.agent, len(config.agents))
+        raise NoSuchAgentError(options.agent, len(config.agents))
     ledger = _ledger()
     try:
         ledger.revoke(agent.id, agent.epoch + 1)

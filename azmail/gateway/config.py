@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from azmail.errors import AzmailError
-from azmail.gateway.credentials import Agent, Directory, RootError, Roots
-from azmail.gateway.ledger import Limits
+from azmail.gateway.credentials import AgentLogin, Directory, RootError, Roots
+from azmail.gateway.ledger import SendingLimits
 from azmail.gateway.relay import Policy
 
 Address = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
@@ -25,13 +25,13 @@ class GatewayConfigError(AzmailError):
         super().__init__(f"the gateway's file {path} {problem}")
 
 
-class _Model(BaseModel):
+class _ConfigPart(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, hide_input_in_errors=True
     )
 
 
-class LimitsConfig(_Model):
+class LimitsConfig(_ConfigPart):
     """0 is no limit."""
 
     messages_an_hour: Count = 0
@@ -39,11 +39,11 @@ class LimitsConfig(_Model):
     recipients_an_hour: Count = 0
     recipients_a_day: Count = 0
 
-    def limits(self) -> Limits:
-        return Limits(**self.model_dump())
+    def limits(self) -> SendingLimits:
+        return SendingLimits(**self.model_dump())
 
 
-class AgentConfig(_Model):
+class AgentConfig(_ConfigPart):
     """One agent; `recipients` are addresses and domains that it may write to, without it everybody."""
 
     address: Address
@@ -52,7 +52,7 @@ class AgentConfig(_Model):
     recipients: tuple[str, ...] | None = None
 
 
-class UpstreamConfig(_Model):
+class UpstreamConfig(_ConfigPart):
     """The account at Mailjet."""
 
     api_key: Annotated[str, Field(min_length=1, repr=False)]
@@ -62,7 +62,7 @@ class UpstreamConfig(_Model):
     api_url: str = "https://api.mailjet.com"
 
 
-class GatewayConfig(_Model):
+class GatewayConfig(_ConfigPart):
     """The whole file."""
 
     domain: Annotated[str, Field(min_length=1)]
@@ -96,7 +96,9 @@ class GatewayConfig(_Model):
 
     def directory(self) -> Directory:
         return Directory(
-            Agent(agent_id, found.address, found.epoch) if isinstance(found, AgentConfig) else Agent(agent_id, found)
+            AgentLogin(agent_id, found.address, found.epoch)
+            if isinstance(found, AgentConfig)
+            else AgentLogin(agent_id, found)
             for agent_id, found in self.agents.items()
         )
 

@@ -104,7 +104,7 @@ class Roots:
 
 
 @dataclass(frozen=True, slots=True)
-class Agent:
+class AgentLogin:
     """Who may log in: its id, its address, and the lowest epoch that is still good."""
 
     id: str
@@ -115,11 +115,11 @@ class Agent:
 class Directory:
     """The agents of a stack, found by id or by address."""
 
-    def __init__(self, agents: Iterable[Agent]) -> None:
+    def __init__(self, agents: Iterable[AgentLogin]) -> None:
         self._by_id = {agent.id: agent for agent in agents}
         self._by_address = {agent.address.lower(): agent for agent in self._by_id.values()}
 
-    def find(self, user: str) -> Agent | None:
+    def find(self, user: str) -> AgentLogin | None:
         """By id, exactly; or by address, in which case does not matter."""
         return self._by_id.get(user) or self._by_address.get(user.lower())
 
@@ -127,10 +127,10 @@ class Directory:
         return len(self._by_id)
 
 
-_NOBODY = Agent("", "")
+_NOBODY = AgentLogin("", "")
 
 
-def authenticate(directory: Directory, roots: Roots, user: str, secret: str, scope: Scope) -> Agent | None:
+def authenticate(directory: Directory, roots: Roots, user: str, secret: str, scope: Scope) -> AgentLogin | None:
     """The agent whose credential this is, or None; the caller says the same words for every reason.
 
     A password of a later epoch than the directory's is good too: the population file has moved on, and this process

@@ -18,7 +18,7 @@ from email.header import Header, decode_header
 from email.utils import format_datetime
 from uuid import uuid4
 
-from azmail.gateway.credentials import Agent
+from azmail.gateway.credentials import AgentLogin
 
 MAX_LINE_OCTETS = 998
 """RFC 5322, 2.1.1, without the CRLF."""
@@ -98,7 +98,7 @@ class TooLargeError(MessageOffenceError):
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class AddressField:
     """One header field as it came: name in lower case, value unfolded, and the octets, CRLF included."""
 
     name: str
@@ -117,7 +117,7 @@ class CheckedMessage:
     had_message_id: bool
 
 
-def checked_message(octets: bytes, agent: Agent, *, now: datetime | None = None) -> CheckedMessage:
+def checked_message(octets: bytes, agent: AgentLogin, *, now: datetime | None = None) -> CheckedMessage:
     """The message with its From written anew, Bcc taken out and the agent's id as event payload.
 
     `octets` has CRLF line ends and no transparency dots. Raises MessageOffenceError.
@@ -181,7 +181,7 @@ def display_name(value: str, address: str, field: str) -> str:
     return _same(match["address"], address, field, _phrase(match["phrase"], address, field))
 
 
-def event_payload(agent: Agent, given: str | None) -> str:
+def event_payload(agent: AgentLogin, given: str | None) -> str:
     """What Mailjet repeats in every event about the mail: the agent's id, and under `payload` what the agent gave."""
     own = json.dumps({"agent_id": agent.id})
     if given is None or given.strip() in ("", own):
@@ -216,8 +216,8 @@ def _split(octets: bytes) -> tuple[bytes, bytes]:
     return octets[: end + 2], octets[end + 4 :]
 
 
-def _fields(head: bytes) -> list[Field]:
-    found: list[Field] = []
+def _fields(head: bytes) -> list[AddressField]:
+    found: list[AddressField] = []
     begin = 0
     while begin < len(head):
         end = head.index(b"\r\n", begin) + 2
@@ -228,7 +228,7 @@ def _fields(head: bytes) -> list[Field]:
     return found
 
 
-def _field(octets: bytes) -> Field:
+def _field(octets: bytes) -> AddressField:
     match = _FIELD.fullmatch(octets[:-2])
     if match is None:
         shown = octets[:40].decode("ascii", "backslashreplace").strip()
@@ -242,12 +242,12 @@ def _field(octets: bytes) -> Field:
         raise MalformedMessageError(name, "it is neither ASCII nor UTF-8") from None
     if _CONTROL.search(value):
         raise MalformedMessageError(name, "it has a control character")
-    return Field(name.lower(), value, octets)
+    return AddressField(name.lower(), value, octets)
 
 
-def _once(fields: Sequence[Field]) -> dict[str, Field]:
+def _once(fields: Sequence[AddressField]) -> dict[str, AddressField]:
     """The fields by name. Raises for one that may not be there, or not twice."""
-    by_name: dict[str, Field] = {}
+    by_name: dict[str, AddressField] = {}
     for field in fields:
         if field.name in by_name and field.name in _ONCE:
             kind = ForeignIdentityError if field.name in ("from", "sender", "reply-to") else MalformedMessageError
@@ -262,7 +262,7 @@ def _once(fields: Sequence[Field]) -> dict[str, Field]:
     return by_name
 
 
-def _value(by_name: dict[str, Field], name: str) -> str:
+def _value(by_name: dict[str, AddressField], name: str) -> str:
     if name not in by_name:
         raise ForeignIdentityError(_shown(name), "it is missing, expected the agent's own address")
     return by_name[name].value

@@ -79,7 +79,7 @@ class LedgerError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SendingLimits:
     """The most that one agent, or the account, may send; 0 is no limit."""
 
     messages_an_hour: int = 0
@@ -193,8 +193,8 @@ class Ledger:
         digest: str,
         *,
         recipients: int,
-        limits: Limits,
-        account: Limits,
+        limits: SendingLimits,
+        account: SendingLimits,
         messages: int = 1,
     ) -> Earlier | None:
         """Take a message, or several that go together, on and count them.

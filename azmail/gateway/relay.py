@@ -28,9 +28,9 @@ from azmail.errors import (
     SendError,
     TlsError,
 )
-from azmail.gateway.credentials import Agent, Directory, Roots, Scope, authenticate
+from azmail.gateway.credentials import AgentLogin, Directory, Roots, Scope, authenticate
 from azmail.gateway.identity import MessageOffenceError, checked_message
-from azmail.gateway.ledger import Ledger, LedgerError, LimitReachedError, Limits, Stage
+from azmail.gateway.ledger import Ledger, LedgerError, LimitReachedError, SendingLimits, Stage
 
 log = logging.getLogger("azmail.gateway")
 
@@ -52,7 +52,7 @@ class Upstream(Protocol):
 class Policy:
     """What one agent may do beyond being itself."""
 
-    limits: Limits = field(default_factory=Limits)
+    limits: SendingLimits = field(default_factory=SendingLimits)
     recipients: frozenset[str] | None = None
     """Addresses and domains, in lower case, that it may write to; None for everybody."""
 
@@ -109,7 +109,7 @@ class Relay:
         upstream: Upstream,
         policies: Mapping[str, Policy] | None = None,
         default: Policy | None = None,
-        account: Limits | None = None,
+        account: SendingLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger = ledger
@@ -130,18 +130,18 @@ class Relay:
         roots: Roots,
         policies: Mapping[str, Policy] | None = None,
         default: Policy | None = None,
-        account: Limits | None = None,
+        account: SendingLimits | None = None,
     ) -> None:
         """Take other agents, roots and limits from the next step of every session on."""
         self._directory = directory
         self._roots = roots
         self._policies = dict(policies or {})
         self._default = default or Policy()
-        self._account = account or Limits()
+        self._account = account or SendingLimits()
 
     # -- who -------------------------------------------------------------------------------------------------
 
-    def login(self, user: str, secret: str, scope: Scope = Scope.SEND) -> Agent | None:
+    def login(self, user: str, secret: str, scope: Scope = Scope.SEND) -> AgentLogin | None:
         """The agent whose credential this is, None for whatever is wrong. Raises LedgerError."""
         revoked = self._revocations()
         agent = authenticate(self._directory, self._roots, user, secret, scope)
@@ -159,10 +159,10 @@ class Relay:
                 self._revoked_at = asked
             return self._revoked
 
-    def policy(self, agent: Agent) -> Policy:
+    def policy(self, agent: AgentLogin) -> Policy:
         return self._policies.get(agent.id, self._default)
 
-    def recipient_offence(self, agent: Agent, recipient: str) -> Reply | None:
+    def recipient_offence(self, agent: AgentLogin, recipient: str) -> Reply | None:
         """Why the agent may not write to this address, or None."""
         if not self.policy(agent).allows(recipient):
             return Reply(550, "5.7.1", f"recipient {recipient}: it is not on this agent's list of recipients")
@@ -178,7 +178,7 @@ class Relay:
 
     # -- what ------------------------------------------------------------------------------------------------
 
-    def submit(self, agent: Agent, octets: bytes, recipients: Sequence[str]) -> Reply:
+    def submit(self, agent: AgentLogin, octets: bytes, recipients: Sequence[str]) -> Reply:
         """Judge one message and hand it on; never raises for what is wrong with it."""
         try:
             message = checked_message(octets, agent)
@@ -197,7 +197,7 @@ class Relay:
 
     def once(
         self,
-        agent: Agent,
+        agent: AgentLogin,
         key: str,
         digest: str,
         *,
@@ -246,7 +246,7 @@ class Relay:
             self.account_blocked = True
             log.error("Mailjet refuses the account: %s", error)
 
-    def _remember(self, agent: Agent, key: str, reply: Reply, recipients: int, messages: int) -> None:
+    def _remember(self, agent: AgentLogin, key: str, reply: Reply, recipients: int, messages: int) -> None:
         """What became of it. If the database has gone meanwhile, the message stays under way, and then lost."""
         try:
             if reply.is_temporary:
@@ -257,7 +257,7 @@ class Relay:
             log.exception("the answer to a message of agent %s was not kept", agent.id)
 
     @contextmanager
-    def _place(self, agent: Agent) -> Iterator[bool]:
+    def _place(self, agent: AgentLogin) -> Iterator[bool]:
         with self._counting:
             has_place = self._at_once[agent.id] < AT_ONCE_PER_AGENT
             if has_place:

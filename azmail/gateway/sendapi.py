@@ -27,7 +27,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from azmail.gateway.credentials import Agent
+from azmail.gateway.credentials import AgentLogin
 from azmail.gateway.identity import MAX_MESSAGE_OCTETS, MessageOffenceError, checked_name, event_payload
 from azmail.gateway.ledger import LedgerError
 from azmail.gateway.relay import AWAY, BUSY, LOST, MAX_RECIPIENTS, Relay, Reply
@@ -63,7 +63,7 @@ _UNAUTHORIZED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class RequestProblem:
     """Why a message is refused, in Mailjet's shape."""
 
     code: str
@@ -165,13 +165,13 @@ class _Door:
         except ClientDisconnect:
             return Response(status_code=400)
         if body is None:
-            return _refused(Problem("mj-0011", f"The call has more than {MAX_BODY_OCTETS} octets.", "", 413))
+            return _refused(RequestProblem("mj-0011", f"The call has more than {MAX_BODY_OCTETS} octets.", "", 413))
         key = request.headers.get("idempotency-key", "")
         return await loop.run_in_executor(self._threads, self._answer, agent, body, key)
 
-    def _answer(self, agent: Agent, body: bytes, key: str) -> Response:
+    def _answer(self, agent: AgentLogin, body: bytes, key: str) -> Response:
         if len(key) > MAX_IDEMPOTENCY_KEY_CHARACTERS:
-            return _refused(Problem("mj-0006", "The Idempotency-Key is too long.", "Idempotency-Key"))
+            return _refused(RequestProblem("mj-0006", "The Idempotency-Key is too long.", "Idempotency-Key"))
         call = checked_call(agent, body, self._relay)
         if isinstance(call, Response):
             return call
@@ -190,26 +190,26 @@ class _Door:
         return _response(reply)
 
 
-def checked_call(agent: Agent, body: bytes, relay: Relay) -> dict[str, Any] | Response:
+def checked_call(agent: AgentLogin, body: bytes, relay: Relay) -> dict[str, Any] | Response:
     """The call as it is handed on, Globals merged in; or the refusal of all of it."""
     try:
         given = json.loads(body)
     except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict):
-        return _refused(Problem("mj-0002", "Malformed JSON, please review the syntax and properties types.", ""))
+        return _refused(RequestProblem("mj-0002", "Malformed JSON, please review the syntax and properties types.", ""))
     common, listed = given.get("Globals", {}), given.get("Messages")
     problem = None
     if unknown := sorted(set(given) - _CALL_KEYS):
-        problem = Problem("mj-0001", f'Unknown property "{_shown(unknown[0])}".', _shown(unknown[0]))
+        problem = RequestProblem("mj-0001", f'Unknown property "{_shown(unknown[0])}".', _shown(unknown[0]))
     elif not isinstance(listed, list) or not all(isinstance(message, dict) for message in listed):
-        problem = Problem("mj-0004", 'Type mismatch. Expected an array of objects in "Messages".', "Messages")
+        problem = RequestProblem("mj-0004", 'Type mismatch. Expected an array of objects in "Messages".', "Messages")
     elif not isinstance(common, dict):
-        problem = Problem("mj-0004", 'Type mismatch. Expected an object in "Globals".', "Globals")
+        problem = RequestProblem("mj-0004", 'Type mismatch. Expected an object in "Globals".', "Globals")
     elif not 1 <= len(listed) <= MAX_MESSAGES:
-        problem = Problem("mj-0008", f"Expected 1 to {MAX_MESSAGES} messages.", "Messages")
+        problem = RequestProblem("mj-0008", f"Expected 1 to {MAX_MESSAGES} messages.", "Messages")
     if problem is not None or not isinstance(listed, list):
-        return _refused(problem or Problem("mj-0003", "Missing mandatory property.", "Messages"))
+        return _refused(problem or RequestProblem("mj-0003", "Missing mandatory property.", "Messages"))
     merged = [{**common, **message} for message in listed]
     found = [list(_problems(agent, message, relay)) for message in merged]
     if any(found):
@@ -224,31 +224,31 @@ def checked_call(agent: Agent, body: bytes, relay: Relay) -> dict[str, Any] | Re
     return call
 
 
-_NOT_ALONE = Problem("send-0001", "Another message of this call was refused, so none was sent.", "Messages")
+_NOT_ALONE = RequestProblem("send-0001", "Another message of this call was refused, so none was sent.", "Messages")
 
 
-def _problems(agent: Agent, message: Mapping[str, Any], relay: Relay) -> Iterator[Problem]:
+def _problems(agent: AgentLogin, message: Mapping[str, Any], relay: Relay) -> Iterator[RequestProblem]:
     for name in sorted(set(message) - _MESSAGE_KEYS):
-        yield Problem("mj-0001", f'Unknown property "{_shown(name)}".', _shown(name))
+        yield RequestProblem("mj-0001", f'Unknown property "{_shown(name)}".', _shown(name))
     if "From" not in message:
-        yield Problem("mj-0003", "Missing mandatory property.", "From")
+        yield RequestProblem("mj-0003", "Missing mandatory property.", "From")
     for name in ("From", "Sender", "ReplyTo"):
         if name in message:
             yield from _person(agent, name, message[name])
     for name in _PEOPLE:
         people = message.get(name, [])
         if not isinstance(people, list):
-            yield Problem("mj-0004", "Type mismatch. Expected an array.", name)
+            yield RequestProblem("mj-0004", "Type mismatch. Expected an array.", name)
             continue
         for index, person in enumerate(people):
             yield from _person(agent, f"{name}[{index}]", person, relay)
     if sum(len(message[name]) for name in _PEOPLE if isinstance(message.get(name), list)) > MAX_RECIPIENTS:
-        yield Problem("send-0015", f"The message has more than {MAX_RECIPIENTS} recipients.", "To")
+        yield RequestProblem("send-0015", f"The message has more than {MAX_RECIPIENTS} recipients.", "To")
     for name in sorted(_TEXTS & set(message)):
         if not isinstance(message[name], str):
-            yield Problem("mj-0004", 'Type mismatch. Expected type "string".', name)
+            yield RequestProblem("mj-0004", 'Type mismatch. Expected type "string".', name)
         elif name not in ("TextPart", "HTMLPart") and _CONTROL.search(message[name]):
-            yield Problem("mj-0013", "The value has a control character.", name)
+            yield RequestProblem("mj-0013", "The value has a control character.", name)
     yield from _headers(message.get("Headers", {}))
     for name in ("Attachments", "InlinedAttachments"):
         yield from _attachments(name, message.get(name, []))
@@ -256,66 +256,66 @@ def _problems(agent: Agent, message: Mapping[str, Any], relay: Relay) -> Iterato
         try:
             event_payload(agent, message["EventPayload"])
         except MessageOffenceError as offence:
-            yield Problem("mj-0006", offence.sentence, "EventPayload")
+            yield RequestProblem("mj-0006", offence.sentence, "EventPayload")
 
 
-def _person(agent: Agent, place: str, person: object, relay: Relay | None = None) -> Iterator[Problem]:
+def _person(agent: AgentLogin, place: str, person: object, relay: Relay | None = None) -> Iterator[RequestProblem]:
     if not isinstance(person, dict) or not isinstance(person.get("Email"), str):
-        yield Problem("mj-0004", 'Type mismatch. Expected an object with a string "Email".', f"{place}.Email")
+        yield RequestProblem("mj-0004", 'Type mismatch. Expected an object with a string "Email".', f"{place}.Email")
         return
     for name in sorted(set(person) - _ADDRESS_KEYS):
-        yield Problem("mj-0001", f'Unknown property "{_shown(name)}".', f"{place}.{_shown(name)}")
+        yield RequestProblem("mj-0001", f'Unknown property "{_shown(name)}".', f"{place}.{_shown(name)}")
     email, shown = person["Email"], person.get("Name", "")
     if not isinstance(shown, str) or _CONTROL.search(shown):
-        yield Problem("mj-0004", "Expected a string without control characters.", f"{place}.Name")
+        yield RequestProblem("mj-0004", "Expected a string without control characters.", f"{place}.Name")
         return
     if not _ADDRESS.fullmatch(email) or ".." in email:
-        yield Problem("mj-0013", "It is an invalid email address.", f"{place}.Email")
+        yield RequestProblem("mj-0013", "It is an invalid email address.", f"{place}.Email")
     elif place in ("From", "Sender"):
         if email.lower() != agent.address.lower():
-            yield Problem("send-0008", f"This agent sends as {agent.address} alone.", f"{place}.Email", 403)
+            yield RequestProblem("send-0008", f"This agent sends as {agent.address} alone.", f"{place}.Email", 403)
         try:
             checked_name(shown, agent.address, place)
         except MessageOffenceError as offence:
-            yield Problem("send-0008", offence.sentence, f"{place}.Name", 403)
+            yield RequestProblem("send-0008", offence.sentence, f"{place}.Name", 403)
     elif relay is not None and (offence_reply := relay.recipient_offence(agent, email)) is not None:
-        yield Problem("send-0010", offence_reply.text, f"{place}.Email", 403)
+        yield RequestProblem("send-0010", offence_reply.text, f"{place}.Email", 403)
 
 
-def _headers(headers: object) -> Iterator[Problem]:
+def _headers(headers: object) -> Iterator[RequestProblem]:
     if not isinstance(headers, dict):
-        yield Problem("mj-0004", "Type mismatch. Expected an object.", "Headers")
+        yield RequestProblem("mj-0004", "Type mismatch. Expected an object.", "Headers")
         return
     seen: set[str] = set()
     for name, value in headers.items():
         place = f"Headers.{_shown(name)}"
         lower = name.lower()
         if not _HEADER_NAME.fullmatch(name):
-            yield Problem("send-0011", "It is no name of a header field.", place)
+            yield RequestProblem("send-0011", "It is no name of a header field.", place)
         elif lower in _SET_BY_PROPERTIES or lower.startswith(_RESERVED):
-            yield Problem("send-0011", f'Header "{name}" is not allowed to be set.', place)
+            yield RequestProblem("send-0011", f'Header "{name}" is not allowed to be set.', place)
         elif lower in seen:
-            yield Problem("send-0011", "It stands twice.", place)
+            yield RequestProblem("send-0011", "It stands twice.", place)
         if not isinstance(value, str) or _CONTROL.search(value):
-            yield Problem("mj-0004", "Expected a string without control characters.", place)
+            yield RequestProblem("mj-0004", "Expected a string without control characters.", place)
         seen.add(lower)
 
 
-def _attachments(place: str, attachments: object) -> Iterator[Problem]:
+def _attachments(place: str, attachments: object) -> Iterator[RequestProblem]:
     if not isinstance(attachments, list) or not all(isinstance(one, dict) for one in attachments):
-        yield Problem("mj-0004", "Type mismatch. Expected an array of objects.", place)
+        yield RequestProblem("mj-0004", "Type mismatch. Expected an array of objects.", place)
         return
     for index, one in enumerate(attachments):
         for name in sorted(set(one) - _ATTACHMENT_KEYS):
-            yield Problem("mj-0001", f'Unknown property "{_shown(name)}".', f"{place}[{index}].{_shown(name)}")
+            yield RequestProblem("mj-0001", f'Unknown property "{_shown(name)}".', f"{place}[{index}].{_shown(name)}")
         for name, value in one.items():
             if not isinstance(value, str) or (name != "Base64Content" and _CONTROL.search(value)):
-                yield Problem(
+                yield RequestProblem(
                     "mj-0004", "Expected a string without control characters.", f"{place}[{index}].{_shown(name)}"
                 )
 
 
-def _canonical(agent: Agent, message: Mapping[str, Any]) -> dict[str, Any]:
+def _canonical(agent: AgentLogin, message: Mapping[str, Any]) -> dict[str, Any]:
     """The message with the agent's own address written as the directory has it, and its id in the event payload."""
     written = {name: value for name, value in message.items() if name != "Sender"}
     name = checked_name(message["From"].get("Name", ""), agent.address, "From")
@@ -344,12 +344,12 @@ def _basic(header: str) -> tuple[str, str]:
     return user, password
 
 
-def _refused(problem: Problem) -> Response:
+def _refused(problem: RequestProblem) -> Response:
     return JSONResponse(problem.plain(), problem.status)
 
 
 def _away() -> Response:
-    return _refused(Problem("azmail-0451", AWAY.text, "", 503))
+    return _refused(RequestProblem("azmail-0451", AWAY.text, "", 503))
 
 
 def _response(reply: Reply) -> Response:
@@ -357,11 +357,11 @@ def _response(reply: Reply) -> Response:
     if 200 <= reply.code < 450 and reply.enhanced == "2.0.0":
         return Response(reply.text, reply.code, media_type="application/json")
     if reply.retry_after is not None:
-        answer = _refused(Problem("azmail-0450", reply.text, "", 429))
+        answer = _refused(RequestProblem("azmail-0450", reply.text, "", 429))
         answer.headers["Retry-After"] = str(reply.retry_after)
         return answer
     status = {BUSY: 409, LOST: 504}.get(replace(reply), 503 if reply.is_temporary else 409)
-    return _refused(Problem(f"azmail-{reply.code:04}", reply.text, "", status))
+    return _refused(RequestProblem(f"azmail-{reply.code:04}", reply.text, "", status))
 
 
 def _shown(name: object) -> str:

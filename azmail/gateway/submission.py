@@ -21,7 +21,7 @@ from typing import Any, cast
 
 from aiosmtpd.smtp import MISSING, SMTP, Envelope, Session
 
-from azmail.gateway.credentials import Agent
+from azmail.gateway.credentials import AgentLogin
 from azmail.gateway.identity import MAX_LINE_OCTETS, MAX_MESSAGE_OCTETS
 from azmail.gateway.ledger import LedgerError
 from azmail.gateway.relay import AWAY, MAX_RECIPIENTS, Relay
@@ -83,7 +83,7 @@ class SubmissionServer:
         self.most_connections = most_connections
         self.idle_seconds = idle_seconds
         self.message_seconds = message_seconds
-        self.connections: set[_Connection] = set()
+        self.connections: set[_SubmissionConnection] = set()
         # Logins look into the database at most every two seconds; they must not wait behind messages to Mailjet.
         self.logins = ThreadPoolExecutor(4, thread_name_prefix="gateway-login")
         self.messages = ThreadPoolExecutor(workers, thread_name_prefix="gateway-message")
@@ -93,7 +93,11 @@ class SubmissionServer:
         """Listen; the port."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: _Connection(self, loop), host, port, ssl=self.tls if self.implicit_tls else None, backlog=512
+            lambda: _SubmissionConnection(self, loop),
+            host,
+            port,
+            ssl=self.tls if self.implicit_tls else None,
+            backlog=512,
         )
         return int(self._server.sockets[0].getsockname()[1])
 
@@ -112,7 +116,7 @@ class SubmissionServer:
         await asyncio.to_thread(self.logins.shutdown)
 
 
-class _Connection(SMTP):
+class _SubmissionConnection(SMTP):
     """One client."""
 
     def __init__(self, server: SubmissionServer, loop: asyncio.AbstractEventLoop) -> None:
@@ -261,7 +265,7 @@ class _Connection(SMTP):
         """Whether the credential is good still: it may have been revoked while the session was open. LedgerError."""
         return await self._ask(self._user, self._password) is not None
 
-    async def _ask(self, user: str, password: str) -> Agent | None:
+    async def _ask(self, user: str, password: str) -> AgentLogin | None:
         return await self.loop.run_in_executor(self._gateway.logins, self._gateway.relay.login, user, password)
 
     # -- DATA ------------------------------------------------------------------------------------------------
@@ -289,7 +293,7 @@ class _Connection(SMTP):
                 self.hang_up()
             self._set_post_data_state()  # type: ignore[no-untyped-call]
             return
-        agent, recipients = cast("Agent", self.session.auth_data), list(self.envelope.rcpt_tos)  # type: ignore[union-attr]
+        agent, recipients = cast("AgentLogin", self.session.auth_data), list(self.envelope.rcpt_tos)  # type: ignore[union-attr]
         self.is_busy = True
         if self._timeout_handle is not None:
             # The answer takes as long as Mailjet takes; the client is not idle meanwhile.
@@ -346,14 +350,14 @@ class _Connection(SMTP):
 class _Steps:
     """aiosmtpd's hooks: envelope rules."""
 
-    def __init__(self, server: SubmissionServer, connection: _Connection) -> None:
+    def __init__(self, server: SubmissionServer, connection: _SubmissionConnection) -> None:
         self._server = server
         self._connection = connection
 
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, session: Session, _envelope: Envelope, address: str, _options: list[str]
     ) -> Any:
-        agent = cast("Agent", session.auth_data)
+        agent = cast("AgentLogin", session.auth_data)
         try:
             if not await self._connection.still_welcome():
                 self._connection._ends = True
@@ -367,7 +371,7 @@ class _Steps:
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> Any:
-        agent = cast("Agent", session.auth_data)
+        agent = cast("AgentLogin", session.auth_data)
         if len(envelope.rcpt_tos) >= MAX_RECIPIENTS:
             return f"452 4.5.3 a message has at most {MAX_RECIPIENTS} recipients"
         if not _plain_recipient(address):

@@ -36,7 +36,7 @@ class CloudflareRefusedError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tunnel:
+class AccountTunnel:
     """A tunnel as the account has it."""
 
     id: str
@@ -81,7 +81,7 @@ class ZoneApi:
         """Delete; a record that is gone already is as wanted."""
         self._delete(f"{self._zone}/{record_id}", f"deleting the record {record_id}")
 
-    def tunnels(self, account_id: str, name: str) -> list[Tunnel]:
+    def tunnels(self, account_id: str, name: str) -> list[AccountTunnel]:
         """The account's live tunnels of exactly this name."""
         found = _told(
             lambda: list(
@@ -93,7 +93,7 @@ class ZoneApi:
             )
         )
         return [
-            Tunnel(
+            AccountTunnel(
                 id=str(fields["id"]),
                 name=str(fields["name"]),
                 remotely_managed=bool(fields.get("remote_config", fields.get("config_src") == "cloudflare")),

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from clients.mailjet.client import Answer, MailjetClient
-from clients.mailjet.errors import RefusedError, UnreadableAnswerError
+from clients.mailjet.errors import IncompleteAnswerError, RefusedError
 
 SENDER = "/v3/REST/sender"
 DNS = "/v3/REST/dns"
@@ -169,7 +169,7 @@ class ParseRoute:
 
 
 @dataclass(frozen=True)
-class EventCallback:
+class EventCallbackRow:
     """Events of one type are posted to `url`; an account has one callback per type, and one backup."""
 
     id: int
@@ -180,7 +180,7 @@ class EventCallback:
     is_backup: bool
 
     @classmethod
-    def parse(cls, row: Mapping[str, Any]) -> EventCallback:
+    def parse(cls, row: Mapping[str, Any]) -> EventCallbackRow:
         return cls(
             id=int(row["ID"]),
             event_type=str(row.get("EventType") or "").lower(),
@@ -202,7 +202,7 @@ def _read(row: Mapping[str, Any], parse: Callable[[Mapping[str, Any]], T], path:
     try:
         return parse(row)
     except (KeyError, TypeError, ValueError):
-        raise UnreadableAnswerError(path) from None
+        raise IncompleteAnswerError(path) from None
 
 
 def _only(answer: Answer, parse: Callable[[Mapping[str, Any]], T], path: str) -> T:
@@ -292,13 +292,13 @@ class MailjetApi:
 
     # Event callbacks
 
-    def event_callbacks(self) -> Iterator[EventCallback]:
+    def event_callbacks(self) -> Iterator[EventCallbackRow]:
         for row in self.client.pages(EVENT_CALLBACK):
-            yield _read(row, EventCallback.parse, EVENT_CALLBACK)
+            yield _read(row, EventCallbackRow.parse, EVENT_CALLBACK)
 
-    def create_event_callback(self, event_type: str, url: str, *, version: int) -> EventCallback:
+    def create_event_callback(self, event_type: str, url: str, *, version: int) -> EventCallbackRow:
         body = {"EventType": event_type, "Url": url, "Version": version, "Status": "alive", "IsBackup": False}
-        return _only(self.client.write("POST", EVENT_CALLBACK, body), EventCallback.parse, EVENT_CALLBACK)
+        return _only(self.client.write("POST", EVENT_CALLBACK, body), EventCallbackRow.parse, EVENT_CALLBACK)
 
     def change_event_callback(self, callback_id: int, url: str, *, version: int) -> None:
         """Also revives a callback that Mailjet suspended."""

@@ -21,18 +21,18 @@ from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnection
 
 from clients.mailjet.clock import Clock, SystemClock
 from clients.mailjet.errors import (
-    AccountBlockedError,
+    AccountSuspendedError,
+    AnswerLostError,
     CredentialsRejectedError,
     EmulatorDownError,
     InvalidApiUrlError,
     MailjetError,
     MissingCredentialsError,
-    NoAnswerError,
+    NotConnectedError,
     NotFoundError,
     RateLimitedError,
     RefusedError,
     UnknownEndpointError,
-    UnreachableError,
     error_from_response,
 )
 from clients.mailjet.http_url import split_http_url
@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 _LOOPBACK = ("127.", "localhost", "::1")
-KEY_REFUSED = (CredentialsRejectedError, AccountBlockedError)
+KEY_REFUSED = (CredentialsRejectedError, AccountSuspendedError)
 """What Mailjet says of the key, whatever was asked: the client asks nothing more after it."""
 
 
@@ -347,10 +347,10 @@ class MailjetClient:
         if isinstance(cause, NewConnectionError) and local:
             return EmulatorDownError(self.base_url)
         if isinstance(cause, NewConnectionError | ConnectTimeoutError | SSLError | ProxyError):
-            return UnreachableError(self.base_url, _reason(cause))
+            return NotConnectedError(self.base_url, _reason(cause))
         if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
             return InvalidApiUrlError(self.base_url)
-        return NoAnswerError(method, path, _reason(cause if isinstance(cause, Exception) else error))
+        return AnswerLostError(method, path, _reason(cause if isinstance(cause, Exception) else error))
 
     def _open_session(self) -> requests.Session:
         """Proxies and certificates come from the environment once, not anew for each of 10,000 calls."""

@@ -91,7 +91,7 @@ class EngineGoneError(MailjetError):
 # While a call is made
 
 
-class UnreachableError(MailjetError):
+class NotConnectedError(MailjetError):
     """The request never left: nothing listens, the name does not resolve, TLS fails."""
 
     transient = True
@@ -115,7 +115,7 @@ class EmulatorDownError(MailjetError):
         )
 
 
-class NoAnswerError(MailjetError):
+class AnswerLostError(MailjetError):
     """The request may have arrived, its answer did not."""
 
     transient = True
@@ -151,7 +151,7 @@ class CredentialsRejectedError(ApiError):
         )
 
 
-class AccountBlockedError(ApiError):
+class AccountSuspendedError(ApiError):
     """401 `mj-0001`: the account is suspended."""
 
     fatal = True
@@ -204,7 +204,7 @@ class NotFoundError(ApiError):
         self.certain = bool(detail)
 
 
-class UnreadableAnswerError(MailjetError):
+class IncompleteAnswerError(MailjetError):
     """A success without the object that it should have. What was written may exist, so a look is due."""
 
     transient = True
@@ -302,7 +302,7 @@ def error_from_response(
     detail = _detail(body)
     if status == 401:
         if _BLOCKED.search(detail):
-            return AccountBlockedError(status=status, detail=detail)
+            return AccountSuspendedError(status=status, detail=detail)
         return CredentialsRejectedError(base_url, detail=detail)
     if status == 403:
         return NotAllowedError(method, path, detail=detail)

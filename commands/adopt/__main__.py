@@ -23,13 +23,13 @@ from commands.adopt import wording
 from commands.adopt.backup import Backup, make_restoration, read_backup, write_backup
 from commands.adopt.errors import (
     AdoptError,
+    AdoptionDeclinedError,
     BlockedError,
     ChangedMeanwhileError,
-    DeclinedError,
     NothingToAdoptError,
     NoTokenError,
 )
-from commands.adopt.plan import Plan, Situation, import_file, make_plan, pending, settings_without
+from commands.adopt.plan import AdoptionPlan, PlanInput, import_file, make_plan, pending, settings_without
 from commands.adopt.stack_file import change_configuration
 from commands.adopt.stack_state import StackState, parse_state
 from commands.signals import terminable
@@ -103,9 +103,9 @@ class _Session:
             answer = input(prompt).strip()
         except EOFError:
             print()
-            raise DeclinedError(asked=False, remedy=remedy) from None
+            raise AdoptionDeclinedError(asked=False, remedy=remedy) from None
         if answer.lower() not in ({typed} if typed else {"y", "yes"}):
-            raise DeclinedError(asked=True, remedy=remedy)
+            raise AdoptionDeclinedError(asked=True, remedy=remedy)
 
     def back_up(self, listing: Sequence[Mapping[str, Any]]) -> None:
         """Write the backup, and say how to get back to it."""
@@ -178,7 +178,7 @@ def _adopt(session: _Session, listing: Sequence[Mapping[str, Any]], records: Seq
         session.zone.tunnels(settings.account_id, settings.tag) if settings.tunnel_kind is TunnelKind.CREATED else []
     )
     plan = make_plan(
-        Situation(
+        PlanInput(
             stack=given.stack, zone=records, state=state, settings=settings, tunnels=tunnels, resolve=DeadlineResolver()
         ),
         discard=given.discard,
@@ -219,7 +219,7 @@ def _adopt(session: _Session, listing: Sequence[Mapping[str, Any]], records: Seq
     return 0
 
 
-def _carry_out(session: _Session, plan: Plan, state: StackState) -> None:
+def _carry_out(session: _Session, plan: AdoptionPlan, state: StackState) -> None:
     """Each step leaves a situation from which the same command goes on."""
     for protect in (True, False):
         imports = [item for item in plan.imports if item.protect is protect]
@@ -256,7 +256,7 @@ def _delete_if_unchanged(zone: ZoneApi, record: SurveyedRecord) -> None:
     zone.delete(record.id)
 
 
-def _spf_notes(settings: Settings, plan: Plan) -> list[str]:
+def _spf_notes(settings: Settings, plan: AdoptionPlan) -> list[str]:
     """What the SPF record that the next up publishes would cost its receivers."""
     if "spfMechanisms" not in plan.settings:
         return []
@@ -283,7 +283,7 @@ def _restore(session: _Session, listing: Sequence[Mapping[str, Any]]) -> int:
         listing,
         settings.zone_needs,
         comment=settings.record_comment,
-        doomed={held.id for held in state.records if not held.retained},
+        deleted_on_destroy={held.id for held in state.records if not held.retained},
         everything=given.everything,
     )
     text = wording.restoration_text(made)

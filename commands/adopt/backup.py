@@ -124,12 +124,12 @@ def make_restoration(
     needs: ZoneNeeds,
     *,
     comment: str,
-    doomed: Collection[str] = (),
+    deleted_on_destroy: Collection[str] = (),
     everything: bool = False,
 ) -> Restoration:
     """Compare the backup with the zone as it is.
 
-    `doomed`: ids that a destroy of the stack would delete.
+    `deleted_on_destroy`: ids that a destroy of the stack would delete.
     `everything`: also records that this program has no business with.
     """
     made = Restoration()
@@ -150,7 +150,9 @@ def make_restoration(
             what = "has changed" if there else "is gone"
             made.unrelated.append(f"{record.brief()} {what} since the backup, not by this program")
         elif there is not None:
-            (made.replace if record.id in doomed and record.comment != comment else made.put_back).append(fields)
+            (made.replace if record.id in deleted_on_destroy and record.comment != comment else made.put_back).append(
+                fields
+            )
         else:
             made.create.append(fields)
     kept = {str(fields["id"]) for fields in backup.records}

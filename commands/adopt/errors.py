@@ -58,7 +58,7 @@ class BackupError(AdoptError):
         super().__init__(f"The backup {path} {found}; expected {expected}; name the right file after --restore")
 
 
-class DeclinedError(AdoptError):
+class AdoptionDeclinedError(AdoptError):
     """The person said no, or could not be asked."""
 
     def __init__(self, *, asked: bool, remedy: str) -> None:

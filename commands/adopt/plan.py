@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from clients.cloudflare.zone_api import Tunnel
+from clients.cloudflare.zone_api import AccountTunnel
 from commands.adopt.stack_state import HeldRecord, StackState
 from mailboxes import remedies
 from settings.model import AdoptedRecord, Settings
@@ -60,21 +60,21 @@ class Import:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Situation:
+class PlanInput:
     """The facts that a plan follows from."""
 
     stack: str
     zone: Sequence[SurveyedRecord]
     state: StackState
     settings: Settings
-    tunnels: Sequence[Tunnel] = ()
+    tunnels: Sequence[AccountTunnel] = ()
     """The account's live tunnels that carry our name."""
     resolve: Resolve = lambda _name, _rdtype: []
     """The DNS, which is asked what foreign SPF terms mean today."""
 
 
 @dataclass(kw_only=True)
-class Plan:
+class AdoptionPlan:
     """What will be done, and what a person must settle first."""
 
     imports: list[Import] = field(default_factory=list)
@@ -85,7 +85,7 @@ class Plan:
     copies: list[dict[str, Any]] = field(default_factory=list)
     """MX of the domain alone, which say what a wildcard says today: written first, so that they can be given up last."""
     discards: list[SurveyedRecord] = field(default_factory=list)
-    tunnel_discards: list[Tunnel] = field(default_factory=list)
+    tunnel_discards: list[AccountTunnel] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     """Configuration keys -> new values; None removes a key."""
     left: list[str] = field(default_factory=list)
@@ -118,7 +118,7 @@ class Plan:
         return bool(self.comments or self.copies or self.discards or self.tunnel_discards)
 
 
-def make_plan(situation: Situation, *, discard: bool = False, replace: bool = False) -> Plan:
+def make_plan(situation: PlanInput, *, discard: bool = False, replace: bool = False) -> AdoptionPlan:
     """The plan for this situation.
 
     `discard`: our records and tunnels that the state does not know are deleted instead of imported.
@@ -140,7 +140,7 @@ def former_tag(settings: Settings, state: StackState) -> str | None:
 
 
 class _Planner:
-    def __init__(self, situation: Situation, *, discard: bool, replace: bool) -> None:
+    def __init__(self, situation: PlanInput, *, discard: bool, replace: bool) -> None:
         self.stack = situation.stack
         self.zone = situation.zone
         self.state = situation.state
@@ -148,7 +148,7 @@ class _Planner:
         self.settings = situation.settings
         self.resolve = situation.resolve
         self.discard = discard
-        self.made = Plan()
+        self.made = AdoptionPlan()
         tag = former_tag(self.settings, self.state)
         if tag and self.settings.owner_tag:
             self.made.blockers.append(
@@ -172,7 +172,7 @@ class _Planner:
         self.foreign: list[tuple[str, SurveyedRecord]] = []
         """Resource name and record of all that is foreign and in the state, or will be."""
 
-    def plan(self) -> Plan:
+    def plan(self) -> AdoptionPlan:
         policies: list[SurveyedRecord] = []
         for record in self.zone:
             held = self.state.by_id(record.id)
@@ -309,7 +309,7 @@ class _Planner:
         self.taken.add(name)
         self.made.imports.append(Import(name=name, id=record.id, brief=record.brief(), protect=protect, record=record))
 
-    def _lost_tunnel(self, tunnel: Tunnel) -> None:
+    def _lost_tunnel(self, tunnel: AccountTunnel) -> None:
         if self.discard:
             self.made.tunnel_discards.append(tunnel)
         elif self.settings.tunnel_kind is not TunnelKind.CREATED or self.state.tunnels:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from commands.adopt.backup import Fields, Restoration
-from commands.adopt.plan import Import, Plan
+from commands.adopt.plan import AdoptionPlan, Import
 from commands.adopt.stack_state import HeldRecord
 from zone.survey import SurveyedRecord
 
 
-def plan_text(plan: Plan, *, config_file: str) -> str:
+def plan_text(plan: AdoptionPlan, *, config_file: str) -> str:
     """The whole plan, a section for each place that it changes."""
     return _sections(
         [
@@ -59,7 +59,7 @@ def forget_text(held: Sequence[HeldRecord]) -> str:
     return _sections([("Out of the stack's state (the zone stays as it is)", _bullets(record.name for record in held))])
 
 
-def _import_rows(plan: Plan) -> list[tuple[str, str, str]]:
+def _import_rows(plan: AdoptionPlan) -> list[tuple[str, str, str]]:
     return [(item.name, item.brief, _what_next(item, plan.comment)) for item in plan.imports]
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PROGRAM = "./mail"
 
 
-class Exit(IntEnum):
+class CommandExit(IntEnum):
     """What the caller learns. `docs/commands.md` has the same list."""
 
     FINE = 0
@@ -30,7 +30,7 @@ class Exit(IntEnum):
     TERMINATED = 143
 
 
-DRIFT = Exit.USAGE
+DRIFT = CommandExit.USAGE
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -46,19 +46,19 @@ def main(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         # The reader has left (| head); nothing more can be said, also not by the interpreter at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.BROKEN_PIPE
+        return CommandExit.BROKEN_PIPE
     except KeyboardInterrupt:
         return _interrupted()
     return status
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(Exit.TERMINATED)
+    sys.exit(CommandExit.TERMINATED)
 
 
-def _interrupted() -> Exit:
+def _interrupted() -> CommandExit:
     _say("Interrupted; run the command again to go on from here.")
-    return Exit.INTERRUPTED
+    return CommandExit.INTERRUPTED
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -85,10 +85,10 @@ def _run(arguments: Sequence[str]) -> int:
         if not is_expected(error):
             raise
         _say(str(error))
-        return Exit.FAILED
-    if status == Exit.INTERRUPTED:
+        return CommandExit.FAILED
+    if status == CommandExit.INTERRUPTED:
         return _interrupted()
-    return status if isinstance(status, int) else Exit.FINE
+    return status if isinstance(status, int) else CommandExit.FINE
 
 
 def _one_sentence(error: TyperException) -> str:

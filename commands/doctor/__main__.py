@@ -36,9 +36,9 @@ from commands.doctor.passphrase import passphrase_findings
 from commands.doctor.policies import DKIM, DMARC, SPF, dkim_finding, dmarc_findings, first_answering, spf_finding
 from commands.doctor.records import DNS, ZONE, delegation_findings, resolver_findings, zone_findings
 from commands.doctor.round_trip import ARRIVAL_SECONDS, ROUND_TRIP, Arrivals, Listener, ListenError, round_trip_findings
-from commands.doctor.stack import NeverUpError, Patient, examine, read_settings
+from commands.doctor.stack import ExaminedStack, NeverUpError, examine, read_settings
 from commands.doctor.table import as_json, as_table
-from commands.doctor.tunnel import TUNNEL, WEBHOOK, Door, tunnel_findings, webhook_findings
+from commands.doctor.tunnel import TUNNEL, WEBHOOK, WebhookProbe, tunnel_findings, webhook_findings
 from commands.stack_commands import ROOT, Pulumi, PulumiFailedError
 from engine.loopback import is_loopback
 from settings.loading import SettingsError
@@ -47,8 +47,8 @@ from zone.spf_lookups import NoAnswerError, Resolve
 from zone.survey import WrongZoneError, survey
 
 CONFIGURATION = Check("configuration")
-UNEXAMINABLE = (SettingsError, PulumiFailedError, NeverUpError, AzmailError, EmulatorsDownError)
-PASSING = (CloudflareError, MailjetError, NoAnswerError, WrongZoneError)
+FATAL_ERRORS = (SettingsError, PulumiFailedError, NeverUpError, AzmailError, EmulatorsDownError)
+CHECK_ERRORS = (CloudflareError, MailjetError, NoAnswerError, WrongZoneError)
 """What one check may end in without keeping the others from running."""
 
 NamedCheck = tuple[Check, Callable[[], Iterable[Finding]]]
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     findings = list(passphrase_findings(given.stack, given.cwd))
     try:
         findings += _examination(given, resolvers)
-    except UNEXAMINABLE as error:
+    except FATAL_ERRORS as error:
         findings += [CONFIGURATION.error(given.stack, sentence) for sentence in _sentences(error)]
     if given.json:
         print(as_json(given.stack, findings))
@@ -118,45 +118,45 @@ def _sentences(error: Exception) -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _World:
+class _CheckContext:
     """What the checks ask."""
 
-    patient: Patient
+    examined: ExaminedStack
     mailjet: MailjetApi
     cloudflare: Cloudflare
     resolvers: Sequence[Resolver]
-    door: Door
+    probe: WebhookProbe
     ca_file: str
 
     @property
     def sees_zone(self) -> bool:
-        settings = self.patient.settings
+        settings = self.examined.settings
         return settings.dns is Dns.CLOUDFLARE and bool(settings.cloudflare_api_token)
 
 
 def _examination(given: argparse.Namespace, resolvers: Sequence[Resolver]) -> Iterator[Finding]:
-    """Raises what UNEXAMINABLE lists, before the first finding."""
+    """Raises what FATAL_ERRORS lists, before the first finding."""
     pulumi = Pulumi(given.stack, project=given.cwd)
     settings, cloudflare_url = read_settings(pulumi)
-    patient = examine(given.stack, settings, pulumi.outputs(), cloudflare_url=cloudflare_url)
+    examined = examine(given.stack, settings, pulumi.outputs(), cloudflare_url=cloudflare_url)
     emulators = _emulators(given, cloudflare_url)
-    world = _World(
-        patient=patient,
+    context = _CheckContext(
+        examined=examined,
         mailjet=mailjet_api(settings.mailjet_api_url, settings.mailjet_api_key, settings.mailjet_api_secret),
         cloudflare=Cloudflare(cloudflare_url, settings.cloudflare_api_token),
         resolvers=resolvers or ([emulators.resolver] if emulators else [Resolver.parse(address) for address in PUBLIC]),
-        door=Door(url=settings.public_webhook_url, edge=emulators.edge if emulators else ""),
+        probe=WebhookProbe(url=settings.public_webhook_url, edge=emulators.edge if emulators else ""),
         ca_file=given.ca_file or (emulators.ca_file if emulators else ""),
     )
-    yield CONFIGURATION.ok(given.stack, f"Valid; {settings.domain}, {len(patient.mailboxes):,} mailboxes.")
-    yield from _all(_checks(world), given.stack)
+    yield CONFIGURATION.ok(given.stack, f"Valid; {settings.domain}, {len(examined.mailboxes):,} mailboxes.")
+    yield from _all(_checks(context), given.stack)
     arrivals = Arrivals()
     try:
-        with Listener(given.listen, patient, arrivals) if given.listen else nullcontext():
-            yield from _all([(WEBHOOK, lambda: webhook_findings(patient, world.door))], given.stack)
+        with Listener(given.listen, examined, arrivals) if given.listen else nullcontext():
+            yield from _all([(WEBHOOK, lambda: webhook_findings(examined, context.probe))], given.stack)
             if given.round_trip:
                 yield from round_trip_findings(
-                    patient, arrivals, listen=given.listen, ca_file=world.ca_file, seconds=given.timeout
+                    examined, arrivals, listen=given.listen, ca_file=context.ca_file, seconds=given.timeout
                 )
     except ListenError as error:
         yield ROUND_TRIP.error(given.stack, str(error))
@@ -167,7 +167,7 @@ def _all(checks: Iterable[NamedCheck], stack: str) -> Iterator[Finding]:
     for check, findings in checks:
         try:
             yield from findings()
-        except PASSING as error:
+        except CHECK_ERRORS as error:
             yield check.error(stack, str(error))
 
 
@@ -177,82 +177,82 @@ def _emulators(given: argparse.Namespace, cloudflare_url: str) -> Emulators | No
     return find_emulators(ROOT / ".state" / "emulators") if is_loopback(cloudflare_url) else None
 
 
-def _checks(world: _World) -> list[NamedCheck]:
+def _checks(context: _CheckContext) -> list[NamedCheck]:
     """In the order in which a person mends: who we are, what is published, what Mailjet thinks, the way in."""
-    credentials = (CREDENTIALS, lambda: _credentials(world))
-    routes = (ROUTES, lambda: route_findings(world.patient, world.mailjet.routes()))
-    if world.patient.settings.domain_stack:
-        return [credentials, (CONFIGURATION, lambda: _shared_domain(world.patient)), routes]
-    ask = first_answering(world.resolvers)
+    credentials = (CREDENTIALS, lambda: _credentials(context))
+    routes = (ROUTES, lambda: route_findings(context.examined, context.mailjet.routes()))
+    if context.examined.settings.domain_stack:
+        return [credentials, (CONFIGURATION, lambda: _shared_domain(context.examined)), routes]
+    ask = first_answering(context.resolvers)
     return [
         credentials,
-        (ZONE, lambda: _zone(world)),
-        (DNS, lambda: resolver_findings(world.patient, world.resolvers)),
-        (SPF, lambda: [spf_finding(world.patient, ask)]),
-        (DKIM, lambda: _dkim(world, ask)),
-        (DMARC, lambda: dmarc_findings(world.patient, ask)),
-        (MAILJET, lambda: _statuses(world)),
+        (ZONE, lambda: _zone(context)),
+        (DNS, lambda: resolver_findings(context.examined, context.resolvers)),
+        (SPF, lambda: [spf_finding(context.examined, ask)]),
+        (DKIM, lambda: _dkim(context, ask)),
+        (DMARC, lambda: dmarc_findings(context.examined, ask)),
+        (MAILJET, lambda: _statuses(context)),
         routes,
-        (TUNNEL, lambda: _tunnel(world)),
+        (TUNNEL, lambda: _tunnel(context)),
     ]
 
 
-def _shared_domain(patient: Patient) -> Iterator[Finding]:
-    owner = patient.settings.domain_stack
+def _shared_domain(examined: ExaminedStack) -> Iterator[Finding]:
+    owner = examined.settings.domain_stack
     yield CONFIGURATION.ok(
-        patient.settings.domain,
+        examined.settings.domain,
         f"The domain, its records and its tunnel are the stack {owner!r}'s: python -m commands.doctor {owner} looks at them.",
     )
 
 
-def _credentials(world: _World) -> Iterator[Finding]:
-    settings = world.patient.settings
+def _credentials(context: _CheckContext) -> Iterator[Finding]:
+    settings = context.examined.settings
     if settings.dns is Dns.CLOUDFLARE and not settings.domain_stack:
         wanted = ZoneWanted(zone_id=settings.zone_id, zone_name=settings.zone_name, account_id=settings.account_id)
         if settings.cloudflare_api_token:
-            yield from cloudflare_findings(world.cloudflare, wanted)
+            yield from cloudflare_findings(context.cloudflare, wanted)
         else:
             yield CREDENTIALS.warning(
                 "Cloudflare token",
                 "There is no token (cloudflare:apiToken or CLOUDFLARE_API_TOKEN), so zone and tunnel were not "
                 "looked at: set one that may read.",
             )
-    yield from mailjet_findings(world.mailjet)
+    yield from mailjet_findings(context.mailjet)
 
 
-def _zone(world: _World) -> Iterator[Finding]:
-    settings = world.patient.settings
-    if not world.sees_zone:
+def _zone(context: _CheckContext) -> Iterator[Finding]:
+    settings = context.examined.settings
+    if not context.sees_zone:
         return
-    rows = world.cloudflare.records(settings.zone_id)
-    yield from zone_findings(world.patient, survey(rows, zone_name=settings.zone_name, zone_id=settings.zone_id))
+    rows = context.cloudflare.records(settings.zone_id)
+    yield from zone_findings(context.examined, survey(rows, zone_name=settings.zone_name, zone_id=settings.zone_id))
     try:
-        zone = world.cloudflare.zone(settings.zone_id)
+        zone = context.cloudflare.zone(settings.zone_id)
     except CloudflareError as error:
         if not error.refused:
             raise
         return
     if zone.name_servers:
-        yield from delegation_findings(zone.name, zone.name_servers, world.resolvers)
+        yield from delegation_findings(zone.name, zone.name_servers, context.resolvers)
 
 
-def _tunnel(world: _World) -> Iterator[Finding]:
-    if world.sees_zone:
-        yield from tunnel_findings(world.patient, world.cloudflare, emulated=bool(world.door.edge))
+def _tunnel(context: _CheckContext) -> Iterator[Finding]:
+    if context.sees_zone:
+        yield from tunnel_findings(context.examined, context.cloudflare, emulated=bool(context.probe.edge))
 
 
-def _dkim(world: _World, ask: Resolve) -> Iterator[Finding]:
-    row = world.mailjet.dns(world.patient.settings.domain)
+def _dkim(context: _CheckContext, ask: Resolve) -> Iterator[Finding]:
+    row = context.mailjet.dns(context.examined.settings.domain)
     if row is not None:
-        yield dkim_finding(world.patient, ask, name=row.dkim_name, value=row.dkim_value)
+        yield dkim_finding(context.examined, ask, name=row.dkim_name, value=row.dkim_value)
 
 
-def _statuses(world: _World) -> Iterator[Finding]:
-    domain, mailjet = world.patient.settings.domain, world.mailjet
-    yield from status_findings(world.patient, mailjet.sender(f"*@{domain}"), mailjet.dns(domain))
-    yield from named_sender_findings(world.patient, mailjet.sender)
-    if world.patient.settings.mailjet_events:
-        yield from event_findings(world.patient, mailjet.event_callbacks())
+def _statuses(context: _CheckContext) -> Iterator[Finding]:
+    domain, mailjet = context.examined.settings.domain, context.mailjet
+    yield from status_findings(context.examined, mailjet.sender(f"*@{domain}"), mailjet.dns(domain))
+    yield from named_sender_findings(context.examined, mailjet.sender)
+    if context.examined.settings.mailjet_events:
+        yield from event_findings(context.examined, mailjet.event_callbacks())
 
 
 if __name__ == "__main__":

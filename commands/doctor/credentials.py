@@ -32,7 +32,7 @@ class ZoneWanted:
 
 
 def mailjet_api(url: str, key: str, secret: str) -> MailjetApi:
-    """A client that asks twice at most: Mailjet blocks an address that keeps knocking with a wrong key."""
+    """A client that asks twice at most: Mailjet blocks an address that keeps trying a wrong key."""
     return MailjetApi(
         MailjetClient(
             base_url=url,

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import unquote, urlsplit
 
-from clients.mailjet.api import DnsRow, EventCallback, ParseRoute, RecordStatus, SenderRow, SenderStatus
+from clients.mailjet.api import DnsRow, EventCallbackRow, ParseRoute, RecordStatus, SenderRow, SenderStatus
 from clients.mailjet.route_identity import RouteIdentity, shown
 from commands.doctor.finding import Check, Finding, named
-from commands.doctor.stack import Patient
+from commands.doctor.stack import ExaminedStack
 from mailboxes.wording import counted
 
 MAILJET = Check("mailjet")
 ROUTES = Check("routes")
 
 
-def status_findings(patient: Patient, sender: SenderRow | None, dns: DnsRow | None) -> Iterator[Finding]:
+def status_findings(examined: ExaminedStack, sender: SenderRow | None, dns: DnsRow | None) -> Iterator[Finding]:
     """Sender, DKIM and SPF as Mailjet last saw them."""
-    domain = patient.settings.domain
-    again = f"./engine/pulumi up --refresh --stack {patient.stack}"
+    domain = examined.settings.domain
+    again = f"./engine/pulumi up --refresh --stack {examined.stack}"
     if sender is None or sender.status is SenderStatus.DELETED:
         found = "has no sender" if sender is None else "has deleted the sender"
         yield MAILJET.error(
@@ -50,9 +50,9 @@ def status_findings(patient: Patient, sender: SenderRow | None, dns: DnsRow | No
             )
 
 
-def named_sender_findings(patient: Patient, find: Callable[[str], SenderRow | None]) -> Iterator[Finding]:
+def named_sender_findings(examined: ExaminedStack, find: Callable[[str], SenderRow | None]) -> Iterator[Finding]:
     """The platform's own addresses; `find` looks one up."""
-    for named_sender in patient.settings.mailjet_senders:
+    for named_sender in examined.settings.mailjet_senders:
         email = named_sender.email
         sender = find(email)
         if sender is not None and sender.status is SenderStatus.ACTIVE:
@@ -61,17 +61,17 @@ def named_sender_findings(patient: Patient, find: Callable[[str], SenderRow | No
         found = "does not know it" if sender is None else f"says {sender.status}"
         yield MAILJET.error(
             f"sender {email}",
-            f"Mailjet {found}, expected Active: ./engine/pulumi up --refresh --stack {patient.stack} makes it again; "
-            f"an address outside {patient.settings.domain} must also confirm a mail from Mailjet.",
+            f"Mailjet {found}, expected Active: ./engine/pulumi up --refresh --stack {examined.stack} makes it again; "
+            f"an address outside {examined.settings.domain} must also confirm a mail from Mailjet.",
         )
 
 
-def event_findings(patient: Patient, callbacks: Iterable[EventCallback]) -> Iterator[Finding]:
+def event_findings(examined: ExaminedStack, callbacks: Iterable[EventCallbackRow]) -> Iterator[Finding]:
     """Bounces and the like: does Mailjet report them, here, and still?"""
-    settings = patient.settings
+    settings = examined.settings
     ours = RouteIdentity.of(settings.events_url)
     at = {callback.event_type: callback for callback in callbacks if not callback.is_backup}
-    again = f"./engine/pulumi up --refresh --stack {patient.stack}"
+    again = f"./engine/pulumi up --refresh --stack {examined.stack}"
     for event in settings.mailjet_events:
         label, callback = f"{event} events", at.get(event)
         if callback is None:
@@ -91,12 +91,12 @@ def event_findings(patient: Patient, callbacks: Iterable[EventCallback]) -> Iter
             yield MAILJET.ok(label, f"Reported to {ours}.")
 
 
-def route_findings(patient: Patient, routes: Iterable[ParseRoute]) -> Iterator[Finding]:
+def route_findings(examined: ExaminedStack, routes: Iterable[ParseRoute]) -> Iterator[Finding]:
     """Missing, foreign, stale and surplus routes; one finding if there is nothing to say."""
-    settings = patient.settings
+    settings = examined.settings
     ours = RouteIdentity.of(settings.route_identity)
-    again = f"./engine/pulumi up --refresh --stack {patient.stack}"
-    wanted = patient.addresses
+    again = f"./engine/pulumi up --refresh --stack {examined.stack}"
+    wanted = examined.addresses
     at: dict[str, list[ParseRoute]] = {}
     for route in routes:
         at.setdefault(route.email, []).append(route)

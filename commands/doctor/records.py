@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from clients.dns import Resolver
 from commands.doctor.finding import Check, Finding, named
-from commands.doctor.stack import Expected, Patient
+from commands.doctor.stack import ExaminedStack, Expected
 from settings.values import Dns
 from zone.spf_lookups import NoAnswerError
 from zone.survey import SurveyedRecord, conflicts
@@ -17,33 +17,33 @@ DNS = Check("dns")
 _SHOWN = 80
 
 
-def zone_findings(patient: Patient, zone: Sequence[SurveyedRecord]) -> Iterator[Finding]:
+def zone_findings(examined: ExaminedStack, zone: Sequence[SurveyedRecord]) -> Iterator[Finding]:
     """Every expected record against the zone, then what foreign ones stand in the way."""
-    for record in patient.records:
-        yield _in_zone(record, zone, patient)
-    settings = patient.settings
+    for record in examined.records:
+        yield _in_zone(record, zone, examined)
+    settings = examined.settings
     adopted = {entry.id for entry in settings.adopted_records}
     for conflict in conflicts(zone, settings.zone_needs, comment=settings.record_comment, adopted=adopted):
-        if not any(_same(conflict.record, record) for record in patient.records):
+        if not any(_same(conflict.record, record) for record in examined.records):
             yield ZONE.error(
                 f"{conflict.record.type} {conflict.record.name}",
                 f"{_short(conflict.record.text)} is not this stack's and stands in the way: {conflict.why}; take it "
-                f"over with: python -m commands.adopt {patient.stack}, or delete it in Cloudflare.",
+                f"over with: python -m commands.adopt {examined.stack}, or delete it in Cloudflare.",
             )
 
 
-def _in_zone(record: Expected, zone: Sequence[SurveyedRecord], patient: Patient) -> Finding:
-    mend = f"put it back with: ./engine/pulumi up --refresh --stack {patient.stack}"
+def _in_zone(record: Expected, zone: Sequence[SurveyedRecord], examined: ExaminedStack) -> Finding:
+    mend = f"put it back with: ./engine/pulumi up --refresh --stack {examined.stack}"
     found = [other for other in zone if other.name == record.name and other.type == record.type]
     same = [other for other in found if _same(other, record)]
-    ours = [other for other in found if other.comment == patient.settings.record_comment]
+    ours = [other for other in found if other.comment == examined.settings.record_comment]
     if any(other in ours for other in same):
         return ZONE.ok(record.label, f"{_short(record.answer)} stands in the zone.")
     if same:
         return ZONE.warning(
             record.label,
-            f"It stands in the zone but has lost the comment {patient.settings.record_comment!r}, so it no longer "
-            f"counts as ours: give it back with: python -m commands.adopt {patient.stack}",
+            f"It stands in the zone but has lost the comment {examined.settings.record_comment!r}, so it no longer "
+            f"counts as ours: give it back with: python -m commands.adopt {examined.stack}",
         )
     if ours:
         return ZONE.error(
@@ -67,18 +67,18 @@ def _answer(record: SurveyedRecord) -> str:
     return record.text if record.priority is None else f"{record.priority} {record.text}"
 
 
-def resolver_findings(patient: Patient, resolvers: Sequence[Resolver]) -> Iterator[Finding]:
+def resolver_findings(examined: ExaminedStack, resolvers: Sequence[Resolver]) -> Iterator[Finding]:
     """What each resolver answers, one finding for each name and type."""
-    questions = list(dict.fromkeys((record.name, record.type, record.proxied) for record in patient.records))
+    questions = list(dict.fromkeys((record.name, record.type, record.proxied) for record in examined.records))
     with ThreadPoolExecutor(max_workers=8) as pool:
         asked = [
             [pool.submit(_ask, resolver, name, type_, proxied) for resolver in resolvers]
             for name, type_, proxied in questions
         ]
         for (name, type_, proxied), futures in zip(questions, asked, strict=True):
-            wanted = [record for record in patient.records if (record.name, record.type) == (name, type_)]
+            wanted = [record for record in examined.records if (record.name, record.type) == (name, type_)]
             answers = dict(zip(resolvers, (future.result() for future in futures), strict=True))
-            yield _seen(patient, wanted, answers, proxied=proxied)
+            yield _seen(examined, wanted, answers, proxied=proxied)
 
 
 def _ask(resolver: Resolver, name: str, type_: str, proxied: bool) -> list[str] | NoAnswerError:
@@ -92,7 +92,11 @@ def _ask(resolver: Resolver, name: str, type_: str, proxied: bool) -> list[str] 
 
 
 def _seen(
-    patient: Patient, wanted: Sequence[Expected], answers: dict[Resolver, list[str] | NoAnswerError], *, proxied: bool
+    examined: ExaminedStack,
+    wanted: Sequence[Expected],
+    answers: dict[Resolver, list[str] | NoAnswerError],
+    *,
+    proxied: bool,
 ) -> Finding:
     label = wanted[0].label
     silent = [str(resolver) for resolver, answer in answers.items() if isinstance(answer, NoAnswerError)]
@@ -113,7 +117,7 @@ def _seen(
                 label,
                 f"Besides ours, mail also goes to {named(sorted(extra))}; expected {', '.join(sorted(expected))} "
                 "alone, or agents lose a part of their mail: take the others over with: python -m commands.adopt "
-                f"{patient.stack}",
+                f"{examined.stack}",
             )
         return DNS.ok(
             label, f"Seen by {', '.join(right)}." + (f" No answer from {', '.join(silent)}." if silent else "")
@@ -125,13 +129,13 @@ def _seen(
         return DNS.warning(
             label,
             f"{named(wrong)} {says}, expected {shown}, which {named(right)} sees already: wait for the TTL "
-            f"({patient.settings.ttl} s, or half an hour after a name was new) and look again.",
+            f"({examined.settings.ttl} s, or half an hour after a name was new) and look again.",
         )
     where = (
         "publish it where the zone is served"
-        if patient.settings.dns is Dns.NONE
+        if examined.settings.dns is Dns.NONE
         else "if the zone has it, wait half an hour, else put it back with: ./engine/pulumi up --refresh --stack "
-        + patient.stack
+        + examined.stack
     )
     return DNS.error(label, f"{named(wrong)} {says}, expected {shown}: {where}")
 

@@ -22,7 +22,7 @@ from azmail.service import MailService
 from azmail.smtp import SmtpTransport
 from azmail.webhook import BasicAuth, create_app
 from commands.doctor.finding import Check, Finding
-from commands.doctor.stack import Patient
+from commands.doctor.stack import ExaminedStack
 
 ROUND_TRIP = Check("round trip")
 ARRIVAL_SECONDS = 180.0
@@ -53,13 +53,13 @@ class Arrivals:
 class Listener:
     """The agentmail webhook in a thread, where the tunnel's service is; it admits only the stack's own deliveries."""
 
-    def __init__(self, address: str, patient: Patient, arrivals: Arrivals) -> None:
+    def __init__(self, address: str, examined: ExaminedStack, arrivals: Arrivals) -> None:
         host, _, port = address.rpartition(":")
         if not host or not port.isdigit():
             raise ListenError(
                 f"is {address!r}", "HOST:PORT, the address that tunnelService leads to, such as 127.0.0.1:8800"
             )
-        if not patient.settings.webhook_secret:
+        if not examined.settings.webhook_secret:
             raise ListenError(
                 "has no password to ask for", "the stack's webhookSecret in its configuration or MAILJET_INBOUND_SECRET"
             )
@@ -67,12 +67,12 @@ class Listener:
             uvicorn: Any = import_module("uvicorn")
         except ImportError:
             raise ListenError("finds no server to listen with", "the package uvicorn (pip install uvicorn)") from None
-        agents = {mailbox.address.lower(): mailbox.agent_id for mailbox in patient.mailboxes}
+        agents = {mailbox.address.lower(): mailbox.agent_id for mailbox in examined.mailboxes}
         app = create_app(
             lambda recipient: agents.get(recipient.lower()),
             on_mail=arrivals,
-            auth=BasicAuth(patient.settings.webhook_secret, patient.settings.tag),
-            path=urlsplit(patient.settings.public_webhook_url).path,
+            auth=BasicAuth(examined.settings.webhook_secret, examined.settings.tag),
+            path=urlsplit(examined.settings.public_webhook_url).path,
         )
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -110,10 +110,10 @@ class Listener:
 
 
 def round_trip_findings(
-    patient: Patient, arrivals: Arrivals, *, listen: str, ca_file: str, seconds: float = ARRIVAL_SECONDS
+    examined: ExaminedStack, arrivals: Arrivals, *, listen: str, ca_file: str, seconds: float = ARRIVAL_SECONDS
 ) -> Iterator[Finding]:
     """Send, and wait for the arrival where it can be seen: `listen` is where a Listener serves, or empty."""
-    pair = _pair(patient.mailboxes)
+    pair = _pair(examined.mailboxes)
     if pair is None:
         yield ROUND_TRIP.warning("mail", "The stack has no mailbox to send from: add an agent to its population file.")
         return

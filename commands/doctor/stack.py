@@ -49,7 +49,7 @@ class Expected:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patient:
+class ExaminedStack:
     """One stack, as its configuration and its outputs say it is."""
 
     stack: str
@@ -86,7 +86,7 @@ def read_settings(pulumi: Pulumi) -> tuple[Settings, str]:
     return settings, config.get("cloudflare:baseUrl") or pulumi.environment.get("CLOUDFLARE_BASE_URL", "")
 
 
-def examine(stack: str, settings: Settings, outputs: Mapping[str, Any], *, cloudflare_url: str = "") -> Patient:
+def examine(stack: str, settings: Settings, outputs: Mapping[str, Any], *, cloudflare_url: str = "") -> ExaminedStack:
     """Settings and outputs together. Raises NeverUpError, and ContractError for outputs of another version."""
     if "expectedRecords" not in outputs:
         raise NeverUpError(stack)
@@ -94,7 +94,7 @@ def examine(stack: str, settings: Settings, outputs: Mapping[str, Any], *, cloud
     if settings.domain_stack:
         borrowed = {"domain": agents.domain, "webhook_url": agents.webhook_url}
         settings = settings.model_copy(update=borrowed)
-    return Patient(
+    return ExaminedStack(
         stack=stack,
         settings=settings,
         records=[_expected(record) for record in outputs["expectedRecords"]],

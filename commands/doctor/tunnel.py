@@ -12,7 +12,7 @@ import requests
 
 from clients.cloudflare.lookups import Cloudflare
 from commands.doctor.finding import Check, Finding
-from commands.doctor.stack import Patient
+from commands.doctor.stack import ExaminedStack
 from mailboxes import remedies
 from settings.values import PROJECT, InboundAuth, TunnelKind
 
@@ -28,30 +28,30 @@ _EDGE_ERRORS = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 530}
 """What Cloudflare answers for a tunnel or a service that is not there (530 comes with error 1033)."""
 
 
-def tunnel_findings(patient: Patient, api: Cloudflare, *, emulated: bool = False) -> Iterator[Finding]:
+def tunnel_findings(examined: ExaminedStack, api: Cloudflare, *, emulated: bool = False) -> Iterator[Finding]:
     """Nothing for a tunnel that this stack did not make: its account is not known here.
 
     `emulated`: the edge of the embedded default forwards by itself, without any cloudflared.
     """
-    settings = patient.settings
-    if settings.tunnel_kind is not TunnelKind.CREATED or not patient.tunnel_id:
+    settings = examined.settings
+    if settings.tunnel_kind is not TunnelKind.CREATED or not examined.tunnel_id:
         return
     label = settings.tunnel_hostname
-    tunnel = api.tunnel(settings.account_id, patient.tunnel_id)
+    tunnel = api.tunnel(settings.account_id, examined.tunnel_id)
     if tunnel is None:
         urn = TUNNEL_URN.format(stack=settings.stack, project=PROJECT)
         forget = remedies.mail(
-            "pulumi", "state", "delete", urn, "--stack", patient.stack, "--target-dependents", "--force", "--yes"
+            "pulumi", "state", "delete", urn, "--stack", examined.stack, "--target-dependents", "--force", "--yes"
         )
         yield TUNNEL.error(
             label,
-            f"The tunnel {patient.tunnel_id} is gone from the account, but the state cannot see that, since Cloudflare goes on "
-            f"showing it: forget it with: {forget} && {remedies.adopt(patient.stack, '--yes')} && "
-            f"{remedies.apply(patient.stack)}, which makes another, then give cloudflared the new token.",
+            f"The tunnel {examined.tunnel_id} is gone from the account, but the state cannot see that, since Cloudflare goes on "
+            f"showing it: forget it with: {forget} && {remedies.adopt(examined.stack, '--yes')} && "
+            f"{remedies.apply(examined.stack)}, which makes another, then give cloudflared the new token.",
         )
         return
     yield TUNNEL.ok(label, "It exists; the emulated edge needs no cloudflared.") if emulated else _health(label, tunnel)
-    rules = api.ingress(settings.account_id, patient.tunnel_id)
+    rules = api.ingress(settings.account_id, examined.tunnel_id)
     leads_to = next((rule.get("service") for rule in rules if rule.get("hostname") == settings.tunnel_hostname), None)
     if leads_to == settings.tunnel_service:
         yield TUNNEL.ok(f"{label} ingress", f"It leads to {settings.tunnel_service}.")
@@ -59,7 +59,7 @@ def tunnel_findings(patient: Patient, api: Cloudflare, *, emulated: bool = False
         yield TUNNEL.error(
             f"{label} ingress",
             f"It leads to {leads_to or 'nothing'}, expected {settings.tunnel_service}: put it back with: "
-            f"./engine/pulumi up --refresh --stack {patient.stack}",
+            f"./engine/pulumi up --refresh --stack {examined.stack}",
         )
 
 
@@ -77,14 +77,14 @@ def _health(label: str, tunnel: Mapping[str, Any]) -> Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Door:
+class WebhookProbe:
     """How the webhook is reached: by its public URL, or through an emulated edge on loopback."""
 
     url: str
     edge: str = ""
     """`HOST:PORT` that stands for Cloudflare's proxy, without TLS."""
 
-    def knock(self, method: str, **options: Any) -> requests.Response:
+    def request(self, method: str, **options: Any) -> requests.Response:
         """Raises requests.RequestException."""
         if not self.edge:
             return requests.request(method, self.url, timeout=TIMEOUT_SECONDS, allow_redirects=False, **options)
@@ -102,19 +102,19 @@ class Door:
             )
 
 
-def webhook_findings(patient: Patient, door: Door) -> Iterator[Finding]:
+def webhook_findings(examined: ExaminedStack, probe: WebhookProbe) -> Iterator[Finding]:
     """Reachable, and where a password counts: a wrong one is refused, the right one is not."""
-    settings = patient.settings
+    settings = examined.settings
     label = settings.public_webhook_url
     try:
         # No webhook takes a GET, so this delivers nothing: 405 is the answer of one that is there.
-        met = door.knock("GET").status_code
+        met = probe.request("GET").status_code
     except requests.RequestException as error:
         yield WEBHOOK.error(
             label, f"Nobody answers ({_reason(error)}): check that the host resolves and that the platform runs."
         )
         return
-    if met in _EDGE_ERRORS and door.edge:
+    if met in _EDGE_ERRORS and probe.edge:
         yield WEBHOOK.warning(
             label,
             f"Nothing listens at tunnelService {settings.tunnel_service}, so the emulated edge answers {met}: start "
@@ -137,11 +137,11 @@ def webhook_findings(patient: Patient, door: Door) -> Iterator[Finding]:
         yield WEBHOOK.error(label, f"It answers {met}: look into the platform's log.")
         return
     yield WEBHOOK.ok(label, f"It is there (GET answers {met}).")
-    yield from _password(patient, door)
+    yield from _password(examined, probe)
 
 
-def _password(patient: Patient, door: Door) -> Iterator[Finding]:
-    settings = patient.settings
+def _password(examined: ExaminedStack, probe: WebhookProbe) -> Iterator[Finding]:
+    settings = examined.settings
     label = "webhook password"
     if settings.inbound_auth is InboundAuth.NONE:
         yield WEBHOOK.warning(
@@ -152,9 +152,9 @@ def _password(patient: Patient, door: Door) -> Iterator[Finding]:
         return
     try:
         # An empty object is no delivery: even an open webhook has nothing to take from it.
-        wrong = door.knock("POST", json={}, auth=(settings.tag, secrets.token_hex(16))).status_code
+        wrong = probe.request("POST", json={}, auth=(settings.tag, secrets.token_hex(16))).status_code
         right = (
-            door.knock("POST", json={}, auth=(settings.tag, settings.webhook_secret)).status_code
+            probe.request("POST", json={}, auth=(settings.tag, settings.webhook_secret)).status_code
             if settings.webhook_secret
             else None
         )

@@ -19,10 +19,15 @@ from commands.doctor.passphrase import passphrase_findings
 from commands.doctor.table import as_table
 from commands.environments.creation import create, require_backend
 from commands.environments.draft import API_TOKEN, VARIABLES, Draft, full
-from commands.environments.errors import DeclinedError, EnvironmentRefusedError, InvalidNameError, ProblemsError
+from commands.environments.errors import (
+    EnvironmentDeclinedError,
+    EnvironmentRefusedError,
+    InputProblemsError,
+    InvalidNameError,
+)
 from commands.environments.gathering import FLAGS, fill, gather
 from commands.environments.questions import Terminal
-from commands.environments.stack_file import StackFile
+from commands.environments.stack_file import EditedStackFile
 from commands.environments.validation import live_findings, population_problems, validated
 from commands.environments.wording import next_text, notes_text, plan_text
 from commands.stack_commands import ROOT, Pulumi, PulumiFailedError
@@ -90,7 +95,7 @@ def _new(given: argparse.Namespace) -> int:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}", given.name):
         raise InvalidNameError(given.name)
     pulumi = Pulumi(given.name, project=given.cwd)
-    file = StackFile.of(pulumi.project, given.name)
+    file = EditedStackFile.of(pulumi.project, given.name)
     draft = gather(given, file, pulumi.given)
     if draft.notes:
         print(notes_text(draft))
@@ -111,19 +116,19 @@ def _try_out(settings: Settings, cloudflare_url: str) -> None:
     _show(findings)
     wrong = [f"{item.subject}: {item.sentence}" for item in findings if item.status is Status.ERROR]
     if wrong:
-        raise ProblemsError(wrong)
+        raise InputProblemsError(wrong)
 
 
-def _confirm(given: argparse.Namespace, file: StackFile, draft: Draft) -> None:
+def _confirm(given: argparse.Namespace, file: EditedStackFile, draft: Draft) -> None:
     """Raises DeclinedError."""
     keep = given.secrets == "stack"
     print(plan_text(draft, file=file.path.name, stack=given.name, keep_secrets=keep))
     if given.yes:
         return
     if not sys.stdin.isatty():
-        raise DeclinedError(asked=False)
+        raise EnvironmentDeclinedError(asked=False)
     if input("Write this? [y/N] ").strip().lower() not in {"y", "yes"}:
-        raise DeclinedError(asked=True)
+        raise EnvironmentDeclinedError(asked=True)
 
 
 # -- check -----------------------------------------------------------------------------------------------------------
@@ -153,7 +158,7 @@ def _check(given: argparse.Namespace) -> int:
     except SettingsError as error:
         problems = error.problems
     if problems:
-        raise ProblemsError(problems, lead=f"The environment {given.name!r} cannot be brought up")
+        raise InputProblemsError(problems, lead=f"The environment {given.name!r} cannot be brought up")
     findings = list(live_findings(settings, values.get("cloudflare:baseUrl", "")))
     _show(findings)
     return 1 if worst(findings) is Status.ERROR else 0

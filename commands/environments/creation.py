@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from commands.environments.draft import BASE_URL, Draft, full
-from commands.environments.errors import NoPassphraseError, PublicPassphraseError, WriteError
-from commands.environments.stack_file import StackFile, building_site
+from commands.environments.errors import NoPassphraseError, PublicPassphraseError, StackWriteError
+from commands.environments.stack_file import EditedStackFile, building_site
 from commands.signals import terminable, uninterrupted
 from commands.stack_commands import Pulumi, PulumiFailedError
 from engine.errors import BackendFileError
@@ -33,7 +33,7 @@ def require_backend(pulumi: Pulumi, draft: Draft, *, secrets_provider: str, mail
     return backend
 
 
-def create(pulumi: Pulumi, file: StackFile, draft: Draft, *, secrets_provider: str, keep_secrets: bool) -> None:
+def create(pulumi: Pulumi, file: EditedStackFile, draft: Draft, *, secrets_provider: str, keep_secrets: bool) -> None:
     """Make the environment in a folder of its own, then put it in place in one step.
 
     A run that is killed leaves that folder; the next one sees by it whose half-made stack it finds, and begins anew.
@@ -64,7 +64,7 @@ def create(pulumi: Pulumi, file: StackFile, draft: Draft, *, secrets_provider: s
             site.finish()
     except (PulumiFailedError, BackendFileError, OSError) as error:
         left = _take_back(site, stack=begun and step != "making the stack")
-        raise WriteError(
+        raise StackWriteError(
             step, error.reason if isinstance(error, PulumiFailedError) else str(error), left=left
         ) from None
     except KeyboardInterrupt:
@@ -87,7 +87,7 @@ def _take_back(site: BuildingSite, *, stack: bool) -> list[str]:
 class BuildingSite:
     """The folder `.Pulumi.NAME.new` beside the stack's file, a project of its own until the environment is whole."""
 
-    def __init__(self, pulumi: Pulumi, file: StackFile) -> None:
+    def __init__(self, pulumi: Pulumi, file: EditedStackFile) -> None:
         self.folder = building_site(file.path)
         self.pulumi = pulumi.in_folder(self.folder)
         self.file = replace(file, path=self.folder / file.path.name)

@@ -31,7 +31,7 @@ class AlreadyMadeError(EnvironmentRefusedError):
         )
 
 
-class ProblemsError(EnvironmentRefusedError):
+class InputProblemsError(EnvironmentRefusedError):
     """Everything that is wrong or missing, at once."""
 
     def __init__(self, problems: Sequence[str], *, lead: str = "Nothing was written") -> None:
@@ -75,7 +75,7 @@ class NoPassphraseError(EnvironmentRefusedError):
         )
 
 
-class DeclinedError(EnvironmentRefusedError):
+class EnvironmentDeclinedError(EnvironmentRefusedError):
     """The person said no, or there was nobody to ask."""
 
     def __init__(self, *, asked: bool) -> None:
@@ -83,7 +83,7 @@ class DeclinedError(EnvironmentRefusedError):
         super().__init__(f"The environment {found}; nothing was written; say --yes to go on without a question")
 
 
-class WriteError(EnvironmentRefusedError):
+class StackWriteError(EnvironmentRefusedError):
     """Pulumi refused a step; what had been written is gone again."""
 
     def __init__(self, step: str, reason: str, *, left: Sequence[str] = ()) -> None:

@@ -13,10 +13,10 @@ import yaml
 from clients.cloudflare.lookups import Cloudflare, Zone
 from commands.environments.dotenv import read_dotenv
 from commands.environments.draft import API_TOKEN, VARIABLES, Draft
-from commands.environments.errors import ProblemsError
+from commands.environments.errors import InputProblemsError
 from commands.environments.platform_variables import PREFIXES, import_variables
 from commands.environments.questions import Asker, ask_for_missing, zone_by_name
-from commands.environments.stack_file import StackFile
+from commands.environments.stack_file import EditedStackFile
 from settings.values import PROJECT
 
 FLAGS = {
@@ -38,13 +38,13 @@ _NOT_AN_ARGUMENT = (
 )
 
 
-def gather(given: argparse.Namespace, file: StackFile, environment: Mapping[str, str]) -> Draft:
+def gather(given: argparse.Namespace, file: EditedStackFile, environment: Mapping[str, str]) -> Draft:
     """The example's values, under the .env's, under the flags'."""
     draft = Draft(plain={"protected": True, **file.example()})
     if given.from_env:
         dotenv = read_dotenv(given.from_env, environment)
         if blank := [_blank(name, unset) for name, unset in dotenv.unset.items() if name.startswith(PREFIXES)]:
-            raise ProblemsError(blank)
+            raise InputProblemsError(blank)
         import_variables(dotenv.values, draft)
     draft.plain |= {key: value for option, key in FLAGS.items() if (value := getattr(given, option))}
     draft.plain |= dict(_assignment(text) for text in given.set)
@@ -79,13 +79,13 @@ def _assignment(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     name = key.removeprefix(f"{PROJECT}:")
     if not equals or not name:
-        raise ProblemsError([f"--set has {text!r}; expected KEY=VALUE"])
+        raise InputProblemsError([f"--set has {text!r}; expected KEY=VALUE"])
     if name in VARIABLES or name == "platformCloudflareToken":
-        raise ProblemsError([_NOT_AN_ARGUMENT.format(key=name)])
+        raise InputProblemsError([_NOT_AN_ARGUMENT.format(key=name)])
     try:
         return name, yaml.safe_load(value)
     except yaml.YAMLError:
-        raise ProblemsError([f"--set {name} has a value that is no YAML; put quotes around it"]) from None
+        raise InputProblemsError([f"--set {name} has a value that is no YAML; put quotes around it"]) from None
 
 
 def fill(draft: Draft, given: argparse.Namespace, asker: Asker | None) -> None:

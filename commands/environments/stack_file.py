@@ -12,7 +12,7 @@ import yaml
 
 from commands.adopt.stack_file import change_configuration
 from commands.environments.draft import BASE_URL, PLACEHOLDER, full
-from commands.environments.errors import AlreadyMadeError, ProblemsError
+from commands.environments.errors import AlreadyMadeError, InputProblemsError
 from mailboxes.merging import replace_file
 from settings.values import PROJECT
 
@@ -28,7 +28,7 @@ def building_site(path: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class StackFile:
+class EditedStackFile:
     """The file before anything is written."""
 
     path: Path
@@ -36,7 +36,7 @@ class StackFile:
     before: str | None
 
     @classmethod
-    def of(cls, project: Path, name: str) -> StackFile:
+    def of(cls, project: Path, name: str) -> EditedStackFile:
         """Raises AlreadyMadeError for one that a stack has been made with."""
         path = project / f"Pulumi.{name}.yaml"
         made = cls(path, name, path.read_text(encoding="utf-8") if path.exists() else None)
@@ -52,7 +52,7 @@ class StackFile:
         except yaml.YAMLError:
             found = None
         if not isinstance(found, dict) or not isinstance(found.get("config") or {}, dict):
-            raise ProblemsError([f"{self.path.name} is no YAML with the key 'config'; correct or remove it"])
+            raise InputProblemsError([f"{self.path.name} is no YAML with the key 'config'; correct or remove it"])
         return found
 
     def example(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from clients.cloudflare.lookups import Cloudflare
 from commands.doctor.credentials import ZoneWanted, cloudflare_findings, mailjet_api, mailjet_findings
 from commands.doctor.finding import Finding
 from commands.environments.draft import API_TOKEN, PLACEHOLDER, VARIABLES, Draft, full
-from commands.environments.errors import ProblemsError
+from commands.environments.errors import InputProblemsError
 from mailboxes.addresses import addresses
 from mailboxes.errors import MailboxError
 from mailboxes.population import PopulationSource, load_populations
@@ -21,7 +21,7 @@ from settings.values import Dns
 def validated(draft: Draft, *, stack: str, project: Path, keep_secrets: bool) -> Settings:
     """Raises ProblemsError with everything that is wrong or missing."""
     if missing := _missing(draft, keep_secrets=keep_secrets):
-        raise ProblemsError(missing)
+        raise InputProblemsError(missing)
     try:
         settings = from_config(
             draft.configuration(),
@@ -31,7 +31,7 @@ def validated(draft: Draft, *, stack: str, project: Path, keep_secrets: bool) ->
             environment={},
         )
     except SettingsError as error:
-        raise ProblemsError(error.problems) from None
+        raise InputProblemsError(error.problems) from None
     problems = [
         f"agentmail:{key} is a placeholder; expected an id of yours; give it with --{option}"
         for key, option, value in (
@@ -42,7 +42,7 @@ def validated(draft: Draft, *, stack: str, project: Path, keep_secrets: bool) ->
     ]
     problems += population_problems(settings, project)
     if problems:
-        raise ProblemsError(problems)
+        raise InputProblemsError(problems)
     return settings
 
 

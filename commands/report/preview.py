@@ -41,7 +41,7 @@ class PreviewUnreadableError(Exception):
 
 
 @dataclass(frozen=True)
-class Move:
+class MailboxMove:
     """A mailbox whose address changes."""
 
     agent_id: str
@@ -72,7 +72,7 @@ class ResourceChange:
 
 
 @dataclass(frozen=True)
-class Switches:
+class Allowances:
     """What the stack's configuration allows this time."""
 
     mass_removal: str = ""
@@ -86,13 +86,13 @@ class Changes:
     """What a preview announces."""
 
     stack: str = ""
-    switches: Switches = field(default_factory=Switches)
+    switches: Allowances = field(default_factory=Allowances)
     before: dict[str, str] = field(default_factory=dict)
     """{agent id: address} of all mailboxes by the address book, unchanged ones too: their routes are no steps."""
     after: dict[str, str] = field(default_factory=dict)
     mailboxes_added: dict[str, str] = field(default_factory=dict)
     mailboxes_removed: dict[str, str] = field(default_factory=dict)
-    mailboxes_moved: list[Move] = field(default_factory=list)
+    mailboxes_moved: list[MailboxMove] = field(default_factory=list)
     routes_rewritten: int = 0
     """Mailboxes whose route gets another URL (a rotated secret, another host)."""
     records_added: list[RecordChange] = field(default_factory=list)
@@ -182,15 +182,15 @@ def compare(
     return changes
 
 
-def _switches(config: Mapping[str, Any]) -> Switches:
+def _switches(config: Mapping[str, Any]) -> Allowances:
     """Values of `pulumi preview --json` are texts."""
-    return Switches(
+    return Allowances(
         mass_removal=str(config.get("agentmail:allowMassRemoval") or ""),
         foreign_mx=str(config.get("agentmail:replaceForeignMx")).lower() == "true",
     )
 
 
-def _with_limits(switches: Switches, book: Mapping[str, Any]) -> Switches:
+def _with_limits(switches: Allowances, book: Mapping[str, Any]) -> Allowances:
     """The limits that the book itself guards with."""
     percent, count = book.get("removal_percent"), book.get("removal_count")
     return replace(
@@ -263,7 +263,9 @@ def _note_mailboxes(changes: Changes, old: Mapping[str, str], new: Mapping[str, 
     changes.mailboxes_added = {agent: new[agent] for agent in sorted(new.keys() - old.keys())}
     changes.mailboxes_removed = {agent: old[agent] for agent in sorted(old.keys() - new.keys())}
     changes.mailboxes_moved = [
-        Move(agent, old[agent], new[agent]) for agent in sorted(old.keys() & new.keys()) if old[agent] != new[agent]
+        MailboxMove(agent, old[agent], new[agent])
+        for agent in sorted(old.keys() & new.keys())
+        if old[agent] != new[agent]
     ]
 
 

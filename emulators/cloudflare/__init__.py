@@ -8,7 +8,7 @@ reached: whoever delivers to such a host connects to the edge's port with the Ho
 
 from emulators.cloudflare.dns_server import DnsServer, PortTakenError, serve_dns
 from emulators.cloudflare.emulator import CloudflareEmulator
-from emulators.cloudflare.records import Plan
+from emulators.cloudflare.records import ZonePlan
 from emulators.cloudflare.rest import fold_path
 from emulators.cloudflare.seed import ACCOUNT_ID, DEFAULT_ZONES, ZONE_ID, ZONE_NAME, SeedZone
 from emulators.cloudflare.tokens import DNS_READ_ONLY, DNS_WITHOUT_TUNNEL, EVERYTHING, Permission
@@ -24,9 +24,9 @@ __all__ = [
     "CloudflareEmulator",
     "DnsServer",
     "Permission",
-    "Plan",
     "PortTakenError",
     "SeedZone",
+    "ZonePlan",
     "fold_path",
     "serve_dns",
 ]

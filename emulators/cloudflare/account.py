@@ -20,11 +20,11 @@ from typing import Any
 
 from emulators.cloudflare import tunnels
 from emulators.cloudflare.errors import (
-    ApiError,
     AuthenticationError,
     MalformedBodyError,
     RecordLockedError,
     RecordNotFoundError,
+    RequestRefusedError,
     TokenNotFoundError,
     TunnelHasConnectionsError,
     TunnelInvalidError,
@@ -34,11 +34,11 @@ from emulators.cloudflare.errors import (
     ZoneNameInvalidError,
 )
 from emulators.cloudflare.names import NameInvalidError, canonical_host, within
-from emulators.cloudflare.records import Plan, Record, amended, parse, stamped
+from emulators.cloudflare.records import StoredRecord, ZonePlan, amended, parse, stamped
 from emulators.cloudflare.seed import FIRST_SERIAL, SEEDED_ON, SeedZone
 from emulators.cloudflare.tokens import EVERYTHING, Permission, Token, digest
-from emulators.cloudflare.tunnels import Connection, Tunnel
-from emulators.cloudflare.zone import RECORD_QUOTA, Zone, ZoneFacts
+from emulators.cloudflare.tunnels import Connection, StoredTunnel
+from emulators.cloudflare.zone import RECORD_QUOTA, EmulatedZone, ZoneFacts
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS zone (id TEXT PRIMARY KEY, body TEXT NOT NULL);
@@ -86,8 +86,8 @@ class Account:
             permissions=EVERYTHING,
             issued_on=SEEDED_ON,
         )
-        self._zones: dict[str, Zone] = {}
-        self._tunnels: dict[str, Tunnel] = {}
+        self._zones: dict[str, EmulatedZone] = {}
+        self._tunnels: dict[str, StoredTunnel] = {}
         self._tokens: dict[str, Token] = {}
         self._database = _opened(database)
         with self.lock:
@@ -108,13 +108,13 @@ class Account:
         zones = [json.loads(body) for (body,) in self._database.execute("SELECT body FROM zone ORDER BY rowid")]
         seeded = self._database.execute("PRAGMA user_version").fetchone()[0]
         for stored in zones:
-            zone = Zone(_facts(stored), serial=stored["serial"])
+            zone = EmulatedZone(_facts(stored), serial=stored["serial"])
             zone.modified_on = stored["modified_on"]
             self._zones[zone.facts.id] = zone
         for zone_id, body in self._database.execute("SELECT zone_id, body FROM record ORDER BY rowid"):
-            self._zones[zone_id].put(Record.from_json(json.loads(body)))
+            self._zones[zone_id].put(StoredRecord.from_json(json.loads(body)))
         for (body,) in self._database.execute("SELECT body FROM tunnel ORDER BY rowid"):
-            tunnel = Tunnel.from_stored(json.loads(body))
+            tunnel = StoredTunnel.from_stored(json.loads(body))
             self._tunnels[tunnel.id] = tunnel
         for (body,) in self._database.execute("SELECT body FROM token ORDER BY rowid"):
             token = Token.from_stored(json.loads(body))
@@ -149,21 +149,21 @@ class Account:
 
     # --- zones ---
 
-    def zones(self) -> list[Zone]:
+    def zones(self) -> list[EmulatedZone]:
         with self.lock:
             return list(self._zones.values())
 
-    def zone(self, zone_id: str) -> Zone | None:
+    def zone(self, zone_id: str) -> EmulatedZone | None:
         with self.lock:
             return self._zones.get(zone_id)
 
-    def zone_of(self, name: str) -> Zone | None:
+    def zone_of(self, name: str) -> EmulatedZone | None:
         """The zone that is authoritative for `name`: the one with the longest apex."""
         with self.lock:
             candidates = [zone for zone in self._zones.values() if within(name, zone.name)]
             return max(candidates, key=lambda zone: len(zone.name), default=None)
 
-    def add_zone(self, name: object, plan: Plan = Plan.FREE) -> Zone:
+    def add_zone(self, name: object, plan: ZonePlan = ZonePlan.FREE) -> EmulatedZone:
         try:
             apex = canonical_host(name) if isinstance(name, str) else ""
         except NameInvalidError:
@@ -174,7 +174,7 @@ class Account:
             if any(zone.name == apex for zone in self._zones.values()):
                 raise ZoneExistsError(apex)
             facts = ZoneFacts(id=uuid.uuid4().hex, name=apex, plan=plan, created_on=self.now())
-            zone = Zone(facts, serial=FIRST_SERIAL)
+            zone = EmulatedZone(facts, serial=FIRST_SERIAL)
             with self._database:
                 self._save_zone(zone)
             self._zones[facts.id] = zone
@@ -186,7 +186,7 @@ class Account:
             self._database.execute("DELETE FROM zone WHERE id = ?", (zone_id,))
             del self._zones[zone_id]
 
-    def _save_zone(self, zone: Zone) -> None:
+    def _save_zone(self, zone: EmulatedZone) -> None:
         facts = zone.facts
         body = {
             "id": facts.id,
@@ -206,28 +206,28 @@ class Account:
 
     # --- records ---
 
-    def record(self, zone: Zone, record_id: str) -> Record:
+    def record(self, zone: EmulatedZone, record_id: str) -> StoredRecord:
         with self.lock:
             record = zone.get(record_id)
             if record is None:
                 raise RecordNotFoundError
             return record
 
-    def create_record(self, zone: Zone, body: Mapping[str, object]) -> Record:
+    def create_record(self, zone: EmulatedZone, body: Mapping[str, object]) -> StoredRecord:
         with self.lock:
             return self._write(zone, parse(body, zone=zone.name, plan=zone.facts.plan), None)
 
-    def replace_record(self, zone: Zone, record_id: str, body: Mapping[str, object]) -> Record:
+    def replace_record(self, zone: EmulatedZone, record_id: str, body: Mapping[str, object]) -> StoredRecord:
         with self.lock:
             previous = self.record(zone, record_id)
             return self._write(zone, parse(body, zone=zone.name, plan=zone.facts.plan), previous)
 
-    def amend_record(self, zone: Zone, record_id: str, body: Mapping[str, object]) -> Record:
+    def amend_record(self, zone: EmulatedZone, record_id: str, body: Mapping[str, object]) -> StoredRecord:
         with self.lock:
             previous = self.record(zone, record_id)
             return self._write(zone, parse(amended(previous, body), zone=zone.name, plan=zone.facts.plan), previous)
 
-    def _write(self, zone: Zone, wanted: Record, previous: Record | None) -> Record:
+    def _write(self, zone: EmulatedZone, wanted: StoredRecord, previous: StoredRecord | None) -> StoredRecord:
         if previous is not None and previous.meta.get("read_only"):
             raise RecordLockedError
         record_id = uuid.uuid4().hex if previous is None else previous.id
@@ -238,7 +238,7 @@ class Account:
         zone.put(record)
         return record
 
-    def delete_record(self, zone: Zone, record_id: str) -> Record:
+    def delete_record(self, zone: EmulatedZone, record_id: str) -> StoredRecord:
         with self.lock:
             record = self.record(zone, record_id)
             if record.meta.get("read_only"):
@@ -248,7 +248,7 @@ class Account:
             zone.drop(record_id)
             return record
 
-    def mark_record(self, zone: Zone, record_id: str, meta: Mapping[str, object]) -> Record:
+    def mark_record(self, zone: EmulatedZone, record_id: str, meta: Mapping[str, object]) -> StoredRecord:
         """What a service of Cloudflare's notes on a record; no client can."""
         with self.lock:
             record = replace(self.record(zone, record_id), meta=dict(meta))
@@ -257,16 +257,16 @@ class Account:
             zone.put(record)
             return record
 
-    def change_zone(self, zone: Zone, **changes: Any) -> None:
+    def change_zone(self, zone: EmulatedZone, **changes: Any) -> None:
         """Another status or record quota: what the registrar or the plan decides."""
         with self.lock:
             zone.facts = replace(zone.facts, **changes)
             with self._changed(zone):
                 self._save_zone(zone)
 
-    def batch(self, zone: Zone, body: Mapping[str, object]) -> dict[str, list[Record]]:
+    def batch(self, zone: EmulatedZone, body: Mapping[str, object]) -> dict[str, list[StoredRecord]]:
         """Deletes, patches, puts and posts, in this order, all or nothing."""
-        done: dict[str, list[Record]] = {}
+        done: dict[str, list[StoredRecord]] = {}
         with self.lock:
             before = zone.in_order()
             try:
@@ -274,12 +274,12 @@ class Account:
                     items = body.get(kind)
                     if items is not None:
                         done[kind] = [one(self, zone, item) for item in _objects(items)]
-            except ApiError:
+            except RequestRefusedError:
                 self._restore(zone, before)
                 raise
         return done
 
-    def _restore(self, zone: Zone, records: Sequence[Record]) -> None:
+    def _restore(self, zone: EmulatedZone, records: Sequence[StoredRecord]) -> None:
         for record in zone.in_order():
             zone.drop(record.id)
         with self._changed(zone):
@@ -288,14 +288,14 @@ class Account:
                 zone.put(record)
                 self._save_record(zone, record)
 
-    def _save_record(self, zone: Zone, record: Record) -> None:
+    def _save_record(self, zone: EmulatedZone, record: StoredRecord) -> None:
         self._database.execute(
             "INSERT INTO record (id, zone_id, body) VALUES (?, ?, ?)"
             " ON CONFLICT (id) DO UPDATE SET body = excluded.body",
             (record.id, zone.facts.id, json.dumps(record.as_json())),
         )
 
-    def _changed(self, zone: Zone) -> sqlite3.Connection:
+    def _changed(self, zone: EmulatedZone) -> sqlite3.Connection:
         """A transaction in which the zone's serial has advanced."""
         zone.serial += 1
         zone.modified_on = self.now()
@@ -304,18 +304,18 @@ class Account:
 
     # --- tunnels ---
 
-    def tunnels(self) -> list[Tunnel]:
+    def tunnels(self) -> list[StoredTunnel]:
         with self.lock:
             return list(self._tunnels.values())
 
-    def tunnel(self, tunnel_id: str, *, deleted: bool = True) -> Tunnel:
+    def tunnel(self, tunnel_id: str, *, deleted: bool = True) -> StoredTunnel:
         with self.lock:
             tunnel = self._tunnels.get(tunnel_id)
             if tunnel is None or (tunnel.deleted_at is not None and not deleted):
                 raise TunnelNotFoundError
             return tunnel
 
-    def create_tunnel(self, body: Mapping[str, object]) -> Tunnel:
+    def create_tunnel(self, body: Mapping[str, object]) -> StoredTunnel:
         name = tunnels.checked_name(body.get("name"))
         config_src = body.get("config_src") or "local"
         if config_src not in {"local", "cloudflare"}:
@@ -326,7 +326,7 @@ class Account:
             if tunnels.by_name(self.tunnels(), name) is not None:
                 raise TunnelNameTakenError
             return self._save_tunnel(
-                Tunnel(
+                StoredTunnel(
                     id=str(uuid.uuid4()),
                     account_id=self.id,
                     name=name,
@@ -336,7 +336,7 @@ class Account:
                 )
             )
 
-    def amend_tunnel(self, tunnel_id: str, body: Mapping[str, object]) -> Tunnel:
+    def amend_tunnel(self, tunnel_id: str, body: Mapping[str, object]) -> StoredTunnel:
         with self.lock:
             tunnel = self.tunnel(tunnel_id, deleted=False)
             if "name" in body:
@@ -349,7 +349,7 @@ class Account:
                 tunnel = replace(tunnel, secret=tunnels.checked_secret(body["tunnel_secret"]))
             return self._save_tunnel(tunnel)
 
-    def configure_tunnel(self, tunnel_id: str, body: Mapping[str, object]) -> Tunnel:
+    def configure_tunnel(self, tunnel_id: str, body: Mapping[str, object]) -> StoredTunnel:
         with self.lock:
             tunnel = self.tunnel(tunnel_id, deleted=False)
             config = tunnels.checked_config(body.get("config"))
@@ -363,7 +363,7 @@ class Account:
                 )
             )
 
-    def delete_tunnel(self, tunnel_id: str) -> Tunnel:
+    def delete_tunnel(self, tunnel_id: str) -> StoredTunnel:
         with self.lock:
             tunnel = self.tunnel(tunnel_id, deleted=False)
             if tunnel.connections:
@@ -382,7 +382,7 @@ class Account:
         with self.lock:
             self._tunnels[tunnel_id] = self.tunnel(tunnel_id).disconnected(self.now())
 
-    def _save_tunnel(self, tunnel: Tunnel) -> Tunnel:
+    def _save_tunnel(self, tunnel: StoredTunnel) -> StoredTunnel:
         with self._database:
             self._database.execute(
                 "INSERT INTO tunnel (id, body) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
@@ -474,7 +474,7 @@ def _objects(items: object) -> list[Mapping[str, object]]:
 
 
 # The operations of a batch in the order in which the API carries them out.
-_OPERATIONS: dict[str, Callable[[Account, Zone, Mapping[str, object]], Record]] = {
+_OPERATIONS: dict[str, Callable[[Account, EmulatedZone, Mapping[str, object]], StoredRecord]] = {
     "deletes": lambda account, zone, item: account.delete_record(zone, str(item.get("id"))),
     "patches": lambda account, zone, item: account.amend_record(zone, str(item.get("id")), item),
     "puts": lambda account, zone, item: account.replace_record(zone, str(item.get("id")), item),
@@ -492,7 +492,7 @@ def _facts(stored: Mapping[str, object]) -> ZoneFacts:
     return ZoneFacts(
         id=str(stored["id"]),
         name=str(stored["name"]),
-        plan=Plan(str(stored["plan"])),
+        plan=ZonePlan(str(stored["plan"])),
         status=str(stored.get("status", "active")),
         record_quota=int(str(stored.get("record_quota", RECORD_QUOTA))),
         created_on=str(stored["created_on"]),

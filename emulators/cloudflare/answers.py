@@ -33,9 +33,9 @@ from emulators.cloudflare.elsewhere import (
 )
 from emulators.cloudflare.errors import TunnelNotFoundError
 from emulators.cloudflare.names import within
-from emulators.cloudflare.records import Record, RecordType
+from emulators.cloudflare.records import RecordType, StoredRecord
 from emulators.cloudflare.tunnels import TUNNEL_DOMAIN, tunnel_id_of
-from emulators.cloudflare.zone import Zone
+from emulators.cloudflare.zone import EmulatedZone
 
 # DNS flag day 2020: what fits one packet on any path.
 MAX_UDP = 1232
@@ -154,7 +154,7 @@ def _step(
 
 
 def _in_zone(
-    account: Account, zone: Zone, owner: dns.name.Name, name: str, kind: RdataType, found: _Answer
+    account: Account, zone: EmulatedZone, owner: dns.name.Name, name: str, kind: RdataType, found: _Answer
 ) -> dns.name.Name | None:
     if kind is RdataType.ANY and zone.exists(name):
         hinfo = rdatas("HINFO", ('"RFC8482" ""',))
@@ -187,19 +187,19 @@ def _in_zone(
     return None
 
 
-def _target(alias: Record) -> dns.name.Name:
+def _target(alias: StoredRecord) -> dns.name.Name:
     return dns.name.from_text(alias.content + ".")
 
 
 def _data(
     account: Account,
-    zone: Zone,
+    zone: EmulatedZone,
     name: str,
     kind: RdataType,
-    records: list[Record],
+    records: list[StoredRecord],
     *,
     proxied: bool,
-    alias: Record | None,
+    alias: StoredRecord | None,
 ) -> tuple[list[dns.rdata.Rdata] | None, int]:
     """Data of `kind` at a name without a visible CNAME; None where a flattened one leads nowhere."""
     text = dns.rdatatype.to_text(kind)
@@ -216,7 +216,7 @@ def _data(
     return [one.rdata for one in ours], min((one.wire_ttl for one in ours), default=TTL)
 
 
-def _flattened(account: Account, alias: Record, kind: RdataType) -> list[dns.rdata.Rdata] | None:
+def _flattened(account: Account, alias: StoredRecord, kind: RdataType) -> list[dns.rdata.Rdata] | None:
     question = dns.rrset.RRset(_target(alias), dns.rdataclass.IN, kind)
     found = _resolve(account, question)
     if found.rcode in {dns.rcode.REFUSED, dns.rcode.SERVFAIL}:
@@ -224,7 +224,7 @@ def _flattened(account: Account, alias: Record, kind: RdataType) -> list[dns.rda
     return [rdata for rrset in found.answer if rrset.rdtype == kind for rdata in rrset]
 
 
-def _matching(zone: Zone, name: str) -> list[Record] | None:
+def _matching(zone: EmulatedZone, name: str) -> list[StoredRecord] | None:
     """The records that answer for `name`, from itself or a wildcard; None where the name does not exist."""
     if zone.exists(name):
         return zone.at(name)
@@ -235,13 +235,13 @@ def _matching(zone: Zone, name: str) -> list[Record] | None:
     return zone.at(wildcard) if zone.exists(wildcard) else None
 
 
-def records_for(account: Account, name: str) -> list[Record]:
+def records_for(account: Account, name: str) -> list[StoredRecord]:
     """The records that stand behind a host name, from itself or a wildcard; none where it does not exist."""
     zone = account.zone_of(name)
     return [] if zone is None else _matching(zone, name) or []
 
 
-def _delegation(zone: Zone, name: str, kind: RdataType) -> str | None:
+def _delegation(zone: EmulatedZone, name: str, kind: RdataType) -> str | None:
     """The topmost name at or above `name`, below the apex, that has NS records: those zones are elsewhere."""
     relative = name[: -len(zone.name)].rstrip(".") if name != zone.name else ""
     labels = relative.split(".") if relative else []
@@ -253,7 +253,7 @@ def _delegation(zone: Zone, name: str, kind: RdataType) -> str | None:
     return None
 
 
-def _refer(zone: Zone, cut: str, found: _Answer) -> None:
+def _refer(zone: EmulatedZone, cut: str, found: _Answer) -> None:
     servers = [one for one in zone.at(cut) if one.type is RecordType.NS]
     owner = dns.name.from_text(cut + ".")
     ttl = min(one.wire_ttl for one in servers)
@@ -273,7 +273,7 @@ def _refer(zone: Zone, cut: str, found: _Answer) -> None:
                 )
 
 
-def _soa(zone: Zone) -> dns.rrset.RRset:
+def _soa(zone: EmulatedZone) -> dns.rrset.RRset:
     text = f"{zone.facts.name_servers[0]}. dns.cloudflare.com. {zone.serial} 10000 2400 604800 {_NEGATIVE_TTL}"
     return _rrset(dns.name.from_text(zone.name + "."), _NEGATIVE_TTL, RdataType.SOA, rdatas("SOA", (text,)))
 

@@ -8,12 +8,12 @@ from http import HTTPStatus
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
+class ApiProblem:
     """One entry of an answer's `errors`."""
 
     code: int
     message: str
-    chain: tuple[Problem, ...] = field(default=())
+    chain: tuple[ApiProblem, ...] = field(default=())
 
     def as_json(self) -> dict[str, object]:
         entry: dict[str, object] = {"code": self.code, "message": self.message}
@@ -22,13 +22,13 @@ class Problem:
         return entry
 
 
-class ApiError(Exception):
+class RequestRefusedError(Exception):
     """A request that the API refuses: HTTP status and the problems of the answer."""
 
     status = HTTPStatus.BAD_REQUEST
 
-    def __init__(self, *problems: Problem, status: HTTPStatus | None = None) -> None:
-        self.problems: tuple[Problem, ...] = problems
+    def __init__(self, *problems: ApiProblem, status: HTTPStatus | None = None) -> None:
+        self.problems: tuple[ApiProblem, ...] = problems
         if status is not None:
             self.status = status
         super().__init__("; ".join(f"{problem.message} ({problem.code})" for problem in problems))
@@ -41,30 +41,30 @@ class ApiError(Exception):
             "messages": [],
         }
 
-    def legacy(self) -> ApiError:
+    def legacy(self) -> RequestRefusedError:
         """The refusal in the form of 2024 and before."""
         return self
 
 
-class RecordInvalidError(ApiError):
+class RecordInvalidError(RequestRefusedError):
     """A DNS record that breaks a rule of its type or of the zone's plan.
 
     Today's API lists the problems side by side; until 2024 it wrapped them in one entry 1004 "DNS Validation
     Error" with an `error_chain`.
     """
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[ApiProblem]) -> None:
         super().__init__(*problems)
 
-    def legacy(self) -> ApiError:
-        return ApiError(Problem(code=1004, message="DNS Validation Error", chain=self.problems))
+    def legacy(self) -> RequestRefusedError:
+        return RequestRefusedError(ApiProblem(code=1004, message="DNS Validation Error", chain=self.problems))
 
 
-class RecordNotFoundError(ApiError):
+class RecordNotFoundError(RequestRefusedError):
     status = HTTPStatus.NOT_FOUND
 
     def __init__(self) -> None:
-        super().__init__(Problem(code=81044, message="Record does not exist."))
+        super().__init__(ApiProblem(code=81044, message="Record does not exist."))
 
 
 _SAME_NAME = (
@@ -73,14 +73,14 @@ _SAME_NAME = (
 )
 
 
-class RecordConflictError(ApiError):
+class RecordConflictError(RequestRefusedError):
     """The record cannot stand beside one that the zone already has."""
 
 
 class AddressOrAliasExistsError(RecordConflictError):
     def __init__(self) -> None:
         super().__init__(
-            Problem(
+            ApiProblem(
                 code=81053,
                 message="An A, AAAA, or CNAME record with that host already exists." + _SAME_NAME,
             )
@@ -89,22 +89,22 @@ class AddressOrAliasExistsError(RecordConflictError):
 
 class AliasExistsError(RecordConflictError):
     def __init__(self) -> None:
-        super().__init__(Problem(code=81054, message="A CNAME record with that host already exists." + _SAME_NAME))
+        super().__init__(ApiProblem(code=81054, message="A CNAME record with that host already exists." + _SAME_NAME))
 
 
 class DelegationExistsError(RecordConflictError):
     def __init__(self) -> None:
-        super().__init__(Problem(code=81056, message="NS records with that host already exist." + _SAME_NAME))
+        super().__init__(ApiProblem(code=81056, message="NS records with that host already exist." + _SAME_NAME))
 
 
 class RecordExistsError(RecordConflictError):
     """Name, type and value of another record. The code was 81057 until 2024."""
 
     def __init__(self) -> None:
-        super().__init__(Problem(code=81058, message="An identical record already exists."))
+        super().__init__(ApiProblem(code=81058, message="An identical record already exists."))
 
-    def legacy(self) -> ApiError:
-        return ApiError(Problem(code=81057, message="The record already exists."))
+    def legacy(self) -> RequestRefusedError:
+        return RequestRefusedError(ApiProblem(code=81057, message="The record already exists."))
 
 
 class BelowDelegationError(RecordConflictError):
@@ -112,28 +112,28 @@ class BelowDelegationError(RecordConflictError):
 
     def __init__(self) -> None:
         super().__init__(
-            Problem(
+            ApiProblem(
                 code=89018, message="This record would be hidden by NS records at this name or above it." + _SAME_NAME
             )
         )
 
 
-class RecordQuotaError(ApiError):
+class RecordQuotaError(RequestRefusedError):
     def __init__(self) -> None:
-        super().__init__(Problem(code=81045, message="Record quota exceeded."))
+        super().__init__(ApiProblem(code=81045, message="Record quota exceeded."))
 
 
-class RecordLockedError(ApiError):
+class RecordLockedError(RequestRefusedError):
     """A record that Email Routing or another service has locked. The code of the real refusal is not known here."""
 
     def __init__(self) -> None:
-        super().__init__(Problem(code=1043, message="This record is managed by another service and is read-only."))
+        super().__init__(ApiProblem(code=1043, message="This record is managed by another service and is read-only."))
 
 
-class CannotRouteError(ApiError):
+class CannotRouteError(RequestRefusedError):
     def __init__(self, path: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
         super().__init__(
-            Problem(
+            ApiProblem(
                 code=7003,
                 message=f"Could not route to {path}, perhaps your object identifier is invalid?",
             ),
@@ -141,91 +141,91 @@ class CannotRouteError(ApiError):
         )
 
 
-class MethodNotAllowedError(ApiError):
+class MethodNotAllowedError(RequestRefusedError):
     status = HTTPStatus.METHOD_NOT_ALLOWED
 
     def __init__(self, method: str) -> None:
-        super().__init__(Problem(code=7001, message=f"Method {method} not available for that URI."))
+        super().__init__(ApiProblem(code=7001, message=f"Method {method} not available for that URI."))
 
 
-class MalformedBodyError(ApiError):
+class MalformedBodyError(RequestRefusedError):
     def __init__(self) -> None:
-        super().__init__(Problem(code=6007, message="Malformed JSON in request body"))
+        super().__init__(ApiProblem(code=6007, message="Malformed JSON in request body"))
 
 
-class MalformedQueryError(ApiError):
+class MalformedQueryError(RequestRefusedError):
     def __init__(self, parameter: str, expected: str) -> None:
-        super().__init__(Problem(code=1004, message=f"Invalid value for {parameter}: must be {expected}."))
+        super().__init__(ApiProblem(code=1004, message=f"Invalid value for {parameter}: must be {expected}."))
 
 
-class MissingCredentialsError(ApiError):
+class MissingTokenError(RequestRefusedError):
     def __init__(self) -> None:
-        super().__init__(Problem(code=9106, message="Missing X-Auth-Key, X-Auth-Email or Authorization headers"))
+        super().__init__(ApiProblem(code=9106, message="Missing X-Auth-Key, X-Auth-Email or Authorization headers"))
 
 
-class MalformedTokenError(ApiError):
+class MalformedTokenError(RequestRefusedError):
     def __init__(self) -> None:
         super().__init__(
-            Problem(
+            ApiProblem(
                 code=6003,
                 message="Invalid request headers",
-                chain=(Problem(code=6111, message="Invalid format for Authorization header"),),
+                chain=(ApiProblem(code=6111, message="Invalid format for Authorization header"),),
             )
         )
 
 
-class UnknownTokenError(ApiError):
+class UnknownTokenError(RequestRefusedError):
     status = HTTPStatus.FORBIDDEN
 
     def __init__(self) -> None:
-        super().__init__(Problem(code=9109, message="Invalid access token"))
+        super().__init__(ApiProblem(code=9109, message="Invalid access token"))
 
 
-class UnknownKeyError(ApiError):
+class UnknownKeyError(RequestRefusedError):
     status = HTTPStatus.FORBIDDEN
 
     def __init__(self) -> None:
-        super().__init__(Problem(code=9103, message="Unknown X-Auth-Key or X-Auth-Email"))
+        super().__init__(ApiProblem(code=9103, message="Unknown X-Auth-Key or X-Auth-Email"))
 
 
-class TokenNotVerifiedError(ApiError):
+class TokenNotVerifiedError(RequestRefusedError):
     status = HTTPStatus.UNAUTHORIZED
 
     def __init__(self) -> None:
-        super().__init__(Problem(code=1000, message="Invalid API Token"))
+        super().__init__(ApiProblem(code=1000, message="Invalid API Token"))
 
 
-class UnauthorizedError(ApiError):
+class UnauthorizedError(RequestRefusedError):
     """The token is good but may not see this zone."""
 
     status = HTTPStatus.FORBIDDEN
 
     def __init__(self) -> None:
-        super().__init__(Problem(code=9109, message="UnauthorizedError to access requested resource"))
+        super().__init__(ApiProblem(code=9109, message="UnauthorizedError to access requested resource"))
 
 
-class AuthenticationError(ApiError):
+class AuthenticationError(RequestRefusedError):
     """Cloudflare's answer where the token's rights are too narrow (403) or it is unknown (401)."""
 
     status = HTTPStatus.FORBIDDEN
 
     def __init__(self, status: HTTPStatus = HTTPStatus.FORBIDDEN) -> None:
-        super().__init__(Problem(code=10000, message="Authentication error"), status=status)
+        super().__init__(ApiProblem(code=10000, message="Authentication error"), status=status)
 
 
-class TunnelNotFoundError(ApiError):
+class TunnelNotFoundError(RequestRefusedError):
     status = HTTPStatus.NOT_FOUND
 
     def __init__(self) -> None:
-        super().__init__(Problem(code=1002, message="Tunnel not found"))
+        super().__init__(ApiProblem(code=1002, message="Tunnel not found"))
 
 
-class TunnelNameTakenError(ApiError):
+class TunnelNameTakenError(RequestRefusedError):
     status = HTTPStatus.CONFLICT
 
     def __init__(self) -> None:
         super().__init__(
-            Problem(
+            ApiProblem(
                 code=1013,
                 message="You already have a tunnel with this name. Delete the existing tunnel, or choose a"
                 " different name for your new tunnel",
@@ -233,10 +233,10 @@ class TunnelNameTakenError(ApiError):
         )
 
 
-class TunnelHasConnectionsError(ApiError):
+class TunnelHasConnectionsError(RequestRefusedError):
     def __init__(self) -> None:
         super().__init__(
-            Problem(
+            ApiProblem(
                 code=1022,
                 message="Cannot delete tunnel because it has active connections. Stop cloudflared or clean up"
                 " its connections first.",
@@ -244,33 +244,33 @@ class TunnelHasConnectionsError(ApiError):
         )
 
 
-class TunnelInvalidError(ApiError):
+class TunnelInvalidError(RequestRefusedError):
     def __init__(self, reason: str) -> None:
-        super().__init__(Problem(code=1003, message=reason))
+        super().__init__(ApiProblem(code=1003, message=reason))
 
 
-class TunnelConfigInvalidError(ApiError):
+class TunnelConfigInvalidError(RequestRefusedError):
     def __init__(self, reason: str) -> None:
-        super().__init__(Problem(code=1056, message=f"Bad Configuration: {reason}"))
+        super().__init__(ApiProblem(code=1056, message=f"Bad Configuration: {reason}"))
 
 
-class ZoneExistsError(ApiError):
+class ZoneExistsError(RequestRefusedError):
     def __init__(self, name: str) -> None:
-        super().__init__(Problem(code=1061, message=f"{name} already exists"))
+        super().__init__(ApiProblem(code=1061, message=f"{name} already exists"))
 
 
-class ZoneNameInvalidError(ApiError):
+class ZoneNameInvalidError(RequestRefusedError):
     def __init__(self, name: object) -> None:
-        super().__init__(Problem(code=1002, message=f"{name!r} is not a registered domain name that can be a zone"))
+        super().__init__(ApiProblem(code=1002, message=f"{name!r} is not a registered domain name that can be a zone"))
 
 
-class TokenInvalidError(ApiError):
+class TokenInvalidError(RequestRefusedError):
     def __init__(self, reason: str) -> None:
-        super().__init__(Problem(code=1001, message=reason))
+        super().__init__(ApiProblem(code=1001, message=reason))
 
 
-class TokenNotFoundError(ApiError):
+class TokenNotFoundError(RequestRefusedError):
     status = HTTPStatus.NOT_FOUND
 
     def __init__(self) -> None:
-        super().__init__(Problem(code=1003, message="Token not found"))
+        super().__init__(ApiProblem(code=1003, message="Token not found"))

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from emulators.cloudflare.errors import MalformedQueryError
 from emulators.cloudflare.names import NameInvalidError, canonical_name
-from emulators.cloudflare.records import Record, RecordType
+from emulators.cloudflare.records import RecordType, StoredRecord
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ _TEXT_TESTS: dict[str, Callable[[str, str], bool]] = {
     "startswith": lambda value, wanted: value.startswith(wanted),
     "endswith": lambda value, wanted: value.endswith(wanted),
 }
-_ORDERS: dict[str, Callable[[Record], object]] = {
+_ORDERS: dict[str, Callable[[StoredRecord], object]] = {
     "type": lambda record: record.type.value,
     "name": lambda record: record.name,
     "content": lambda record: record.content,
@@ -78,14 +78,14 @@ def page(items: Sequence[T], query: Mapping[str, str], *, per_page: int, most: i
 
 
 def _text_filters(
-    query: Mapping[str, str], field: str, value_of: Callable[[Record], str | None]
-) -> Iterable[Callable[[Record], bool]]:
+    query: Mapping[str, str], field: str, value_of: Callable[[StoredRecord], str | None]
+) -> Iterable[Callable[[StoredRecord], bool]]:
     """Filters `field=`, `field.exact=`, `field.contains=` …: case-insensitive, as the API's are."""
 
-    def test(name: str, wanted: str) -> Callable[[Record], bool]:
+    def test(name: str, wanted: str) -> Callable[[StoredRecord], bool]:
         compare = _TEXT_TESTS[name]
 
-        def passes(record: Record) -> bool:
+        def passes(record: StoredRecord) -> bool:
             value = value_of(record)
             return value is not None and compare(value.lower(), wanted.lower())
 
@@ -98,14 +98,14 @@ def _text_filters(
             yield test(name, query[f"{field}.{name}"])
 
 
-def _tag_filters(query: Mapping[str, str]) -> Iterable[Callable[[Record], bool]]:
-    def tags_of(record: Record) -> list[tuple[str, str]]:
+def _tag_filters(query: Mapping[str, str]) -> Iterable[Callable[[StoredRecord], bool]]:
+    def tags_of(record: StoredRecord) -> list[tuple[str, str]]:
         return [(name, value) for name, _, value in (tag.lower().partition(":") for tag in record.tags)]
 
-    def present(name: str) -> Callable[[Record], bool]:
+    def present(name: str) -> Callable[[StoredRecord], bool]:
         return lambda record: any(tag == name.lower() for tag, _ in tags_of(record))
 
-    def test(name: str, wanted: str) -> Callable[[Record], bool]:
+    def test(name: str, wanted: str) -> Callable[[StoredRecord], bool]:
         tag, _, text = wanted.lower().partition(":")
         compare = _TEXT_TESTS[name]
         return lambda record: any(one == tag and compare(value, text) for one, value in tags_of(record))
@@ -134,10 +134,10 @@ def _named(query: Mapping[str, str], zone: str) -> dict[str, str]:
     return named
 
 
-def records(zone: str, ordered: Sequence[Record], query: Mapping[str, str]) -> Sequence[Record]:
+def records(zone: str, ordered: Sequence[StoredRecord], query: Mapping[str, str]) -> Sequence[StoredRecord]:
     """The records that the query asks for, in its order; `ordered` is the default order."""
     query = _named(query, zone)
-    filters: list[Callable[[Record], bool]] = []
+    filters: list[Callable[[StoredRecord], bool]] = []
     kind = query.get("type")
     if kind:
         if kind.upper() not in RecordType.__members__:
@@ -153,7 +153,7 @@ def records(zone: str, ordered: Sequence[Record], query: Mapping[str, str]) -> S
         filters.append(lambda record: record.comment is not None)
     if "comment.absent" in query:
         filters.append(lambda record: record.comment is None)
-    matching: Sequence[Record] = ordered
+    matching: Sequence[StoredRecord] = ordered
     combine = all if choice(query, "match", ("all", "any")) == "all" else any
     if filters:
         matching = [record for record in matching if combine(test(record) for test in filters)]

@@ -17,7 +17,7 @@ import dns.rdatatype
 from dns.rdtypes.ANY.TXT import TXT
 
 from emulators.cloudflare import txt
-from emulators.cloudflare.errors import Problem, RecordInvalidError
+from emulators.cloudflare.errors import ApiProblem, RecordInvalidError
 from emulators.cloudflare.names import NameInvalidError, canonical_host, canonical_name
 
 AUTOMATIC_TTL = 1
@@ -28,7 +28,7 @@ MAX_WIRE_CONTENT = 4096
 MAX_NAME_CONTENT = 8192
 
 
-class Plan(enum.StrEnum):
+class ZonePlan(enum.StrEnum):
     """A zone's plan, by the `legacy_id` of the API, with its documented limits on records."""
 
     FREE = "free"
@@ -38,15 +38,15 @@ class Plan(enum.StrEnum):
 
     @property
     def comment_limit(self) -> int:
-        return 100 if self is Plan.FREE else 500
+        return 100 if self is ZonePlan.FREE else 500
 
     @property
     def tag_quota(self) -> int:
-        return 0 if self is Plan.FREE else 20
+        return 0 if self is ZonePlan.FREE else 20
 
     @property
     def minimum_ttl(self) -> int:
-        return 30 if self is Plan.ENTERPRISE else 60
+        return 30 if self is ZonePlan.ENTERPRISE else 60
 
     @property
     def label(self) -> str:
@@ -103,7 +103,7 @@ _DATA_FIELDS: dict[RecordType, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class StoredRecord:
     """A stored record. Timestamps are the API's text; `name` is canonical (names.py)."""
 
     id: str
@@ -164,12 +164,12 @@ class Record:
         return answer
 
     @staticmethod
-    def from_json(stored: Mapping[str, object]) -> Record:
+    def from_json(stored: Mapping[str, object]) -> StoredRecord:
         """The record that `as_json` wrote."""
         fields = {name: stored.get(name) for name in _STORED_FIELDS if name in stored}
         fields["type"] = RecordType(str(stored["type"]))
         fields["tags"] = tuple(_strings(stored.get("tags")))
-        return Record(**fields)  # type: ignore[arg-type]
+        return StoredRecord(**fields)  # type: ignore[arg-type]
 
 
 _STORED_FIELDS = (
@@ -224,7 +224,7 @@ _DOCUMENTATION = tuple(
 WRITABLE = ("type", "name", "content", "data", "priority", "ttl", "proxied", "comment", "tags", "settings")
 
 
-def amended(record: Record, changes: Mapping[str, object]) -> dict[str, object]:
+def amended(record: StoredRecord, changes: Mapping[str, object]) -> dict[str, object]:
     """The whole body that a PATCH of `record` with `changes` means."""
     stored = record.as_json()
     body = {name: stored[name] for name in WRITABLE if stored.get(name) is not None} | dict(changes)
@@ -242,14 +242,14 @@ def amended(record: Record, changes: Mapping[str, object]) -> dict[str, object]:
 class _Parsed:
     """The fields of a body as far as they are good, and the problems of the others."""
 
-    def __init__(self, body: Mapping[str, object], zone: str, plan: Plan) -> None:
-        self.problems: list[Problem] = []
+    def __init__(self, body: Mapping[str, object], zone: str, plan: ZonePlan) -> None:
+        self.problems: list[ApiProblem] = []
         self._body = body
         self._zone = zone
         self._plan = plan
 
     def _problem(self, code: int, message: str) -> None:
-        self.problems.append(Problem(code=code, message=message))
+        self.problems.append(ApiProblem(code=code, message=message))
 
     def kind(self) -> RecordType | None:
         given = self._body.get("type")
@@ -500,7 +500,7 @@ _CONTENT: dict[RecordType, Callable[[str, str, str], str]] = {
 }
 
 
-def parse(body: Mapping[str, object], *, zone: str, plan: Plan) -> Record:
+def parse(body: Mapping[str, object], *, zone: str, plan: ZonePlan) -> StoredRecord:
     """The record that a whole body asks for, without id and timestamps.
 
     Raises RecordInvalidError with every problem of the body.
@@ -514,7 +514,7 @@ def parse(body: Mapping[str, object], *, zone: str, plan: Plan) -> Record:
     data = parsed.data(kind)
     content = parsed.content(kind, name, data)
     proxied = parsed.proxied(kind, content)
-    record = Record(
+    record = StoredRecord(
         id="",
         name=name,
         type=kind,
@@ -534,7 +534,7 @@ def parse(body: Mapping[str, object], *, zone: str, plan: Plan) -> Record:
     return record
 
 
-def stamped(record: Record, previous: Record | None, *, record_id: str, now: str) -> Record:
+def stamped(record: StoredRecord, previous: StoredRecord | None, *, record_id: str, now: str) -> StoredRecord:
     """`record` with the id and times it has after being written at `now` over `previous`."""
     if previous is None:
         return replace(

@@ -17,24 +17,24 @@ from starlette.routing import Mount, Route
 from emulators.cloudflare import listing
 from emulators.cloudflare.account import Account
 from emulators.cloudflare.errors import (
-    ApiError,
+    ApiProblem,
     AuthenticationError,
     CannotRouteError,
     MalformedBodyError,
     MalformedTokenError,
     MethodNotAllowedError,
-    MissingCredentialsError,
-    Problem,
+    MissingTokenError,
+    RequestRefusedError,
     TokenNotVerifiedError,
     UnauthorizedError,
     UnknownKeyError,
     UnknownTokenError,
 )
 from emulators.cloudflare.names import spoken
-from emulators.cloudflare.records import Plan
+from emulators.cloudflare.records import ZonePlan
 from emulators.cloudflare.tokens import TOKEN_FORM, Permission, Token, rights_of
-from emulators.cloudflare.tunnels import Tunnel
-from emulators.cloudflare.zone import Zone
+from emulators.cloudflare.tunnels import StoredTunnel
+from emulators.cloudflare.zone import EmulatedZone
 
 BASE = "/client/v4"
 _HEX_ID = re.compile(r"[0-9a-f]{32}\Z")
@@ -125,13 +125,13 @@ class RestApi:
                     ],
                 ),
             ],
-            exception_handlers={ApiError: self._refused, HTTPException: self._not_routed},
+            exception_handlers={RequestRefusedError: self._refused, HTTPException: self._not_routed},
         )
 
     # --- errors ---
 
     async def _refused(self, _request: Request, error: Exception) -> Response:
-        assert isinstance(error, ApiError)  # noqa: S101 - registered for it
+        assert isinstance(error, RequestRefusedError)  # noqa: S101 - registered for it
         if self._legacy:
             error = error.legacy()
         return JSONResponse(error.as_json(), status_code=error.status)
@@ -148,8 +148,8 @@ class RestApi:
         header = request.headers.get("authorization")
         if header is None:
             if verifying:
-                raise ApiError(Problem(code=1001, message='Missing "Authorization" header'))
-            raise UnknownKeyError if "x-auth-key" in request.headers else MissingCredentialsError
+                raise RequestRefusedError(ApiProblem(code=1001, message='Missing "Authorization" header'))
+            raise UnknownKeyError if "x-auth-key" in request.headers else MissingTokenError
         scheme, _, value = header.partition(" ")
         if scheme.lower() != "bearer" or not TOKEN_FORM.match(value):
             raise MalformedTokenError
@@ -162,7 +162,7 @@ class RestApi:
             raise UnknownTokenError
         return token
 
-    def _allowed_zone(self, request: Request, permission: Permission) -> Zone:
+    def _allowed_zone(self, request: Request, permission: Permission) -> EmulatedZone:
         """The zone of the path, if the token may; rights are looked at before existence, as Cloudflare does."""
         zone_id = self._identifier(request, "zone_id", _HEX_ID)
         token = self._token(request)
@@ -190,7 +190,7 @@ class RestApi:
 
     # --- zones ---
 
-    def _zone_json(self, zone: Zone) -> dict[str, object]:
+    def _zone_json(self, zone: EmulatedZone) -> dict[str, object]:
         facts = zone.facts
         return {
             "id": facts.id,
@@ -223,7 +223,7 @@ class RestApi:
                 "price": 0,
                 "currency": "USD",
                 "frequency": "",
-                "is_subscribed": facts.plan is not Plan.FREE,
+                "is_subscribed": facts.plan is not ZonePlan.FREE,
                 "can_subscribe": False,
                 "legacy_id": facts.plan.value,
                 "legacy_discount": False,
@@ -273,7 +273,7 @@ class RestApi:
             )
         return _answer([record.as_json() for record in shown], info=info)
 
-    def _record(self, request: Request, permission: Permission) -> tuple[Zone, str]:
+    def _record(self, request: Request, permission: Permission) -> tuple[EmulatedZone, str]:
         record_id = self._identifier(request, "record_id", _HEX_ID)
         return self._allowed_zone(request, permission), record_id
 
@@ -320,7 +320,7 @@ class RestApi:
         query = request.query_params
         # Since December 2025 deleted ones are left out unless they are asked for.
         deleted = listing.flag(query, "is_deleted") or False
-        tests: list[Callable[[Tunnel], bool]] = [lambda one: (one.deleted_at is not None) is deleted]
+        tests: list[Callable[[StoredTunnel], bool]] = [lambda one: (one.deleted_at is not None) is deleted]
         if query.get("name"):
             tests.append(lambda one: one.name == query["name"])
         if query.get("uuid"):
@@ -463,7 +463,7 @@ class RestApi:
         tunnel_id = self._identifier(request, "tunnel_id", _UUID)
         return _answer(self._account.connect_tunnel(tunnel_id).as_json())
 
-    def _existing_zone(self, request: Request) -> Zone:
+    def _existing_zone(self, request: Request) -> EmulatedZone:
         zone = self._account.zone(self._identifier(request, "zone_id", _HEX_ID))
         if zone is None:
             raise CannotRouteError(request.url.path, HTTPStatus.NOT_FOUND)
@@ -485,10 +485,10 @@ class _Methods:
         await response(scope, receive, send)
 
 
-def _plan_id(plan: Plan) -> str:
+def _plan_id(plan: ZonePlan) -> str:
     return {
-        Plan.FREE: "0feeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
-        Plan.PRO: "1fffffffffffffffffffffffffffffff",
-        Plan.BUSINESS: "2222222222222222222222222222222f",
-        Plan.ENTERPRISE: "94f3b7b768b0458b56d2cac4fe5ec0f9",
+        ZonePlan.FREE: "0feeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
+        ZonePlan.PRO: "1fffffffffffffffffffffffffffffff",
+        ZonePlan.BUSINESS: "2222222222222222222222222222222f",
+        ZonePlan.ENTERPRISE: "94f3b7b768b0458b56d2cac4fe5ec0f9",
     }[plan]

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from emulators.cloudflare.records import Plan, Record, parse, stamped
-from emulators.cloudflare.zone import RECORD_QUOTA, Zone, ZoneFacts
+from emulators.cloudflare.records import StoredRecord, ZonePlan, parse, stamped
+from emulators.cloudflare.zone import RECORD_QUOTA, EmulatedZone, ZoneFacts
 
 ACCOUNT_ID = "00112233445566778899aabbccddeeff"
 ZONE_ID = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
@@ -23,20 +23,20 @@ class SeedZone:
 
     name: str
     id: str | None = None
-    plan: Plan = Plan.FREE
+    plan: ZonePlan = ZonePlan.FREE
     records: Sequence[Mapping[str, object]] = field(default=())
 
     @property
     def zone_id(self) -> str:
         return self.id or _identifier(self.name)
 
-    def records_at_start(self) -> Iterator[Record]:
+    def records_at_start(self) -> Iterator[StoredRecord]:
         for position, body in enumerate(self.records):
             record = parse(body, zone=self.name, plan=self.plan)
             record_id = _identifier(f"{self.name}/{position}")
             yield stamped(record, None, record_id=record_id, now=SEEDED_ON)
 
-    def zone(self) -> Zone:
+    def zone(self) -> EmulatedZone:
         facts = ZoneFacts(
             id=self.zone_id,
             name=self.name,
@@ -45,7 +45,7 @@ class SeedZone:
             # A zone that begins with more than the usual has been granted more.
             record_quota=max(RECORD_QUOTA, 2 * len(self.records)),
         )
-        zone = Zone(facts, serial=FIRST_SERIAL)
+        zone = EmulatedZone(facts, serial=FIRST_SERIAL)
         for record in self.records_at_start():
             zone.check_beside(record)
             zone.put(record)

@@ -43,7 +43,7 @@ class Connection:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tunnel:
+class StoredTunnel:
     """A tunnel with its secret, configuration and connectors."""
 
     id: str
@@ -116,16 +116,16 @@ class Tunnel:
         }
 
     @staticmethod
-    def from_stored(stored: Mapping[str, object]) -> Tunnel:
+    def from_stored(stored: Mapping[str, object]) -> StoredTunnel:
         """The tunnel that `stored` wrote; connectors do not outlive the process."""
-        return Tunnel(**stored)  # type: ignore[arg-type]
+        return StoredTunnel(**stored)  # type: ignore[arg-type]
 
-    def connected(self, connection: Connection) -> Tunnel:
+    def connected(self, connection: Connection) -> StoredTunnel:
         return replace(
             self, connections=(*self.connections, connection), active_at=connection.opened_at, inactive_at=None
         )
 
-    def disconnected(self, now: str) -> Tunnel:
+    def disconnected(self, now: str) -> StoredTunnel:
         if not self.connections:
             return self
         return replace(self, connections=(), active_at=None, inactive_at=now)
@@ -265,5 +265,5 @@ def tunnel_id_of(target: str) -> str | None:
     return tunnel_id if domain == TUNNEL_DOMAIN else None
 
 
-def by_name(tunnels: Sequence[Tunnel], name: str) -> Tunnel | None:
+def by_name(tunnels: Sequence[StoredTunnel], name: str) -> StoredTunnel | None:
     return next((one for one in tunnels if one.name == name and one.deleted_at is None), None)

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from emulators.cloudflare.errors import (
     AddressOrAliasExistsError,
     AliasExistsError,
-    ApiError,
+    ApiProblem,
     BelowDelegationError,
     DelegationExistsError,
-    Problem,
     RecordExistsError,
     RecordQuotaError,
+    RequestRefusedError,
 )
-from emulators.cloudflare.records import ADDRESSES, MAX_NAME_CONTENT, Plan, Record, RecordType
+from emulators.cloudflare.records import ADDRESSES, MAX_NAME_CONTENT, RecordType, StoredRecord, ZonePlan
 from emulators.cloudflare.txt import strings_of
 
 RECORD_QUOTA = 3_500
@@ -29,7 +29,7 @@ class ZoneFacts:
 
     id: str
     name: str
-    plan: Plan
+    plan: ZonePlan
     created_on: str
     status: str = "active"
     """`pending` until the registrar names the zone's name servers."""
@@ -37,18 +37,18 @@ class ZoneFacts:
     name_servers: tuple[str, str] = ("ada.ns.cloudflare.com", "bob.ns.cloudflare.com")
 
 
-class Zone:
+class EmulatedZone:
     """Not safe for several threads; the emulator's lock guards it."""
 
     def __init__(self, facts: ZoneFacts, *, serial: int) -> None:
         self.facts = facts
         self.serial = serial
         self.modified_on = facts.created_on
-        self._records: dict[str, Record] = {}
-        self._at: dict[str, dict[str, Record]] = {}
+        self._records: dict[str, StoredRecord] = {}
+        self._at: dict[str, dict[str, StoredRecord]] = {}
         # How many stored names lie below a name: an empty non-terminal exists (RFC 4592 2.2.2).
         self._below: Counter[str] = Counter()
-        self._ordered: list[Record] | None = None
+        self._ordered: list[StoredRecord] | None = None
 
     @property
     def name(self) -> str:
@@ -57,10 +57,10 @@ class Zone:
     def __len__(self) -> int:
         return len(self._records)
 
-    def get(self, record_id: str) -> Record | None:
+    def get(self, record_id: str) -> StoredRecord | None:
         return self._records.get(record_id)
 
-    def at(self, name: str) -> list[Record]:
+    def at(self, name: str) -> list[StoredRecord]:
         """The records of exactly this name, in the order of their creation."""
         return list(self._at.get(name, {}).values())
 
@@ -68,7 +68,7 @@ class Zone:
         """Whether the name exists in the sense of RFC 4592: it has records or something below it has."""
         return name == self.name or name in self._at or self._below[name] > 0
 
-    def in_order(self) -> list[Record]:
+    def in_order(self) -> list[StoredRecord]:
         """All records by type, name and content: the listing's default order."""
         if self._ordered is None:
             self._ordered = sorted(
@@ -81,7 +81,7 @@ class Zone:
             _, _, name = name.partition(".")
             yield name
 
-    def put(self, record: Record) -> None:
+    def put(self, record: StoredRecord) -> None:
         self.drop(record.id)
         self._records[record.id] = record
         here = self._at.setdefault(record.name, {})
@@ -101,7 +101,7 @@ class Zone:
             self._below.subtract(self._ancestors(record.name))
         self._ordered = None
 
-    def _is_hidden(self, record: Record) -> bool:
+    def _is_hidden(self, record: StoredRecord) -> bool:
         """Whether other name servers answer at the name; glue and the delegation's own records stay (RFC 1034, 4.2.1)."""
         if record.name == self.name:
             return False
@@ -109,7 +109,7 @@ class Zone:
         above = list(self._ancestors(record.name))[:-1] if record.type not in ADDRESSES else []
         return any(one.type is RecordType.NS for name in [*here, *above] for one in self.at(name) if name != self.name)
 
-    def check_beside(self, record: Record) -> None:
+    def check_beside(self, record: StoredRecord) -> None:
         """Raise where `record` cannot stand in this zone beside the records that have another id."""
         others = [other for other in self.at(record.name) if other.id != record.id]
         if any(other.type is record.type and other.rdata == record.rdata for other in others):
@@ -131,8 +131,8 @@ class Zone:
         if record.type is RecordType.TXT:
             texts = [record, *(other for other in others if other.type is RecordType.TXT)]
             if sum(len(string) for one in texts for string in strings_of(one.content)) > MAX_NAME_CONTENT:
-                raise ApiError(
-                    Problem(
+                raise RequestRefusedError(
+                    ApiProblem(
                         code=83011,
                         message="Combined content length of records with this name and type exceeds the"
                         f" allowed {MAX_NAME_CONTENT} characters.",

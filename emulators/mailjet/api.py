@@ -77,7 +77,7 @@ class Collection(Protocol):
 Extra = Callable[[Request], Awaitable[Response | None]]
 
 
-class MailjetApi:
+class MailjetEndpoints:
     """`/v3/REST/…` and `/v3.1/send`. `send` answers the latter; `extra` paths below the control plane."""
 
     def __init__(

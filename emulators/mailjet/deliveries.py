@@ -31,7 +31,7 @@ USER_AGENT = "Mailjet"
 _log = logging.getLogger(__name__)
 
 
-class Kind(StrEnum):
+class DeliveryKind(StrEnum):
     """What a delivery carries."""
 
     PARSE = "parse"
@@ -47,7 +47,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Edge:
+class EdgeLookup:
     """Cloudflare's edge: its address, and which service a host's tunnel leads to (None: no tunnel)."""
 
     host: str
@@ -55,7 +55,7 @@ class Edge:
     tunnel_for: Callable[[str, str], str | None]
 
 
-class UnreachableError(Exception):
+class NoRouteError(Exception):
     """A webhook's host that leads nowhere in the emulated world."""
 
     def __init__(self, host: str) -> None:
@@ -71,9 +71,9 @@ class Deliveries:
         self,
         state: MailjetState,
         *,
-        urls: Callable[[Kind, int], str | None],
-        gave_up: Callable[[Kind, int], None],
-        edge: Edge | None,
+        urls: Callable[[DeliveryKind, int], str | None],
+        gave_up: Callable[[DeliveryKind, int], None],
+        edge: EdgeLookup | None,
     ) -> None:
         self._state = state
         self._db = state.db
@@ -85,7 +85,7 @@ class Deliveries:
         self._client: httpx.AsyncClient | None = None
 
     def add(
-        self, kind: Kind, target_id: int, body: bytes, *, recipient: str, header_id: str = "", event: str = ""
+        self, kind: DeliveryKind, target_id: int, body: bytes, *, recipient: str, header_id: str = "", event: str = ""
     ) -> int:
         """Queue `body` for the target; the delivery's id."""
         cursor = self._db.execute(
@@ -100,7 +100,7 @@ class Deliveries:
         """Deliveries with an id above `since`, without bodies, URLs and so without secrets."""
         shown: list[dict[str, Any]] = []
         for row in self._db.execute("SELECT * FROM delivery WHERE id > ? ORDER BY id", (since,)):
-            target = "route_id" if row["kind"] == Kind.PARSE else "callback_id"
+            target = "route_id" if row["kind"] == DeliveryKind.PARSE else "callback_id"
             shown.append(
                 {
                     "id": row["id"],
@@ -176,7 +176,7 @@ class Deliveries:
             return
 
     async def _deliver(self, row: sqlite3.Row) -> None:
-        kind = Kind(row["kind"])
+        kind = DeliveryKind(row["kind"])
         url = self._urls(kind, row["target_id"])
         if url is None:
             self._update(row["id"], State.FAILED, row["attempts"], None, "the target was deleted")
@@ -216,7 +216,7 @@ class Deliveries:
             if self._client is None:
                 self._client = httpx.AsyncClient(trust_env=False, follow_redirects=False)
             answer = await self._client.post(target, content=body, headers=headers, timeout=timeout)
-        except UnreachableError as error:
+        except NoRouteError as error:
             return None, str(error)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             return None, f"{type(error).__name__}: no answer from {parts.hostname}"
@@ -230,7 +230,7 @@ class Deliveries:
         if _is_loopback(host):
             return f"{parts.scheme}://{named}{rest}", named
         if self._edge is None or self._edge.tunnel_for(host, parts.path or "/") is None:
-            raise UnreachableError(host)
+            raise NoRouteError(host)
         return f"http://{self._edge.host}:{self._edge.port}{rest}", named
 
 

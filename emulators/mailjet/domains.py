@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from emulators.mailjet.answers import Row, is_id, timestamp, truth
-from emulators.mailjet.resolver import Zone, spf_includes
+from emulators.mailjet.resolver import ZoneResolver, spf_includes
 from emulators.mailjet.state import ApiKey, MailjetState
 
 SPF_HOST = "spf.mailjet.com"
@@ -21,7 +21,7 @@ SPF_VALUE = f"v=spf1 include:{SPF_HOST} ?all"
 class Domains:
     """The `dns` rows, which come into being with the first sender of a domain and never go."""
 
-    def __init__(self, state: MailjetState, zone: Zone) -> None:
+    def __init__(self, state: MailjetState, zone: ZoneResolver) -> None:
         self._state = state
         self._db = state.db
         self._zone = zone

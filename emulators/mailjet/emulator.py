@@ -19,19 +19,19 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp
 
 from emulators.control import controlled
-from emulators.mailjet.api import MailjetApi, fold
+from emulators.mailjet.api import MailjetEndpoints, fold
 from emulators.mailjet.certificate import Certificates
-from emulators.mailjet.deliveries import Deliveries, Edge, Kind
+from emulators.mailjet.deliveries import Deliveries, DeliveryKind, EdgeLookup
 from emulators.mailjet.domains import Domains
 from emulators.mailjet.eventcallbacks import EVENT_TYPES, EventCallbacks
 from emulators.mailjet.events import Events
 from emulators.mailjet.messages import Messages
 from emulators.mailjet.parseroutes import ParseRoutes
 from emulators.mailjet.post_office import PostOffice
-from emulators.mailjet.resolver import Zone
+from emulators.mailjet.resolver import ZoneResolver
 from emulators.mailjet.send_api import SendApi
 from emulators.mailjet.senders import Senders
-from emulators.mailjet.smtp import Inbound, Interruptions, SmtpServer, Submission
+from emulators.mailjet.smtp import Inbound, Interruptions, SmtpServer, SubmissionRules
 from emulators.mailjet.state import ApiKey, MailjetState
 from emulators.mailjet.switches import Switches
 from emulators.serving import RunningServer
@@ -52,10 +52,10 @@ class MailjetEmulator:
         api_key: str,
         api_secret: str,
         dns: tuple[str, int] | None = None,
-        edge: Edge | None = None,
+        edge: EdgeLookup | None = None,
     ) -> None:
         self.mailjet = MailjetState(database, api_key=api_key, api_secret=api_secret)
-        self.zone = Zone(dns)
+        self.zone = ZoneResolver(dns)
         self.domains = Domains(self.mailjet, self.zone)
         self.senders = Senders(self.mailjet, self.domains, self._send_activation)
         self.routes = ParseRoutes(self.mailjet, self.senders)
@@ -72,7 +72,7 @@ class MailjetEmulator:
             deliveries=self.deliveries,
             events=self.events,
         )
-        self.app: ASGIApp = MailjetApi(
+        self.app: ASGIApp = MailjetEndpoints(
             self.mailjet,
             domains=self.domains,
             senders=self.senders,
@@ -117,16 +117,16 @@ class MailjetEmulator:
         message.set_content(f"To send from {email}, follow this link:\n{self._activation_url}{token}\n")
         self.office.submit_own(key, message.as_bytes(), email, str(message["Subject"]))
 
-    def _url(self, kind: Kind, target_id: int) -> str | None:
-        table = "parseroute" if kind is Kind.PARSE else "eventcallback"
+    def _url(self, kind: DeliveryKind, target_id: int) -> str | None:
+        table = "parseroute" if kind is DeliveryKind.PARSE else "eventcallback"
         row = self.mailjet.db.execute(
             f"SELECT url FROM {table} WHERE id = ?",  # noqa: S608 - one of two names
             (target_id,),
         ).fetchone()
         return None if row is None else str(row["url"])
 
-    def _gave_up(self, kind: Kind, target_id: int) -> None:
-        if kind is Kind.EVENT:
+    def _gave_up(self, kind: DeliveryKind, target_id: int) -> None:
+        if kind is DeliveryKind.EVENT:
             self.callbacks.suspend(target_id)
 
     async def _control(self, request: Request) -> Response | None:
@@ -219,7 +219,7 @@ class MailjetService:
         self.certificates = certificates
         context = certificates.context()
         interruptions = emulator.interruptions
-        rules = Submission(emulator.mailjet, emulator.senders, emulator.office, interruptions)
+        rules = SubmissionRules(emulator.mailjet, emulator.senders, emulator.office, interruptions)
         self._rest = RunningServer(emulator.controlled_app, rest)
         self._smtp = [
             SmtpServer(rules, submission, context),

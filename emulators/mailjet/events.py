@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from emulators.mailjet.deliveries import Deliveries, Kind
+from emulators.mailjet.deliveries import Deliveries, DeliveryKind
 from emulators.mailjet.eventcallbacks import ALIVE, EventCallbacks
 from emulators.mailjet.messages import SentMessage
 
@@ -58,7 +58,9 @@ class Events:
             bodies: list[object] = [events] if row["version"] == 2 else list(events)
             recipient = str(events[0].get("email", ""))
             for body in bodies:
-                self._deliveries.add(Kind.EVENT, row["id"], json.dumps(body).encode(), recipient=recipient, event=kind)
+                self._deliveries.add(
+                    DeliveryKind.EVENT, row["id"], json.dumps(body).encode(), recipient=recipient, event=kind
+                )
             return True
         return False
 

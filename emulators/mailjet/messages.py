@@ -16,7 +16,7 @@ from emulators.store import transaction
 KEPT = 2000
 
 
-class Status(StrEnum):
+class MessageStatus(StrEnum):
     """What became of a message, in Mailjet's words."""
 
     QUEUED = "queued"
@@ -63,7 +63,7 @@ class SentMessage:
     custom_id: str
     event_payload: str
     campaign: str
-    status: Status
+    status: MessageStatus
 
 
 class Messages:
@@ -95,7 +95,7 @@ class Messages:
                 submission.custom_id,
                 submission.event_payload,
                 submission.campaign,
-                Status.BLOCKED if submission.blocked else Status.QUEUED,
+                MessageStatus.BLOCKED if submission.blocked else MessageStatus.QUEUED,
                 content,
                 timestamp(),
             ),
@@ -104,7 +104,7 @@ class Messages:
 
     def _forget_old(self) -> None:
         newest = self._db.execute("SELECT max(id) FROM message").fetchone()[0] or 0
-        self._db.execute("DELETE FROM message WHERE id <= ? AND status != ?", (newest - KEPT, Status.QUEUED))
+        self._db.execute("DELETE FROM message WHERE id <= ? AND status != ?", (newest - KEPT, MessageStatus.QUEUED))
         self._db.execute("DELETE FROM content WHERE id < (SELECT coalesce(min(content_id), 0) FROM message)")
 
     def get(self, key: int) -> SentMessage | None:
@@ -122,10 +122,10 @@ class Messages:
     def queued(self, most: int) -> list[SentMessage]:
         """What is still to be sent, oldest first, at most so many."""
         query = "SELECT * FROM message WHERE status = ? ORDER BY id LIMIT ?"
-        rows = self._db.execute(query, (Status.QUEUED, most))
+        rows = self._db.execute(query, (MessageStatus.QUEUED, most))
         return [_message(row) for row in rows]
 
-    def finish(self, key: int, status: Status, reply: str) -> None:
+    def finish(self, key: int, status: MessageStatus, reply: str) -> None:
         """Note what became of a message."""
         self._db.execute("UPDATE message SET status = ?, reply = ? WHERE id = ?", (status, reply, key))
 
@@ -174,8 +174,8 @@ class Messages:
                 "SpamassassinScore": 0,
                 "SpamassRules": "",
                 "StateID": 0,
-                "StatePermanent": row["status"] == Status.BOUNCED,
-                "Status": row["status"],
+                "StatePermanent": row["status"] == MessageStatus.BOUNCED,
+                "MessageStatus": row["status"],
                 "Subject": row["subject"],
                 "UUID": row["uuid"],
             }
@@ -215,5 +215,5 @@ def _message(row: sqlite3.Row) -> SentMessage:
         custom_id=row["custom_id"],
         event_payload=row["event_payload"],
         campaign=row["campaign"],
-        status=Status(row["status"]),
+        status=MessageStatus(row["status"]),
     )

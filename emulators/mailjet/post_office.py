@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
-from emulators.mailjet.deliveries import Deliveries, Kind
+from emulators.mailjet.deliveries import Deliveries, DeliveryKind
 from emulators.mailjet.events import Events
-from emulators.mailjet.messages import Messages, SentMessage, Status, Submission, Via
+from emulators.mailjet.messages import Messages, MessageStatus, SentMessage, Submission, Via
 from emulators.mailjet.mime import Raw, signed
 from emulators.mailjet.parse_payload import Style, parse_payload
 from emulators.mailjet.parseroutes import AUTO_DOMAIN, ParseRoutes
-from emulators.mailjet.resolver import Zone
+from emulators.mailjet.resolver import ZoneResolver
 from emulators.mailjet.state import ApiKey, MailjetState
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class PostOffice:
         self,
         state: MailjetState,
         *,
-        zone: Zone,
+        zone: ZoneResolver,
         domains: Domains,
         routes: ParseRoutes,
         messages: Messages,
@@ -103,7 +103,7 @@ class PostOffice:
             )
         )
         for message in accepted:
-            if message.status is Status.BLOCKED:
+            if message.status is MessageStatus.BLOCKED:
                 self._events.report(message, "blocked", error_related_to="mailjet", error="sender not validated")
         self._wake.set()
         return accepted
@@ -153,11 +153,11 @@ class PostOffice:
 
     def _sent(self, message: SentMessage) -> None:
         reply = "sent (250 2.0.0 OK)"
-        self._messages.finish(message.id, Status.SENT, reply)
+        self._messages.finish(message.id, MessageStatus.SENT, reply)
         self._events.report(message, "sent", smtp_reply=reply)
 
     def _bounce(self, message: SentMessage, related_to: str, error: str, comment: str) -> None:
-        self._messages.finish(message.id, Status.BOUNCED, comment)
+        self._messages.finish(message.id, MessageStatus.BOUNCED, comment)
         self._events.report(
             message, "bounce", hard_bounce=True, error_related_to=related_to, error=error, comment=comment
         )
@@ -190,7 +190,7 @@ class PostOffice:
         if answered is not None and answered.event_payload:
             payload["Payload"] = answered.event_payload
         self._deliveries.add(
-            Kind.PARSE,
+            DeliveryKind.PARSE,
             route["id"],
             json.dumps(payload, ensure_ascii=False).encode(),
             recipient=recipient,

@@ -17,7 +17,7 @@ LONGEST_CHAIN = 8
 MOST_SPF_LOOKUPS = 10
 
 
-class Zone:
+class ZoneResolver:
     """A resolver that asks one name server and nobody else. Without a server, every name is unknown."""
 
     def __init__(self, server: tuple[str, int] | None) -> None:
@@ -86,7 +86,7 @@ def _plain(data: object) -> str:
     return text.rstrip(".").lower()
 
 
-async def spf_includes(zone: Zone, domain: str, wanted: str) -> tuple[bool, list[str], list[str]]:
+async def spf_includes(zone: ZoneResolver, domain: str, wanted: str) -> tuple[bool, list[str], list[str]]:
     """Whether `domain`'s SPF record names `wanted` by an include, itself or by way of others (RFC 7208).
 
     Returns (found, errors, the SPF records at the domain).
@@ -104,7 +104,7 @@ async def spf_includes(zone: Zone, domain: str, wanted: str) -> tuple[bool, list
     return False, [reason], records
 
 
-async def _includes(zone: Zone, record: str, wanted: str, budget: list[int], seen: set[str]) -> bool:
+async def _includes(zone: ZoneResolver, record: str, wanted: str, budget: list[int], seen: set[str]) -> bool:
     targets: list[str] = []
     for term in record.split()[1:]:
         mechanism = term.lower().lstrip("+-~?")

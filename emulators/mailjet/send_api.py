@@ -104,7 +104,7 @@ PROPERTIES: dict[str, type | tuple[type, ...]] = {
 
 
 @dataclass(frozen=True)
-class Problem:
+class MessageProblem:
     """One reason why a message is refused."""
 
     code: str
@@ -139,9 +139,9 @@ class SendApi:
         try:
             given = json.loads(body)
         except ValueError:
-            return _refused(Problem("mj-0002", "Malformed JSON, please review the syntax and properties types."))
+            return _refused(MessageProblem("mj-0002", "Malformed JSON, please review the syntax and properties types."))
         if not isinstance(given, dict):
-            return _refused(Problem("mj-0002", "Malformed JSON, please review the syntax and properties types."))
+            return _refused(MessageProblem("mj-0002", "Malformed JSON, please review the syntax and properties types."))
         problem = _outline_problem(given)
         if problem is not None:
             return JSONResponse({"Errors": [problem.plain()], "Messages": []}, problem.status)
@@ -162,7 +162,7 @@ class SendApi:
         unregistered = not problems and not self._senders.may_send(key, address)
         if unregistered and self._state.switches.unregistered_from == "refused":
             text = f'"{address}" is not an authorized sender email address for your account.'
-            problems.append(Problem("send-0008", text, ("From.Email",), 403))
+            problems.append(MessageProblem("send-0008", text, ("From.Email",), 403))
         if problems:
             return {"Status": "error", "Errors": [problem.plain() for problem in problems]}
         recipients = {name: [to["Email"] for to in given.get(name, [])] for name in ("To", "Cc", "Bcc")}
@@ -186,7 +186,7 @@ class SendApi:
         return result
 
 
-def _refused(problem: Problem) -> Response:
+def _refused(problem: MessageProblem) -> Response:
     return JSONResponse(problem.plain(), problem.status)
 
 
@@ -203,25 +203,27 @@ def _sent_id(message: SentMessage) -> dict[str, object]:
     }
 
 
-def _outline_problem(given: Mapping[str, Any]) -> Problem | None:
+def _outline_problem(given: Mapping[str, Any]) -> MessageProblem | None:
     messages = given.get("Messages")
     if messages is None:
-        return Problem("mj-0003", "Missing mandatory property.", ("Messages",))
+        return MessageProblem("mj-0003", "Missing mandatory property.", ("Messages",))
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-        return Problem("mj-0004", 'Type mismatch. Expected type "Messages".', ("Messages",))
+        return MessageProblem("mj-0004", 'Type mismatch. Expected type "Messages".', ("Messages",))
     if not isinstance(given.get("Globals", {}), dict):
-        return Problem("mj-0004", 'Type mismatch. Expected type "Globals".', ("Globals",))
+        return MessageProblem("mj-0004", 'Type mismatch. Expected type "Globals".', ("Globals",))
     if not messages:
-        return Problem("mj-0007", "The array must not be empty.", ("Messages",))
+        return MessageProblem("mj-0007", "The array must not be empty.", ("Messages",))
     if len(messages) > MOST_MESSAGES:
-        return Problem("mj-0008", f"The array must not contain more than {MOST_MESSAGES} elements.", ("Messages",))
+        return MessageProblem(
+            "mj-0008", f"The array must not contain more than {MOST_MESSAGES} elements.", ("Messages",)
+        )
     unknown = [name for name in given if name not in ("Messages", "Globals", "SandboxMode", "AdvanceErrorHandling")]
     if unknown:
-        return Problem("mj-0001", "Unknown property.", tuple(unknown))
+        return MessageProblem("mj-0001", "Unknown property.", tuple(unknown))
     return None
 
 
-def _mistyped(given: Mapping[str, Any]) -> Iterator[Problem]:
+def _mistyped(given: Mapping[str, Any]) -> Iterator[MessageProblem]:
     for name, value in given.items():
         expected = PROPERTIES.get(name)
         wrong = expected is not None and not isinstance(value, expected)
@@ -229,13 +231,13 @@ def _mistyped(given: Mapping[str, Any]) -> Iterator[Problem]:
             wrong = True
         if wrong:
             kind = {"From": "emailIn", "Sender": "emailIn", "ReplyTo": "emailIn"}.get(name, _type_name(expected))
-            yield Problem("mj-0004", f'Type mismatch. Expected type "{kind}".', (f"Messages.{name}",))
+            yield MessageProblem("mj-0004", f'Type mismatch. Expected type "{kind}".', (f"Messages.{name}",))
     for name in ("To", "Cc", "Bcc"):
         if isinstance(given.get(name), list) and not all(isinstance(to, dict) for to in given[name]):
-            yield Problem("mj-0004", 'Type mismatch. Expected type "emailIn".', (f"Messages.{name}",))
+            yield MessageProblem("mj-0004", 'Type mismatch. Expected type "emailIn".', (f"Messages.{name}",))
     for name in ("Attachments", "InlinedAttachments"):
         if isinstance(given.get(name), list) and not all(isinstance(one, dict) for one in given[name]):
-            yield Problem("mj-0004", 'Type mismatch. Expected type "attachment".', (f"Messages.{name}",))
+            yield MessageProblem("mj-0004", 'Type mismatch. Expected type "attachment".', (f"Messages.{name}",))
 
 
 def _type_name(expected: object) -> str:
@@ -243,35 +245,37 @@ def _type_name(expected: object) -> str:
     return names.get(expected, "object")  # type: ignore[call-overload, no-any-return]
 
 
-def _problems(given: Mapping[str, Any]) -> Iterator[Problem]:
+def _problems(given: Mapping[str, Any]) -> Iterator[MessageProblem]:
     for name in given:
         if name not in PROPERTIES:
-            yield Problem("mj-0001", f'Unknown property "{name}".', (name,))
+            yield MessageProblem("mj-0001", f'Unknown property "{name}".', (name,))
     yield from _address_problems(given)
     if not any(given.get(name) for name in ("TextPart", "HTMLPart", "TemplateID")):
         text = 'At least "HTMLPart", "TextPart" or "TemplateID" must be provided.'
-        yield Problem("send-0003", text, ("HTMLPart", "TextPart"))
+        yield MessageProblem("send-0003", text, ("HTMLPart", "TextPart"))
     if len(given.get("Subject", "")) > LONGEST_SUBJECT:
-        yield Problem("mj-0006", f"The string must not be longer than {LONGEST_SUBJECT} characters.", ("Subject",))
+        yield MessageProblem(
+            "mj-0006", f"The string must not be longer than {LONGEST_SUBJECT} characters.", ("Subject",)
+        )
     for name in ("TrackOpens", "TrackClicks"):
         if given.get(name, TRACKING[0]) not in TRACKING:
-            yield Problem("mj-0005", f"The value must be one of {', '.join(TRACKING)}.", (name,))
+            yield MessageProblem("mj-0005", f"The value must be one of {', '.join(TRACKING)}.", (name,))
     for name, value in given.get("Headers", {}).items():
         if name.lower() in FORBIDDEN_HEADERS:
-            yield Problem("send-0011", f'Header "{name}" is not allowed to be set.', (f"Headers.{name}",))
+            yield MessageProblem("send-0011", f'Header "{name}" is not allowed to be set.', (f"Headers.{name}",))
         elif not isinstance(value, str):
-            yield Problem("mj-0004", 'Type mismatch. Expected type "string".', (f"Headers.{name}",))
+            yield MessageProblem("mj-0004", 'Type mismatch. Expected type "string".', (f"Headers.{name}",))
     yield from _attachment_problems(given)
 
 
-def _address_problems(given: Mapping[str, Any]) -> Iterator[Problem]:
+def _address_problems(given: Mapping[str, Any]) -> Iterator[MessageProblem]:
     if "From" not in given:
-        yield Problem("mj-0003", "Missing mandatory property.", ("From",))
+        yield MessageProblem("mj-0003", "Missing mandatory property.", ("From",))
     if not given.get("To"):
         code, text = (
             ("mj-0007", "The array must not be empty.") if "To" in given else ("mj-0003", "Missing mandatory property.")
         )
-        yield Problem(code, text, ("To",))
+        yield MessageProblem(code, text, ("To",))
     places = [(name, given[name]) for name in ("From", "Sender", "ReplyTo") if name in given]
     count = 0
     for name in ("To", "Cc", "Bcc"):
@@ -279,22 +283,24 @@ def _address_problems(given: Mapping[str, Any]) -> Iterator[Problem]:
             places.append((f"{name}[{index}]", recipient))
             count += 1
     if count > MOST_RECIPIENTS:
-        yield Problem("send-0015", f"The message has more than {MOST_RECIPIENTS} recipients.", ("To", "Cc", "Bcc"))
+        yield MessageProblem(
+            "send-0015", f"The message has more than {MOST_RECIPIENTS} recipients.", ("To", "Cc", "Bcc")
+        )
     for place, one in places:
         email = one.get("Email")
         if email is None:
-            yield Problem("mj-0003", "Missing mandatory property.", (f"{place}.Email",))
+            yield MessageProblem("mj-0003", "Missing mandatory property.", (f"{place}.Email",))
         elif not isinstance(email, str):
-            yield Problem("mj-0004", 'Type mismatch. Expected type "string".', (f"{place}.Email",))
+            yield MessageProblem("mj-0004", 'Type mismatch. Expected type "string".', (f"{place}.Email",))
         elif email == "":
-            yield Problem("mj-0012", "The string must not be empty.", (f"{place}.Email",))
+            yield MessageProblem("mj-0012", "The string must not be empty.", (f"{place}.Email",))
         elif split_address(email) is None or email.startswith("*@"):
-            yield Problem("mj-0013", f'"{email}" is an invalid email address.', (f"{place}.Email",))
+            yield MessageProblem("mj-0013", f'"{email}" is an invalid email address.', (f"{place}.Email",))
         if not isinstance(one.get("Name", ""), str):
-            yield Problem("mj-0004", 'Type mismatch. Expected type "string".', (f"{place}.Name",))
+            yield MessageProblem("mj-0004", 'Type mismatch. Expected type "string".', (f"{place}.Name",))
 
 
-def _attachment_problems(given: Mapping[str, Any]) -> Iterator[Problem]:
+def _attachment_problems(given: Mapping[str, Any]) -> Iterator[MessageProblem]:
     size = 0
     for name in ("Attachments", "InlinedAttachments"):
         for index, attachment in enumerate(given.get(name, [])):
@@ -303,19 +309,19 @@ def _attachment_problems(given: Mapping[str, Any]) -> Iterator[Problem]:
             missing = [key for key in wanted if key not in attachment]
             mistyped = [key for key in wanted if not isinstance(attachment.get(key, ""), str)]
             for key in missing:
-                yield Problem("mj-0003", "Missing mandatory property.", (f"{place}.{key}",))
+                yield MessageProblem("mj-0003", "Missing mandatory property.", (f"{place}.{key}",))
             for key in mistyped:
-                yield Problem("mj-0004", 'Type mismatch. Expected type "string".', (f"{place}.{key}",))
+                yield MessageProblem("mj-0004", 'Type mismatch. Expected type "string".', (f"{place}.{key}",))
             if missing or mistyped:
                 continue
             if not attachment["Filename"]:
-                yield Problem("mj-0012", "The string must not be empty.", (f"{place}.Filename",))
+                yield MessageProblem("mj-0012", "The string must not be empty.", (f"{place}.Filename",))
             try:
                 size += len(base64.b64decode(attachment["Base64Content"], validate=True))
             except (binascii.Error, ValueError):
-                yield Problem("mj-0014", "The value is not valid base64.", (f"{place}.Base64Content",))
+                yield MessageProblem("mj-0014", "The value is not valid base64.", (f"{place}.Base64Content",))
     if size > LARGEST_ATTACHMENTS:
-        yield Problem("mj-0011", "The attachments are larger than 15 MB.", ("Attachments", "InlinedAttachments"))
+        yield MessageProblem("mj-0011", "The attachments are larger than 15 MB.", ("Attachments", "InlinedAttachments"))
 
 
 def compose(given: Mapping[str, Any]) -> EmailMessage:

@@ -42,7 +42,7 @@ class Interruptions:
         return found
 
 
-class Submission:
+class SubmissionRules:
     """Rules of the submission server: authenticated senders only, from validated addresses only."""
 
     def __init__(self, state: MailjetState, senders: Senders, office: PostOffice, interruptions: Interruptions) -> None:
@@ -155,7 +155,7 @@ def _not_validated(address: str) -> str:
     return f"550 5.7.1 Sender {address} is not validated for this account"
 
 
-class _Connection(SMTP):
+class _TrackedConnection(SMTP):
     """aiosmtpd's protocol, which knows when its connection is over."""
 
     def __init__(self, *args: Any, open_connections: set[SMTP], **options: Any) -> None:
@@ -173,7 +173,7 @@ class SmtpServer:
 
     def __init__(
         self,
-        rules: Submission | Inbound,
+        rules: SubmissionRules | Inbound,
         bound: socket.socket,
         context: ssl.SSLContext,
         *,
@@ -188,8 +188,8 @@ class SmtpServer:
         self._connections: set[SMTP] = set()
 
     def _connection(self) -> SMTP:
-        submission = isinstance(self._rules, Submission)
-        return _Connection(
+        submission = isinstance(self._rules, SubmissionRules)
+        return _TrackedConnection(
             self._rules,
             data_size_limit=LARGEST_MESSAGE,
             hostname=SUBMISSION_HOST if submission else INBOUND_HOST,
@@ -197,7 +197,7 @@ class SmtpServer:
             tls_context=None if self._implicit_tls else self._context,
             timeout=IDLE_SECONDS,
             auth_require_tls=False,
-            authenticator=self._rules.authenticate if isinstance(self._rules, Submission) else None,
+            authenticator=self._rules.authenticate if isinstance(self._rules, SubmissionRules) else None,
             auth_exclude_mechanism=None if submission else ["PLAIN", "LOGIN"],
             loop=asyncio.get_running_loop(),
             open_connections=self._connections,

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from engine.cloudflare import VERSION
-from engine.cloudflare.configuration import Settings
+from engine.cloudflare.configuration import ApiSettings
 from engine.cloudflare.errors import (
+    ApiUnreachableError,
     CancelledError,
     ClientMissingError,
     NothingListensError,
     RequestFailedError,
-    UnreachableError,
     UnreadableAnswerError,
 )
 from engine.cloudflare.properties import Properties
@@ -47,7 +47,7 @@ _REFUSED_PAUSE_SECONDS: Final = 0.2
 class CloudflareApi:
     """One API with one set of credentials; used by many threads. `cancelled` ends every wait."""
 
-    def __init__(self, settings: Settings, cancelled: threading.Event) -> None:
+    def __init__(self, settings: ApiSettings, cancelled: threading.Event) -> None:
         self._settings = settings
         self._cancelled = cancelled
         self._client: cloudflare.Cloudflare | None = None
@@ -83,7 +83,7 @@ class CloudflareApi:
                         raise NothingListensError(method, url, urlsplit(url).netloc) from None
                     pause = _REFUSED_PAUSE_SECONDS
                 elif tried == TRIES:
-                    raise UnreachableError(method, url, _reason(error), tried) from None
+                    raise ApiUnreachableError(method, url, _reason(error), tried) from None
             if self._cancelled.wait(pause):
                 raise CancelledError(method, url)
         raise AssertionError("the last try either returns or raises")

@@ -29,7 +29,7 @@ _KEY: Final = re.compile(r"[0-9A-Za-z\-_]{37,60}")
 
 
 @dataclass(frozen=True)
-class Settings:
+class ApiSettings:
     """Where the API is and how requests to it are signed. No credentials: requests go out unsigned."""
 
     base_url: str
@@ -58,14 +58,14 @@ def with_secrets(inputs: Properties) -> Properties:
     return {key: Secret(value) if key in SECRET_KEYS else value for key, value in inputs.items()}
 
 
-def settings(inputs: Properties, environment: Mapping[str, str]) -> Settings:
+def settings(inputs: Properties, environment: Mapping[str, str]) -> ApiSettings:
     """Configured values, else the environment's. Raises BaseUrlError."""
     values = {key: _text(inputs.get(key)) or environment.get(name, "") for key, name in ENVIRONMENT.items()}
     base_url = values["baseUrl"] or DEFAULT_BASE_URL
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BaseUrlError(base_url)
-    return Settings(base_url, _signature(values), values["userAgentOperatorSuffix"])
+    return ApiSettings(base_url, _signature(values), values["userAgentOperatorSuffix"])
 
 
 def _signature(values: Mapping[str, str]) -> dict[str, str]:

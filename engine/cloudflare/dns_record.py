@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from engine.cloudflare import bridge_state, fields
-from engine.cloudflare.errors import CloudflareError, ProxiedTtlError
+from engine.cloudflare.errors import OperationError, ProxiedTtlError
 from engine.cloudflare.fields import Change, Failure, Field, Kind, Role, Table
 from engine.cloudflare.properties import UNKNOWN, Properties
-from engine.cloudflare.resource import Plan, Resource, path
+from engine.cloudflare.resource import PlannedState, Resource, path
 
 RECORD_TYPES = (
     *("A", "AAAA", "CNAME", "MX", "NS", "OPENPGPKEY", "PTR", "TXT", "CAA", "CERT", "DNSKEY", "DS", "HTTPS", "LOC"),
@@ -97,7 +97,7 @@ class DnsRecord(Resource):
                 f"got: {priority}.",
             )
 
-    def _refusal(self, properties: Properties) -> CloudflareError | None:
+    def _refusal(self, properties: Properties) -> OperationError | None:
         """Cloudflare decides the time to live of a proxied record. An update is not checked."""
         ttl = properties.get("ttl")
         if properties.get("proxied") is True and ttl not in (_AUTOMATIC_TTL, UNKNOWN):
@@ -138,16 +138,16 @@ class DnsRecord(Resource):
             stable.append("tagsModifiedOn")
         return computed | {name: state.get(name) for name in stable if computed[name] is UNKNOWN}
 
-    def _update_body(self, plan: Plan, state: Properties) -> Properties:
+    def _update_body(self, plan: PlannedState, state: Properties) -> Properties:
         properties = plan.properties
         if _has_data(properties):
             # Cloudflare computes `content` from `data`; the old text must not go out with new data.
             properties = properties | {"content": UNKNOWN}
         return fields.body(self.table, properties, state)
 
-    def _settled(self, plan: Plan, result: Any, state: Properties) -> Properties:
+    def _settled(self, plan: PlannedState, result: Any, state: Properties) -> Properties:
         if _has_data(plan.properties):
-            plan = Plan(plan.properties | {"content": UNKNOWN}, plan.changes)
+            plan = PlannedState(plan.properties | {"content": UNKNOWN}, plan.changes)
         return _with_cname_settings(super()._settled(plan, result, state))
 
     def _refreshed(self, state: Properties, result: Any) -> Properties:

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from http import HTTPStatus
 
 
-class CloudflareError(Exception):
+class OperationError(Exception):
     """An operation failed; the message is what the engine shows."""
 
 
-class RequestFailedError(CloudflareError):
+class RequestFailedError(OperationError):
     """The API refused a request: status and body are shown as they came."""
 
     def __init__(self, method: str, url: str, status: int, body: str) -> None:
@@ -18,14 +18,14 @@ class RequestFailedError(CloudflareError):
         super().__init__(f'failed to make http request: {method} "{url}": {status} {_phrase(status)} {body}')
 
 
-class UnreachableError(CloudflareError):
+class ApiUnreachableError(OperationError):
     """No answer came, however often the request was sent."""
 
     def __init__(self, method: str, url: str, reason: str, tries: int) -> None:
         super().__init__(f'failed to make http request: {method} "{url}": {reason} (tried {tries} times)')
 
 
-class NothingListensError(CloudflareError):
+class NothingListensError(OperationError):
     """The API is configured to be on this machine, and nothing listens there."""
 
     def __init__(self, method: str, url: str, address: str) -> None:
@@ -35,21 +35,21 @@ class NothingListensError(CloudflareError):
         )
 
 
-class UnreadableAnswerError(CloudflareError):
+class UnreadableAnswerError(OperationError):
     """The API answered with success, but not with what the operation needs."""
 
     def __init__(self, method: str, url: str, problem: str) -> None:
         super().__init__(f'failed to deserialize http request: {method} "{url}": {problem}')
 
 
-class CancelledError(CloudflareError):
+class CancelledError(OperationError):
     """Pulumi cancelled the operation while it waited to repeat a request."""
 
     def __init__(self, method: str, url: str) -> None:
         super().__init__(f'{method} "{url}" was given up because Pulumi cancelled the operation')
 
 
-class UnsupportedTokenError(CloudflareError):
+class UnsupportedTokenError(OperationError):
     """The program uses a resource or function that only the official plugin has."""
 
     def __init__(self, kind: str, token: str, supported: Iterable[str]) -> None:
@@ -60,7 +60,7 @@ class UnsupportedTokenError(CloudflareError):
         )
 
 
-class BaseUrlError(CloudflareError):
+class BaseUrlError(OperationError):
     """The configured base URL is no URL of an API."""
 
     def __init__(self, found: str) -> None:
@@ -70,7 +70,7 @@ class BaseUrlError(CloudflareError):
         )
 
 
-class StandInOffLoopbackError(CloudflareError):
+class StandInOffLoopbackError(OperationError):
     """The stand-in was to talk to an API that is not on this machine."""
 
     def __init__(self, found: str) -> None:
@@ -81,21 +81,21 @@ class StandInOffLoopbackError(CloudflareError):
         )
 
 
-class ImportIdError(CloudflareError):
+class ImportIdError(OperationError):
     """An id given to `pulumi import` has not the parts that the resource needs."""
 
     def __init__(self, found: str, expected: str) -> None:
         super().__init__(f"invalid ID {found!r}: expected {expected}")
 
 
-class ProxiedTtlError(CloudflareError):
+class ProxiedTtlError(OperationError):
     """Cloudflare decides the time to live of a proxied record."""
 
     def __init__(self, name: object, ttl: object) -> None:
         super().__init__(f"ttl must be set to 1 when `proxied` is true: record {name!r} has ttl {ttl}")
 
 
-class MissingTunnelConfigError(CloudflareError):
+class MissingTunnelConfigError(OperationError):
     """A tunnel configuration without ingress rules cannot be stored."""
 
     def __init__(self) -> None:
@@ -105,14 +105,14 @@ class MissingTunnelConfigError(CloudflareError):
         )
 
 
-class ZoneLookupError(CloudflareError):
+class ZoneLookupError(OperationError):
     """A filter for zones has to match one zone."""
 
     def __init__(self, found: int) -> None:
         super().__init__(f"failed to find exactly one result: {found} found: name one zone by `zoneId` or a full name")
 
 
-class ClientMissingError(CloudflareError):
+class ClientMissingError(OperationError):
     """Cloudflare's Python client is not installed beside the plugin."""
 
     def __init__(self, module: str | None) -> None:
@@ -122,7 +122,7 @@ class ClientMissingError(CloudflareError):
         )
 
 
-class NotConfiguredError(CloudflareError):
+class NotConfiguredError(OperationError):
     """The engine asked for an operation before it sent the configuration."""
 
     def __init__(self) -> None:

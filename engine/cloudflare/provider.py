@@ -22,17 +22,17 @@ from engine.cloudflare import VERSION, configuration, fields
 from engine.cloudflare.api import CloudflareApi
 from engine.cloudflare.dns_record import DnsRecord
 from engine.cloudflare.engine_log import EngineLog
-from engine.cloudflare.errors import CloudflareError, NotConfiguredError, StandInOffLoopbackError, UnsupportedTokenError
+from engine.cloudflare.errors import NotConfiguredError, OperationError, StandInOffLoopbackError, UnsupportedTokenError
 from engine.cloudflare.fields import Change, Failure
 from engine.cloudflare.functions import Function, GetDnsRecords, GetTunnels, GetTunnelToken, GetZone
 from engine.cloudflare.properties import UNKNOWN, Properties, Secret, from_struct, marked_like, plain, to_struct
 from engine.cloudflare.resource import Resource
 from engine.cloudflare.schema import schema
-from engine.cloudflare.tunnel import Tunnel
+from engine.cloudflare.tunnel import CloudflaredTunnel
 from engine.cloudflare.tunnel_config import TunnelConfig
 from engine.loopback import is_loopback
 
-RESOURCES: tuple[Resource, ...] = (DnsRecord(), Tunnel(), TunnelConfig())
+RESOURCES: tuple[Resource, ...] = (DnsRecord(), CloudflaredTunnel(), TunnelConfig())
 FUNCTIONS: tuple[Function, ...] = (GetDnsRecords(), GetZone(), GetTunnels(), GetTunnelToken())
 
 _BY_TYPE = {token: resource for resource in RESOURCES for token in resource.tokens}
@@ -54,7 +54,7 @@ def _answering_errors(handler: _Handler) -> _Handler:
     def answer(self: CloudflareProvider, request: Any, context: grpc.ServicerContext) -> Any:
         try:
             return handler(self, request, context)
-        except CloudflareError as error:
+        except OperationError as error:
             return context.abort(grpc.StatusCode.UNKNOWN, str(error))
 
     return answer  # type: ignore[return-value]
@@ -244,7 +244,7 @@ class CloudflareProvider(ResourceProviderServicer):
 
 def _open(api: CloudflareApi) -> None:
     # The first request says again what is wrong, to somebody who listens.
-    with contextlib.suppress(CloudflareError):
+    with contextlib.suppress(OperationError):
         api.open()
 
 

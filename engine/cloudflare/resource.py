@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol
 from urllib.parse import quote
 
 from engine.cloudflare import bridge_state, fields
-from engine.cloudflare.errors import CloudflareError, ImportIdError, RequestFailedError, UnreadableAnswerError
+from engine.cloudflare.errors import ImportIdError, OperationError, RequestFailedError, UnreadableAnswerError
 from engine.cloudflare.fields import Change, Failure, Kind, Role, Table
 from engine.cloudflare.properties import UNKNOWN, Properties
 
@@ -29,7 +29,7 @@ class Api(Protocol):
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlannedState:
     """The state that an operation aims at, unknown where only the API can tell, and what differs from the last one."""
 
     properties: Properties
@@ -66,7 +66,7 @@ class Resource(ABC):
     def check(self, inputs: Properties) -> Iterator[Failure]:
         yield from fields.check(self.table, inputs)
 
-    def plan(self, state: Properties | None, inputs: Properties) -> Plan:
+    def plan(self, state: Properties | None, inputs: Properties) -> PlannedState:
         """`state` is None for a resource that does not exist yet."""
         planned = self._planned_inputs(state, inputs)
         changes = {} if state is None else self._compare(state, planned)
@@ -74,9 +74,9 @@ class Resource(ABC):
             if change is Change.UPDATE and planned.get(name) is UNKNOWN and name not in inputs:
                 changes[name] = Change.DELETE
         computed = self._planned_outputs(state, inputs, planned, changed=state is None or bool(changes))
-        return Plan({**planned, **computed}, changes)
+        return PlannedState({**planned, **computed}, changes)
 
-    def replacing(self, plan: Plan, inputs: Properties) -> list[str]:
+    def replacing(self, plan: PlannedState, inputs: Properties) -> list[str]:
         """The changed properties that only a new object can have."""
         changed = {fields.top_level(path) for path in plan.changes}
         return [
@@ -93,7 +93,7 @@ class Resource(ABC):
         if refusal is not None:
             raise refusal
 
-    def create(self, api: Api, plan: Plan) -> tuple[str, Properties]:
+    def create(self, api: Api, plan: PlannedState) -> tuple[str, Properties]:
         self.require_creatable(plan.properties)
         where = self.collection(plan.properties)
         answer = api.send(self.create_method, where, fields.body(self.table, plan.properties, {}))
@@ -103,7 +103,7 @@ class Resource(ABC):
             raise UnreadableAnswerError(self.create_method, where, "the answer has no `result.id`")
         return object_id, self._settled(plan, result, {})
 
-    def update(self, api: Api, object_id: str, state: Properties, plan: Plan) -> Properties:
+    def update(self, api: Api, object_id: str, state: Properties, plan: PlannedState) -> Properties:
         where = self.item(object_id, plan.properties)
         answer = api.send(self.update_method, where, self._update_body(plan, state))
         return self._settled(plan, answer.get("result"), state)
@@ -137,7 +137,7 @@ class Resource(ABC):
 
     # What single resources do otherwise
 
-    def _refusal(self, properties: Properties) -> CloudflareError | None:
+    def _refusal(self, properties: Properties) -> OperationError | None:
         """Why an object with these properties cannot be created."""
         del properties
         return None
@@ -166,7 +166,7 @@ class Resource(ABC):
             if field.role is Role.COMPUTED
         }
 
-    def _update_body(self, plan: Plan, state: Properties) -> Properties:
+    def _update_body(self, plan: PlannedState, state: Properties) -> Properties:
         return fields.body(self.table, plan.properties, state)
 
     def _id_in(self, result: Any, properties: Properties) -> str | None:
@@ -174,7 +174,7 @@ class Resource(ABC):
         object_id = result.get("id") if isinstance(result, dict) else None
         return object_id if isinstance(object_id, str) else None
 
-    def _settled(self, plan: Plan, result: Any, state: Properties) -> Properties:
+    def _settled(self, plan: PlannedState, result: Any, state: Properties) -> Properties:
         """The state after a create or update: the plan, completed by what only the API knows."""
         found = fields.read(self.table, result)
         settled: Properties = {}

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from engine.cloudflare import fields
 from engine.cloudflare.fields import Failure, Field, Kind, Role, Table
 from engine.cloudflare.properties import Properties
-from engine.cloudflare.resource import Plan, Resource, path
+from engine.cloudflare.resource import PlannedState, Resource, path
 
 CONFIG_SOURCES = ("local", "cloudflare")
 # The API never gives these back as the program knows them.
@@ -19,7 +19,7 @@ def _computed(*names: str) -> tuple[Field, ...]:
     return tuple(Field(name=name, kind=Kind.STRING, role=Role.COMPUTED) for name in names)
 
 
-class Tunnel(Resource):
+class CloudflaredTunnel(Resource):
     """A tunnel that Cloudflare has soft-deleted but still answers for counts as existing."""
 
     tokens: ClassVar = (
@@ -61,7 +61,7 @@ class Tunnel(Resource):
     def _planned_inputs(self, state: Properties | None, inputs: Properties) -> Properties:
         return super()._planned_inputs(state, inputs) | {"configSrc": inputs.get("configSrc", "local")}
 
-    def _update_body(self, plan: Plan, state: Properties) -> Properties:
+    def _update_body(self, plan: PlannedState, state: Properties) -> Properties:
         return fields.changed_body(self.table, plan.properties, state)
 
     def _refreshed(self, state: Properties, result: Any) -> Properties:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from engine.cloudflare.errors import CloudflareError, MissingTunnelConfigError
+from engine.cloudflare.errors import MissingTunnelConfigError, OperationError
 from engine.cloudflare.fields import Failure, Field, Kind, Role, Table
 from engine.cloudflare.properties import UNKNOWN, Properties
 from engine.cloudflare.resource import Api, Resource, path
@@ -84,7 +84,7 @@ class TunnelConfig(Resource):
         yield from super().check(inputs)
         yield from check_source("source", inputs)
 
-    def _refusal(self, properties: Properties) -> CloudflareError | None:
+    def _refusal(self, properties: Properties) -> OperationError | None:
         return MissingTunnelConfigError() if properties.get("config") is None else None
 
     def delete(self, api: Api, object_id: str, state: Properties) -> None:

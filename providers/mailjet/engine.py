@@ -36,7 +36,7 @@ def engine_address(argv: Sequence[str]) -> str | None:
     return None
 
 
-class Engine:
+class EngineConnection:
     """Holds one connection to the engine open: the kernel closes it the moment the engine dies, however it dies."""
 
     def __init__(self, address: str | None) -> None:
@@ -47,7 +47,7 @@ class Engine:
         self._channel: grpc.Channel | None = None
 
     @classmethod
-    def of_this_process(cls) -> Engine:
+    def of_this_process(cls) -> EngineConnection:
         """The engine that started this process as its dynamic provider plugin, if one did."""
         is_plugin = Path(sys.argv[0]).parts[-3:] == _PLUGIN_MODULE
         return cls(engine_address(sys.argv[1:]) if is_plugin else None)

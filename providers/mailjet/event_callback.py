@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
-from clients.mailjet.api import EventCallback as CallbackRow
+from clients.mailjet.api import EventCallbackRow
 from clients.mailjet.errors import ForeignCallbackError, MailjetError, NotFoundError
 from clients.mailjet.route_identity import RouteIdentity, learn_password, require_route_url, shown
 from providers.mailjet import plugin
@@ -115,7 +115,7 @@ class EventCallback(Resource, module="mailjet", name="EventCallback"):
         super().__init__(EventCallbackProvider(), name, props, opts)
 
 
-def _find(process: plugin.PluginProcess, event_type: str) -> CallbackRow | None:
+def _find(process: plugin.PluginProcess, event_type: str) -> EventCallbackRow | None:
     rows = process.api.event_callbacks()
     return next((row for row in rows if row.event_type == event_type and not row.is_backup), None)
 
@@ -142,14 +142,14 @@ def _settle(props: Props, owners: Owners) -> Props:
     learn_password(url)
     process.callback_claims.claim([event_type])
 
-    def as_wanted(row: CallbackRow | None) -> CallbackRow | None:
+    def as_wanted(row: EventCallbackRow | None) -> EventCallbackRow | None:
         settled = row is not None and (row.url, row.version, row.status) == (url, version, ALIVE)
         return row if settled else None
 
-    def look() -> CallbackRow | None:
+    def look() -> EventCallbackRow | None:
         return _find(process, event_type)
 
-    def create() -> CallbackRow:
+    def create() -> EventCallbackRow:
         return process.api.create_event_callback(event_type, url, version=version)
 
     row = look() or process.client.ensure(write=create, look=look)
@@ -158,9 +158,9 @@ def _settle(props: Props, owners: Owners) -> Props:
             raise ForeignCallbackError(event_type, shown(row.url), ours=shown(url))
         callback_id = row.id
 
-        def change() -> CallbackRow:
+        def change() -> EventCallbackRow:
             process.api.change_event_callback(callback_id, url, version=version)
-            return CallbackRow(
+            return EventCallbackRow(
                 id=callback_id, event_type=event_type, url=url, version=version, status=ALIVE, is_backup=False
             )
 

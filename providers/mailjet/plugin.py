@@ -17,7 +17,7 @@ from clients.mailjet.clock import Clock, SystemClock
 from clients.mailjet.errors import InvalidSettingError, MailjetError
 from clients.mailjet.limiter import AdaptiveLimiter
 from clients.mailjet.route_identity import RouteIdentity
-from providers.mailjet.engine import Engine
+from providers.mailjet.engine import EngineConnection
 from providers.mailjet.in_use import InUse
 from providers.mailjet.progress import Progress
 from providers.mailjet.route_listing import RouteListing
@@ -25,7 +25,7 @@ from providers.mailjet.workers import WORKERS, Workers
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class PluginSettings:
     """Where Mailjet is and how hard it is used. `problem` is raised by the first call: a preview makes none."""
 
     api_url: str = DEFAULT_API_URL
@@ -36,7 +36,7 @@ class Settings:
     problem: MailjetError | None = field(default=None, compare=False)
 
     @classmethod
-    def read(cls, config: Callable[[str], object], environment: Mapping[str, str]) -> Settings:
+    def read(cls, config: Callable[[str], object], environment: Mapping[str, str]) -> PluginSettings:
         """From stack config, else from the environment. Never raises.
 
         `MAILJET_TIMEOUT_SECONDS` (30), `MAILJET_CONNECTIONS` (48) and `MAILJET_LIMITER=off` are for benchmarks and
@@ -104,15 +104,15 @@ class PluginProcess:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: PluginSettings,
         *,
-        engine: Engine | None = None,
+        engine: EngineConnection | None = None,
         clock: Clock | None = None,
         retry: RetryPolicy | None = None,
     ) -> None:
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
-        self.engine = engine or Engine.of_this_process()
+        self.engine = engine or EngineConnection.of_this_process()
         self.client = MailjetClient(
             base_url=settings.api_url,
             credentials=settings.credentials,
@@ -152,7 +152,7 @@ _process: PluginProcess | None = None
 def configure(config: Callable[[str], object]) -> None:
     """Called for each kind of provider of a run, with the same config: only the first call counts."""
     global _process
-    settings = Settings.read(config, os.environ)
+    settings = PluginSettings.read(config, os.environ)
     with _lock:
         if _process is not None and _process.settings == settings:
             return

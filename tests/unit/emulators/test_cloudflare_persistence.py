@@ -15,7 +15,15 @@ from pathlib import Path
 import dns.message
 import pytest
 
-from emulators.cloudflare import DEFAULT_ZONES, DNS_READ_ONLY, ZONE_ID, CloudflareEmulator, Plan, SeedZone, fold_path
+from emulators.cloudflare import (
+    DEFAULT_ZONES,
+    DNS_READ_ONLY,
+    ZONE_ID,
+    CloudflareEmulator,
+    SeedZone,
+    ZonePlan,
+    fold_path,
+)
 from emulators.cloudflare.account import WrongDatabaseError
 from emulators.cloudflare.errors import RecordExistsError, RecordInvalidError
 from tests.unit.emulators.cloudflare_fixtures import TOKEN
@@ -66,7 +74,7 @@ class TestSurvival:
     def test_everything_is_taken_up_again(self, tmp_path: Path) -> None:
         first = opened(tmp_path)
         record = add(first, "kept")
-        first.account.add_zone("new.example", Plan.PRO)
+        first.account.add_zone("new.example", ZonePlan.PRO)
         _, value = first.add_token(permissions=DNS_READ_ONLY, zones=frozenset({ZONE_ID}), name="t")
         gone = first.account.create_tunnel({"name": "gone"})
         first.account.delete_tunnel(gone.id)
@@ -150,7 +158,7 @@ class TestReset:
 
     def test_another_seed(self, tmp_path: Path) -> None:
         emulator = opened(tmp_path)
-        emulator.reseed([SeedZone(name="a.example"), SeedZone(name="b.example", plan=Plan.ENTERPRISE)])
+        emulator.reseed([SeedZone(name="a.example"), SeedZone(name="b.example", plan=ZonePlan.ENTERPRISE)])
         assert [(zone["name"], zone["plan"]) for zone in emulator.state()["zones"]] == [
             ("a.example", "free"),
             ("b.example", "enterprise"),

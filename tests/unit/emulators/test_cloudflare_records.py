@@ -9,11 +9,11 @@ from typing import Any
 import cloudflare
 import pytest
 
-from emulators.cloudflare import DEFAULT_ZONES, ZONE_ID, Plan, SeedZone
+from emulators.cloudflare import DEFAULT_ZONES, ZONE_ID, SeedZone, ZonePlan
 from tests.unit.emulators.cloudflare_fixtures import TOKEN, World, running
 
 APEX = "agents.example"
-ENTERPRISE = SeedZone(name="big.example", plan=Plan.ENTERPRISE)
+ENTERPRISE = SeedZone(name="big.example", plan=ZonePlan.ENTERPRISE)
 MISSING = "0" * 32
 
 

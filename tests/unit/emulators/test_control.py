@@ -261,7 +261,7 @@ class TestSeeds:
         plan = FaultPlan.parse({"seed": seed, "rules": [{"kind": "500", "probability": 0.3}]})
         found: dict[int, list[bool]] = {number: [] for number in set(order)}
         for number in order:
-            struck = plan.strike("POST", "/things", "/things", str(number).encode())
+            struck = plan.rule_for("POST", "/things", "/things", str(number).encode())
             found[number].append(struck is not None)
         return found
 

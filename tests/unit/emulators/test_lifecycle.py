@@ -25,7 +25,7 @@ import requests
 from emulators.__main__ import main
 from emulators.embedded import Control
 from emulators.holders import holder
-from emulators.ports import DEFAULT_PORTS, Choice, Opening, PortError, Role
+from emulators.ports import DEFAULT_PORTS, Choice, Opening, PortError, PortRole
 from emulators.sockets import listen
 from emulators.state_folder import Process, StateFolder, StateFolderError
 from tests.unit.emulators.polling import wait_until
@@ -204,7 +204,7 @@ def listening() -> Iterator[int]:
 def test_a_kept_port_in_use_is_one_sentence_that_names_its_holder(emulators: Emulators) -> None:
     with listening() as port:
         folder = StateFolder(emulators.folder)
-        folder.remember_ports({role.value: 0 for role in Role} | {"smtp": port})
+        folder.remember_ports({role.value: 0 for role in PortRole} | {"smtp": port})
         failed = emulators.run("up")
         assert failed.returncode == 1
         assert failed.stdout == ""
@@ -224,8 +224,8 @@ def test_a_fixed_port_in_use_is_replaced_and_its_holder_named(
 ) -> None:
     with listening() as port:
         opening = Opening(Choice.USUAL, {})
-        monkeypatch.setitem(DEFAULT_PORTS, Role.MAILJET, port)
-        bound = opening.open(Role.MAILJET, listen)
+        monkeypatch.setitem(DEFAULT_PORTS, PortRole.MAILJET, port)
+        bound = opening.open(PortRole.MAILJET, listen)
         bound.close()
     assert len(opening.moved) == 1
     assert opening.moved[0].startswith(f"Port {port} for Mailjet REST is held by pid {os.getpid()} (")
@@ -255,12 +255,12 @@ def place(status: dict[str, Any]) -> list[str]:
 def test_back_to_the_fixed_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with listening() as port:
         pass
-    monkeypatch.setitem(DEFAULT_PORTS, Role.MAILJET, port)
+    monkeypatch.setitem(DEFAULT_PORTS, PortRole.MAILJET, port)
     opening = Opening(Choice.FIXED, {"mailjet": port + 1 if port < 65535 else port - 1})
-    bound = opening.open(Role.MAILJET, listen)
+    bound = opening.open(PortRole.MAILJET, listen)
     assert bound.getsockname()[1] == port
     with pytest.raises(PortError, match=f"Port {port} for Mailjet REST is held by pid {os.getpid()}"):
-        opening.open(Role.MAILJET, listen)
+        opening.open(PortRole.MAILJET, listen)
     bound.close()
 
 

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from emulators.embedded import EmbeddedMailjet
-from emulators.mailjet import Edge
+from emulators.mailjet import EdgeLookup
 from tests.unit.emulators.conftest import DOMAIN, Api
 from tests.unit.emulators.polling import wait_until
 from tests.unit.emulators.tiny_zone import TinyZone
@@ -322,7 +322,7 @@ class TestDelivery:
             asked.append((host, path))
             return "http://127.0.0.1:8800" if host == "api.mail.example" else None
 
-        edge = Edge("127.0.0.1", webhook.port, tunnel_for)
+        edge = EdgeLookup("127.0.0.1", webhook.port, tunnel_for)
         with EmbeddedMailjet(tmp_path, edge=edge) as mailjet:
             api = Api(mailjet)
             mailjet.control.switches(dkim_bits=1024, route_needs_verified_domain=False)

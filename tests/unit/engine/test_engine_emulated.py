@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from emulators.ports import DEFAULT_PORTS, Role
+from emulators.ports import DEFAULT_PORTS, PortRole
 from engine.emulated import FIXED, followed
 from engine.stacks import meant
 from tests.unit.engine.machines import Machine
@@ -83,7 +83,7 @@ def test_everything_else_is_left_alone(bare: Machine, arguments: list[str]) -> N
 
 def test_on_the_fixed_ports_and_without_emulators_there_is_nothing_to_follow(bare: Machine) -> None:
     assert options(bare, *READING[0]) == []
-    serve(bare, *(DEFAULT_PORTS[role] for role in (Role.MAILJET, Role.CLOUDFLARE, Role.SUBMISSION)))
+    serve(bare, *(DEFAULT_PORTS[role] for role in (PortRole.MAILJET, PortRole.CLOUDFLARE, PortRole.SUBMISSION)))
     assert options(bare, *READING[0]) == []
 
 

@@ -14,16 +14,16 @@ import requests
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from clients.mailjet.client import Credentials
-from providers.mailjet.engine import Engine
-from providers.mailjet.plugin import Settings
+from providers.mailjet.engine import EngineConnection
+from providers.mailjet.plugin import PluginSettings
 
 API_KEY = "0123456789abcdef0123456789abcdef"
 API_SECRET = "fedcba9876543210fedcba9876543210"
 DOMAIN = "agents.example"
 
 
-def settings_for(url: str, *, read_timeout: float = 5.0) -> Settings:
-    return Settings(
+def settings_for(url: str, *, read_timeout: float = 5.0) -> PluginSettings:
+    return PluginSettings(
         api_url=url,
         credentials=Credentials(api_key=API_KEY, api_secret=API_SECRET),
         read_timeout=read_timeout,
@@ -55,7 +55,7 @@ class VirtualClock:
         return 0.5
 
 
-class RecordingEngine(Engine):
+class RecordingEngine(EngineConnection):
     """Keeps what a person would read; dies on demand."""
 
     def __init__(self) -> None:

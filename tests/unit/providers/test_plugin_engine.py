@@ -17,7 +17,7 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
 from clients.mailjet.errors import EngineGoneError
 from clients.mailjet.redaction import SECRETS
-from providers.mailjet.engine import Engine, engine_address
+from providers.mailjet.engine import EngineConnection, engine_address
 
 
 class Servicer(engine_pb2_grpc.EngineServicer):
@@ -63,24 +63,24 @@ def test_the_address_is_the_last_argument(argv: list[str], address: str | None) 
 
 
 def test_this_process_is_no_plugin() -> None:
-    assert Engine.of_this_process().address is None
+    assert EngineConnection.of_this_process().address is None
 
 
 def test_without_an_engine_every_write_is_allowed() -> None:
-    engine = Engine(None)
+    engine = EngineConnection(None)
     engine.require_alive()
     engine.progress("nobody hears this")
 
 
 def test_a_living_engine_is_alive_however_often_one_asks(address: str) -> None:
-    engine = Engine(address)
+    engine = EngineConnection(address)
     assert all(engine.alive() for _ in range(50))
     engine.close()
 
 
 def test_one_connection_serves_all_questions() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        engine = Engine(f"127.0.0.1:{listener.getsockname()[1]}")
+        engine = EngineConnection(f"127.0.0.1:{listener.getsockname()[1]}")
         assert all(engine.alive() for _ in range(20))
         accepted, _ = listener.accept()
         listener.settimeout(0.05)
@@ -98,7 +98,7 @@ def test_a_killed_engine_is_gone_at_once() -> None:
     )
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as peer:
         assert peer.stdout is not None
-        engine = Engine(f"127.0.0.1:{int(peer.stdout.readline())}")
+        engine = EngineConnection(f"127.0.0.1:{int(peer.stdout.readline())}")
         engine.require_alive()
         peer.kill()
         peer.wait(10)
@@ -109,7 +109,7 @@ def test_a_killed_engine_is_gone_at_once() -> None:
 
 def test_an_engine_that_merely_closed_an_idle_connection_is_alive() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        engine = Engine(f"127.0.0.1:{listener.getsockname()[1]}")
+        engine = EngineConnection(f"127.0.0.1:{listener.getsockname()[1]}")
         assert engine.alive()
         listener.accept()[0].close()
         assert engine.alive()
@@ -118,7 +118,7 @@ def test_an_engine_that_merely_closed_an_idle_connection_is_alive() -> None:
 
 def test_progress_is_fleeting_and_a_warning_stays(address: str, servicer: Servicer) -> None:
     SECRETS.learn(["s3cretvalue"])
-    engine = Engine(address)
+    engine = EngineConnection(address)
     engine.progress("half done, s3cretvalue")
     engine.warn("look at this")
     assert [(line.message, line.ephemeral, line.severity, line.urn) for line in servicer.lines] == [
@@ -131,13 +131,13 @@ def test_progress_is_fleeting_and_a_warning_stays(address: str, servicer: Servic
 def test_a_line_that_cannot_be_delivered_is_dropped() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    engine = Engine(f"127.0.0.1:{port}")
+    engine = EngineConnection(f"127.0.0.1:{port}")
     engine.progress("nobody hears this")
     engine.close()
 
 
 def test_threads_may_ask_at_once(address: str) -> None:
-    engine = Engine(address)
+    engine = EngineConnection(address)
     answers: list[bool] = []
     threads = [threading.Thread(target=lambda: answers.extend(engine.alive() for _ in range(20))) for _ in range(8)]
     for thread in threads:

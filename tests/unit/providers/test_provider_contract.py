@@ -20,7 +20,7 @@ from clients.mailjet.client import DEFAULT_API_URL, Credentials
 from clients.mailjet.errors import EngineGoneError, InvalidSettingError, MailjetError
 from providers.mailjet import base_provider, plugin
 from providers.mailjet.base_provider import MailjetProvider
-from providers.mailjet.plugin import PluginProcess, Settings
+from providers.mailjet.plugin import PluginProcess, PluginSettings
 from providers.mailjet.workers import WORKERS
 from tests.unit.providers.emulated import API_KEY, API_SECRET, Mailjet, RecordingEngine, VirtualClock, settings_for
 
@@ -218,7 +218,9 @@ class TestConfigure:
 class TestSettings:
     def test_stack_config_comes_before_the_environment(self) -> None:
         config = {"mailjetApiKey": "config-key", "mailjetApiUrl": "https://api.us.mailjet.com"}
-        settings = Settings.read(config.get, {"MAILJET_API_KEY": "env-key", "MAILJET_API_SECRET": " env-secret\n"})
+        settings = PluginSettings.read(
+            config.get, {"MAILJET_API_KEY": "env-key", "MAILJET_API_SECRET": " env-secret\n"}
+        )
         assert settings.credentials.api_key == "config-key"
         assert settings.credentials.api_secret == "env-secret"
         assert settings.api_url == "https://api.us.mailjet.com"
@@ -226,7 +228,7 @@ class TestSettings:
 
     def test_the_environment_tunes_the_client(self) -> None:
         environment = {"MAILJET_TIMEOUT_SECONDS": "2.5", "MAILJET_CONNECTIONS": "4", "MAILJET_LIMITER": "off"}
-        settings = Settings.read(_nothing_configured, environment)
+        settings = PluginSettings.read(_nothing_configured, environment)
         assert (settings.read_timeout, settings.connections, settings.limiter) == (2.5, 4, False)
 
     @pytest.mark.parametrize(
@@ -234,7 +236,7 @@ class TestSettings:
         [("MAILJET_TIMEOUT_SECONDS", "soon"), ("MAILJET_TIMEOUT_SECONDS", "0"), ("MAILJET_CONNECTIONS", "100000")],
     )
     def test_a_bad_tuning_is_told_by_the_first_call(self, variable: str, value: str) -> None:
-        settings = Settings.read(
+        settings = PluginSettings.read(
             _nothing_configured, {variable: value, "MAILJET_API_KEY": "k", "MAILJET_API_SECRET": "s"}
         )
         running = PluginProcess(settings, engine=RecordingEngine())
@@ -243,7 +245,7 @@ class TestSettings:
         running.close()
 
     def test_no_secret_in_the_repr(self) -> None:
-        settings = Settings.read({"mailjetApiSecret": API_SECRET, "mailjetApiKey": API_KEY}.get, os.environ)
+        settings = PluginSettings.read({"mailjetApiSecret": API_SECRET, "mailjetApiKey": API_KEY}.get, os.environ)
         assert API_SECRET not in repr(settings)
         assert API_KEY not in repr(settings)
 

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from clients.mailjet.api import ParseRoute
 from clients.mailjet.client import PAGE_SIZE
-from clients.mailjet.errors import EngineGoneError, MailjetError, NoAnswerError
+from clients.mailjet.errors import AnswerLostError, EngineGoneError, MailjetError
 from emulators.serving import ServerThread
 from providers.mailjet import plugin
 from providers.mailjet.inbound_routes import InboundRoutesProvider
@@ -45,17 +45,17 @@ class TestWorkers:
     def test_one_failure_concerns_its_item_only(self, workers: Workers) -> None:
         def work(item: int) -> None:
             if item == 3:
-                raise NoAnswerError("POST", "/x", "no answer in time")
+                raise AnswerLostError("POST", "/x", "no answer in time")
 
         outcome = workers.each(range(20), work)
         assert sorted(outcome.done) == [item for item in range(20) if item != 3]
         assert [item for item, _ in outcome.failed] == [3]
-        assert isinstance(outcome.cause, NoAnswerError)
+        assert isinstance(outcome.cause, AnswerLostError)
 
     def test_a_hopeless_failure_ends_the_batch_and_is_its_cause(self, workers: Workers) -> None:
         def work(item: int) -> None:
             if item == 0:
-                raise NoAnswerError("POST", "/x", "no answer in time")
+                raise AnswerLostError("POST", "/x", "no answer in time")
             raise EngineGoneError("127.0.0.1:1")
 
         outcome = workers.each(range(100), work)
@@ -65,7 +65,7 @@ class TestWorkers:
 
     def test_too_many_failures_in_a_row_end_the_batch(self, workers: Workers) -> None:
         def work(_item: int) -> None:
-            raise NoAnswerError("POST", "/x", "no answer in time")
+            raise AnswerLostError("POST", "/x", "no answer in time")
 
         outcome = workers.each(range(1000), work)
         assert FAILURES_IN_A_ROW <= len(outcome.failed) <= FAILURES_IN_A_ROW + workers.size
@@ -107,7 +107,7 @@ class TestListing:
         assert (found, fetches) == ([1] * 6, [1])
 
     def test_a_failure_is_everybodys_and_is_forgotten(self) -> None:
-        answers: list[list[ParseRoute] | MailjetError] = [NoAnswerError("GET", "/x", "no answer in time"), []]
+        answers: list[list[ParseRoute] | MailjetError] = [AnswerLostError("GET", "/x", "no answer in time"), []]
 
         def fetch() -> list[ParseRoute]:
             answer = answers.pop(0)
@@ -116,7 +116,7 @@ class TestListing:
             return answer
 
         listing = RouteListing(fetch)
-        with pytest.raises(NoAnswerError):
+        with pytest.raises(AnswerLostError):
             listing.load()
         assert listing.at("a@x.example") == ()
 

@@ -18,12 +18,12 @@ import pytest
 import trustme
 
 from azmail.errors import SendError
-from azmail.gateway.credentials import Agent, Directory, Roots, new_root
+from azmail.gateway.credentials import AgentLogin, Directory, Roots, new_root
 from azmail.gateway.ledger import Ledger
 from azmail.gateway.relay import Relay
 from azmail.gateway.submission import Sources, SubmissionServer
 
-ME, YOU = Agent("bot-1", "me@d.example"), Agent("bot-2", "you@d.example")
+ME, YOU = AgentLogin("bot-1", "me@d.example"), AgentLogin("bot-2", "you@d.example")
 ROOTS = Roots({"r1": new_root()}, domain="d.example")
 
 

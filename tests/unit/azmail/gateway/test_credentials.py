@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azmail.gateway.credentials import (
-    Agent,
+    AgentLogin,
     Directory,
     Password,
     RootError,
@@ -26,8 +26,8 @@ from azmail.gateway.credentials import (
 ROOT = base64.urlsafe_b64encode(bytes(range(32))).rstrip(b"=").decode()
 OTHER = base64.urlsafe_b64encode(bytes(range(1, 33))).rstrip(b"=").decode()
 ROOTS = Roots({"r1": ROOT}, domain="agents.example")
-ANA = Agent("bot-1", "ana@agents.example")
-BO = Agent("bot-2", "bo@agents.example", epoch=3)
+ANA = AgentLogin("bot-1", "ana@agents.example")
+BO = AgentLogin("bot-2", "bo@agents.example", epoch=3)
 BOOK = Directory([ANA, BO])
 
 
@@ -43,7 +43,7 @@ def independent(agent_id: str, epoch: int, scope: str, root: bytes, domain: str)
     return base64.urlsafe_b64encode(mac).decode().rstrip("=")
 
 
-def login(user: str, password: str, scope: Scope = Scope.SEND, roots: Roots = ROOTS) -> Agent | None:
+def login(user: str, password: str, scope: Scope = Scope.SEND, roots: Roots = ROOTS) -> AgentLogin | None:
     return authenticate(BOOK, roots, user, password, scope)
 
 

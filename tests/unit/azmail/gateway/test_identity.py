@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from azmail.gateway.credentials import Agent
+from azmail.gateway.credentials import AgentLogin
 from azmail.gateway.identity import (
     MAX_MESSAGE_OCTETS,
     LineEndError,
@@ -30,7 +30,7 @@ from azmail.gateway.identity import (
 from emulators.mailjet.mime import Raw
 from tests.unit.azmail.gateway.attempts import BOSS, ME, dishonest, honest
 
-AGENT = Agent("bot-1", ME)
+AGENT = AgentLogin("bot-1", ME)
 ATTACKS = json.loads((Path(__file__).parents[3] / "fixtures" / "from-attacks.json").read_text())
 REST = b"To: x@y.example\r\n\r\nbody\r\n"
 

@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy
 
 from azmail.gateway import ledger as ledger_module
-from azmail.gateway.ledger import Earlier, Ledger, LedgerError, LimitReachedError, Limits, Stage
+from azmail.gateway.ledger import Earlier, Ledger, LedgerError, LimitReachedError, SendingLimits, Stage
 
-NO_LIMITS = Limits()
+NO_LIMITS = SendingLimits()
 
 
 def begin(ledger: Ledger, key: str, agent: str = "a", *, digest: str = "d", **options: Any) -> Earlier | None:
@@ -57,10 +57,10 @@ class TestLimits:
     @pytest.mark.parametrize(
         ("limits", "said"),
         [
-            (Limits(messages_an_hour=3), "this agent may send 3 messages per hour; again in "),
-            (Limits(messages_a_day=3), "this agent may send 3 messages per day; again in "),
-            (Limits(recipients_an_hour=7), "this agent may send 7 recipients per hour; again in "),
-            (Limits(recipients_a_day=7), "this agent may send 7 recipients per day; again in "),
+            (SendingLimits(messages_an_hour=3), "this agent may send 3 messages per hour; again in "),
+            (SendingLimits(messages_a_day=3), "this agent may send 3 messages per day; again in "),
+            (SendingLimits(recipients_an_hour=7), "this agent may send 7 recipients per hour; again in "),
+            (SendingLimits(recipients_a_day=7), "this agent may send 7 recipients per day; again in "),
         ],
     )
     def test_up_to_it_and_no_further(self, ledger, limits, said):
@@ -72,22 +72,22 @@ class TestLimits:
         assert begin(ledger, "k3", "another", recipients=2, limits=limits) is None
 
     def test_the_accounts_limit_is_everybodys(self, ledger):
-        account = Limits(messages_an_hour=2)
+        account = SendingLimits(messages_an_hour=2)
         begin(ledger, "k", "a", account=account)
         begin(ledger, "k", "b", account=account)
         with pytest.raises(LimitReachedError, match="the account may send 2 messages per hour"):
             begin(ledger, "k", "c", account=account)
 
     def test_a_refusal_counts_nothing_and_keeps_nothing(self, ledger):
-        limits = Limits(messages_an_hour=1)
+        limits = SendingLimits(messages_an_hour=1)
         begin(ledger, "k", limits=limits)
         for _ in range(3):
             with pytest.raises(LimitReachedError):
                 begin(ledger, "k2", limits=limits)
-        assert begin(ledger, "k2", limits=Limits(messages_an_hour=2)) is None
+        assert begin(ledger, "k2", limits=SendingLimits(messages_an_hour=2)) is None
 
     def test_what_is_taken_back_counts_for_nothing(self, ledger):
-        limits = Limits(messages_an_hour=2, recipients_a_day=10)
+        limits = SendingLimits(messages_an_hour=2, recipients_a_day=10)
         begin(ledger, "k", recipients=5, messages=2, limits=limits)
         ledger.take_back("a", "k", recipients=5, messages=2)
         assert begin(ledger, "k", recipients=10, messages=2, limits=limits) is None
@@ -95,7 +95,7 @@ class TestLimits:
     def test_many_at_once_never_pass_it(self, ledger):
         def attempt(number: int) -> bool:
             try:
-                return begin(ledger, f"k{number}", limits=Limits(messages_an_hour=10)) is None
+                return begin(ledger, f"k{number}", limits=SendingLimits(messages_an_hour=10)) is None
             except LimitReachedError:
                 return False
 

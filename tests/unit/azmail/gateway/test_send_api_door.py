@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from azmail.contract import Mailbox
 from azmail.gateway.credentials import Directory
-from azmail.gateway.ledger import Ledger, Limits
+from azmail.gateway.ledger import Ledger, SendingLimits
 from azmail.gateway.relay import Policy, Relay
 from azmail.gateway.sendapi import MailjetSendApi, send_api_app
 from azmail.mail import OutgoingMail
@@ -285,7 +285,7 @@ class TestOnce:
         assert len(mailjet[0].calls) == 2
 
     def test_limits_count_messages_and_recipients(self, door, mailjet):
-        url = door(default=Policy(limits=Limits(messages_an_hour=3)))
+        url = door(default=Policy(limits=SendingLimits(messages_an_hour=3)))
         assert post(url, message(), message()).status_code == 200
         refused = post(url, message(), message())
         assert refused.status_code == 429

@@ -24,7 +24,7 @@ from azmail.errors import (
     UnreachableError,
 )
 from azmail.gateway.credentials import Scope
-from azmail.gateway.ledger import Ledger, Limits
+from azmail.gateway.ledger import Ledger, SendingLimits
 from azmail.gateway.relay import Policy, Relay
 from azmail.gateway.submission import Sources, SubmissionServer
 from tests.unit.azmail.gateway.conftest import ME, ROOTS, YOU, Loop, Recorder
@@ -361,7 +361,7 @@ class TestOnce:
 
 class TestShared:
     def test_a_limit_over_two_replicas(self, serve, make_relay, connect, upstream):
-        policy = Policy(limits=Limits(messages_an_hour=3))
+        policy = Policy(limits=SendingLimits(messages_an_hour=3))
         clients = [connect(serve(make_relay(default=policy))) for _ in range(2)]
         codes = [sent(clients[number % 2], MAIL.replace(b"<1@", b"<%d@" % number))[0] for number in range(5)]
         assert codes == [250, 250, 250, 450, 450]

@@ -15,22 +15,22 @@ from starlette.types import Receive, Scope, Send
 
 from clients.mailjet.client import PAGE_SIZE, Answer, Credentials, MailjetClient, RetryPolicy, Timeouts
 from clients.mailjet.errors import (
-    AccountBlockedError,
+    AccountSuspendedError,
     AlreadyExistsError,
+    AnswerLostError,
     CredentialsRejectedError,
     EmulatorDownError,
     EngineGoneError,
     InvalidApiUrlError,
     MailjetError,
     MissingCredentialsError,
-    NoAnswerError,
     NotAllowedError,
+    NotConnectedError,
     NotFoundError,
     RateLimitedError,
     RefusedError,
     ServerError,
     UnknownEndpointError,
-    UnreachableError,
 )
 from emulators.serving import ServerThread, abort_connection
 from tests.unit.providers.emulated import API_KEY, API_SECRET, VirtualClock
@@ -162,7 +162,7 @@ class TestErrors:
                         "ErrorMessage": "mj-0001 Your account has been temporarily blocked",
                     },
                 ),
-                AccountBlockedError,
+                AccountSuspendedError,
                 "blocked the account",
             ),
             (status(403, {"ErrorMessage": "Access denied"}), NotAllowedError, "Access denied"),
@@ -248,7 +248,7 @@ class TestErrors:
     def test_a_blocked_account_is_asked_nothing_more(self, client: MailjetClient, server: Script) -> None:
         server.says(status(401, {"ErrorCode": "mj-0001", "ErrorMessage": "Your account has been temporarily blocked"}))
         for path in ("/v3/REST/sender", "/v3/REST/parseroute", "/v3/REST/sender"):
-            with pytest.raises(AccountBlockedError):
+            with pytest.raises(AccountSuspendedError):
                 client.get(path)
         assert len(server.requests) == 1
 
@@ -313,13 +313,13 @@ class TestErrors:
 
     def test_a_name_that_does_not_resolve(self, clock: VirtualClock) -> None:
         client = client_for("http://mailjet.invalid", clock)
-        with pytest.raises(UnreachableError, match="does not resolve"):
+        with pytest.raises(NotConnectedError, match="does not resolve"):
             client.get("/v3/REST/sender")
         client.close()
 
     def test_tls_that_is_not_accepted(self, server: Script, clock: VirtualClock) -> None:
         client = client_for(server.url.replace("http://", "https://"), clock)
-        with pytest.raises(UnreachableError, match="TLS"):
+        with pytest.raises(NotConnectedError, match="TLS"):
             client.get("/v3/REST/sender")
         client.close()
 
@@ -341,7 +341,7 @@ class TestRetries:
         [
             (status(429, HTML_429), RateLimitedError),
             (status(502, "<html>"), ServerError),
-            (reset, NoAnswerError),
+            (reset, AnswerLostError),
         ],
     )
     def test_a_get_gives_up_with_the_last_error(
@@ -372,7 +372,7 @@ class TestRetries:
         client = client_for(
             f"http://127.0.0.1:{listener.getsockname()[1]}", clock, read=0.05, retry=RetryPolicy(attempts=2)
         )
-        with pytest.raises(NoAnswerError, match="no answer in time"):
+        with pytest.raises(AnswerLostError, match="no answer in time"):
             client.get("/v3/REST/sender")
         client.close()
         listener.close()

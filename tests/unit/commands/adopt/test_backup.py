@@ -116,7 +116,7 @@ class TestRestoration:
 
     def test_what_a_destroy_would_delete_comes_back_under_a_new_id(self):
         changed = {**SPF, "content": "v=spf1 ~all", "comment": OURS}
-        made = restoration([SPF], [changed], doomed={"2"})
+        made = restoration([SPF], [changed], deleted_on_destroy={"2"})
         assert (made.put_back, made.replace) == ([], [SPF])
         assert not made.is_empty
 

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import pytest
 
-from clients.cloudflare.zone_api import Tunnel
-from commands.adopt.plan import Situation, import_file, make_plan
+from clients.cloudflare.zone_api import AccountTunnel
+from commands.adopt.plan import PlanInput, import_file, make_plan
 from commands.adopt.stack_state import HeldRecord, StackState
 from settings.loading import from_config
 from tests.unit.commands.adopt.world import CONFIG, ZONE_ID
@@ -40,7 +40,7 @@ def state(*records, **fields):
 
 def plan(records, known=None, *, tunnels=(), discard=False, replace=False, stack="dev", **config):
     settings = from_config({**CONFIG, **config}, stack=stack, preview=True)
-    situation = Situation(stack=stack, zone=records, state=known or state(), settings=settings, tunnels=tunnels)
+    situation = PlanInput(stack=stack, zone=records, state=known or state(), settings=settings, tunnels=tunnels)
     return make_plan(situation, discard=discard, replace=replace)
 
 
@@ -279,7 +279,7 @@ class TestCostOfSpf:
         settings = from_config(CONFIG, stack="dev", preview=True)
         records = zone(*({**MX, "content": host} for host in GOOGLE), {**SPF, "content": text})
         return make_plan(
-            Situation(
+            PlanInput(
                 stack="dev",
                 zone=records,
                 state=state(),
@@ -371,7 +371,7 @@ class TestConsent:
 
 
 class TestTunnel:
-    TUNNEL = Tunnel(id="11111111-2222-4333-8444-555555555555", name="agentmail-dev")
+    TUNNEL = AccountTunnel(id="11111111-2222-4333-8444-555555555555", name="agentmail-dev")
 
     def test_an_unknown_tunnel_of_our_name_comes_back(self):
         [item] = plan([], tunnels=[self.TUNNEL]).imports
@@ -388,7 +388,7 @@ class TestTunnel:
         assert plan([], tunnels=[self.TUNNEL], discard=True).tunnel_discards == [self.TUNNEL]
 
     def test_one_with_a_local_ingress_would_be_replaced(self):
-        local = Tunnel(id=self.TUNNEL.id, name=self.TUNNEL.name, remotely_managed=False)
+        local = AccountTunnel(id=self.TUNNEL.id, name=self.TUNNEL.name, remotely_managed=False)
         assert "keeps its ingress in a local file" in plan([], tunnels=[local]).blockers[0]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from commands.adopt.backup import Backup, make_restoration
-from commands.adopt.plan import Plan, Situation, import_file, make_plan, pending, settings_without
+from commands.adopt.plan import AdoptionPlan, PlanInput, import_file, make_plan, pending, settings_without
 from commands.adopt.stack_state import StackState, parse_state
 from components.zone_survey import refuse_conflicts
 from settings.loading import from_config
@@ -282,11 +282,11 @@ class World:
 
     # -- python -m commands.adopt ---------------------------------------------------------------------------------------
 
-    def plan(self, *, discard: bool = False, replace: bool = False) -> Plan:
-        situation = Situation(stack=self.stack, zone=self.listing(), state=self.parsed_state(), settings=self.settings)
+    def plan(self, *, discard: bool = False, replace: bool = False) -> AdoptionPlan:
+        situation = PlanInput(stack=self.stack, zone=self.listing(), state=self.parsed_state(), settings=self.settings)
         return make_plan(situation, discard=discard, replace=replace)
 
-    def adopt(self, *, discard: bool = False, replace: bool = False, stop_after: int | None = None) -> Plan:
+    def adopt(self, *, discard: bool = False, replace: bool = False, stop_after: int | None = None) -> AdoptionPlan:
         """Carry a plan out, or its first steps only."""
         plan = self.plan(discard=discard, replace=replace)
         if plan.blockers:
@@ -346,7 +346,7 @@ class World:
             list(self.zone.records.values()),
             settings.zone_needs,
             comment=settings.record_comment,
-            doomed={held.id for held in self.parsed_state().records if not held.retained},
+            deleted_on_destroy={held.id for held in self.parsed_state().records if not held.retained},
         )
         for fields in made.put_back:
             self.zone.put(str(fields["id"]), dict(fields))

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from clients.cloudflare.lookups import Cloudflare
-from clients.mailjet.api import EventCallback
+from clients.mailjet.api import EventCallbackRow
 from commands.doctor.credentials import ZoneWanted, cloudflare_findings, mailjet_api, mailjet_findings
 from commands.doctor.finding import Status, worst
 from commands.doctor.mailjet import event_findings, named_sender_findings, route_findings, status_findings
 from emulators.cloudflare import ACCOUNT_ID, ZONE_ID
 from emulators.cloudflare.tokens import DNS_READ_ONLY, Permission
-from tests.unit.commands.doctor.world import DOMAIN, HOST, SECRET, only, patient
+from tests.unit.commands.doctor.world import DOMAIN, HOST, SECRET, examined, only
 
 
 class TestStatuses:
     def statuses(self, up):
-        return list(status_findings(up.patient, up.api.sender(f"*@{DOMAIN}"), up.api.dns(DOMAIN)))
+        return list(status_findings(up.examined, up.api.sender(f"*@{DOMAIN}"), up.api.dns(DOMAIN)))
 
     def test_verified(self, up):
         assert [item.status for item in self.statuses(up)] == [Status.OK] * 3
@@ -31,7 +31,7 @@ class TestStatuses:
 
 
 class TestNamedSenders:
-    NAMED = patient(mailjetSenders=[{"email": f"notifications@{DOMAIN}", "name": "Azt3kNet"}])
+    NAMED = examined(mailjetSenders=[{"email": f"notifications@{DOMAIN}", "name": "Azt3kNet"}])
 
     def test_active(self, up):
         up.mail("POST", "/v3/REST/sender", {"Email": f"notifications@{DOMAIN}"})
@@ -44,7 +44,7 @@ class TestNamedSenders:
 
 
 class TestEvents:
-    BOUNCES = patient(mailjetEvents=["bounce"])
+    BOUNCES = examined(mailjetEvents=["bounce"])
 
     def events(self, up, **fields):
         if fields:
@@ -63,16 +63,16 @@ class TestEvents:
         assert "hunter2" not in found.sentence
 
     def test_suspended(self):
-        callback = EventCallback(1, "bounce", self.BOUNCES.settings.events_url, 2, "dead", False)
+        callback = EventCallbackRow(1, "bounce", self.BOUNCES.settings.events_url, 2, "dead", False)
         assert "has suspended the callback (dead)" in only(event_findings(self.BOUNCES, [callback])).sentence
 
 
 class TestRoutes:
     def routes(self, up):
-        return list(route_findings(up.patient, up.api.routes()))
+        return list(route_findings(up.examined, up.api.routes()))
 
     def route(self, up, number):
-        return next(route for route in up.api.routes() if route.email == up.patient.mailboxes[number].address)
+        return next(route for route in up.api.routes() if route.email == up.examined.mailboxes[number].address)
 
     def test_as_made(self, up):
         found = only(self.routes(up))

@@ -7,7 +7,7 @@ import pytest
 from clients.dns import Resolver, ResolverError
 from commands.doctor.finding import Status, worst
 from commands.doctor.records import delegation_findings, resolver_findings, zone_findings
-from tests.unit.commands.doctor.world import DOMAIN, HOST, only, patient
+from tests.unit.commands.doctor.world import DOMAIN, HOST, examined, only
 from zone.spf_lookups import NoAnswerError
 
 DEAF = Resolver("127.0.0.1", 1, seconds=0.05)
@@ -30,13 +30,13 @@ class Told:
 
 class TestZone:
     def test_all_there(self, up):
-        findings = list(zone_findings(up.patient, up.zone))
-        assert len(findings) == len(up.patient.records) == 6
+        findings = list(zone_findings(up.examined, up.zone))
+        assert len(findings) == len(up.examined.records) == 6
         assert worst(findings) is Status.OK
 
     def test_a_deleted_record(self, up):
         up.delete(f"MX {DOMAIN}")
-        found = only(zone_findings(up.patient, up.zone), Status.ERROR)
+        found = only(zone_findings(up.examined, up.zone), Status.ERROR)
         assert found.subject == f"MX {DOMAIN}"
         assert found.sentence == (
             "It is not in the zone, expected 10 parse.mailjet.com: put it back with: ./engine/pulumi up --refresh --stack dev"
@@ -44,72 +44,72 @@ class TestZone:
 
     def test_a_changed_record(self, up):
         up.change(f"TXT _dmarc.{DOMAIN}", content='"v=DMARC1; p=reject"')
-        found = only(zone_findings(up.patient, up.zone), Status.ERROR)
+        found = only(zone_findings(up.examined, up.zone), Status.ERROR)
         assert "The zone says v=DMARC1; p=reject, expected v=DMARC1; p=none; somebody has changed it" in found.sentence
 
     def test_a_lost_comment(self, up):
         up.change(f"TXT {DOMAIN}", comment="")
-        found = only(zone_findings(up.patient, up.zone), Status.WARNING)
+        found = only(zone_findings(up.examined, up.zone), Status.WARNING)
         assert "has lost the comment 'managed by pulumi: agentmail-dev'" in found.sentence
         assert "python -m commands.adopt dev" in found.sentence
 
     def test_a_foreign_record_in_the_way(self, up):
         up.cloudflare.create(type="MX", name=DOMAIN, content="mx.elsewhere.example", priority=5, ttl=300)
-        found = only(zone_findings(up.patient, up.zone), Status.ERROR)
+        found = only(zone_findings(up.examined, up.zone), Status.ERROR)
         assert "mx.elsewhere.example is not this stack's and stands in the way" in found.sentence
 
 
 class TestResolvers:
     def test_all_seen(self, up):
-        findings = list(resolver_findings(up.patient, [up.resolver]))
+        findings = list(resolver_findings(up.examined, [up.resolver]))
         assert len(findings) == 6
         assert worst(findings) is Status.OK
 
     def test_a_proxied_host_shows_as_addresses(self, up):
-        [found] = [item for item in resolver_findings(up.patient, [up.resolver]) if item.subject == f"CNAME {HOST}"]
+        [found] = [item for item in resolver_findings(up.examined, [up.resolver]) if item.subject == f"CNAME {HOST}"]
         assert found.status is Status.OK
 
     def test_nobody_sees_it(self, up):
         up.delete(f"MX {DOMAIN}")
-        found = only(resolver_findings(up.patient, [up.resolver]), Status.ERROR)
+        found = only(resolver_findings(up.examined, [up.resolver]), Status.ERROR)
         assert "knows no such record, expected 10 parse.mailjet.com" in found.sentence
 
     def test_some_see_it(self, up):
-        mx = [record for record in up.patient.records if record.type == "MX"]
+        mx = [record for record in up.examined.records if record.type == "MX"]
         old = Told("9.9.9.9", {(DOMAIN, "MX"): ["10 old.example"]})
-        found = only(resolver_findings(patient(mx), [up.resolver, old]))
+        found = only(resolver_findings(examined(mx), [up.resolver, old]))
         assert found.status is Status.WARNING
         assert found.sentence.startswith(
             "9.9.9.9 answers 10 old.example, expected 10 parse.mailjet.com, which 127.0.0.1"
         )
 
     def test_mail_goes_elsewhere_too(self, up):
-        mx = [record for record in up.patient.records if record.type == "MX"]
+        mx = [record for record in up.examined.records if record.type == "MX"]
         both = Told("1.1.1.1", {(DOMAIN, "MX"): ["10 parse.mailjet.com", "5 mx.corp.example"]})
-        found = only(resolver_findings(patient(mx), [both]))
+        found = only(resolver_findings(examined(mx), [both]))
         assert found.status is Status.ERROR
         assert "mail also goes to 5 mx.corp.example" in found.sentence
 
     def test_other_services_texts_do_not_count(self, up):
         up.cloudflare.create(type="TXT", name=DOMAIN, content='"google-site-verification=1"', ttl=300)
-        assert worst(list(resolver_findings(up.patient, [up.resolver]))) is Status.OK
+        assert worst(list(resolver_findings(up.examined, [up.resolver]))) is Status.OK
 
     def test_no_resolver_answers(self, up):
-        mx = [record for record in up.patient.records if record.type == "MX"]
-        found = only(resolver_findings(patient(mx), [DEAF]))
+        mx = [record for record in up.examined.records if record.type == "MX"]
+        found = only(resolver_findings(examined(mx), [DEAF]))
         assert found.status is Status.WARNING
         assert "name others with --resolver" in found.sentence
 
     def test_one_resolver_is_deaf(self, up):
-        mx = [record for record in up.patient.records if record.type == "MX"]
-        found = only(resolver_findings(patient(mx), [up.resolver, DEAF]))
+        mx = [record for record in up.examined.records if record.type == "MX"]
+        found = only(resolver_findings(examined(mx), [up.resolver, DEAF]))
         assert found.status is Status.OK
         assert "No answer from 127.0.0.1:1." in found.sentence
 
 
 class TestDelegation:
     def test_delegated(self, up):
-        zone = up.reader.zone(up.patient.settings.zone_id)
+        zone = up.reader.zone(up.examined.settings.zone_id)
         assert only(delegation_findings(zone.name, zone.name_servers, [up.resolver])).status is Status.OK
 
     def test_elsewhere(self):

@@ -40,16 +40,16 @@ def test_records_are_compared_as_resolvers_answer_them():
 
 
 def test_the_tunnel_is_known_by_its_name():
-    patient = examine("dev", settings(), OUTPUTS)
-    assert patient.tunnel_id == "6ff42ae2"
-    assert len(patient.addresses) == 3
+    examined = examine("dev", settings(), OUTPUTS)
+    assert examined.tunnel_id == "6ff42ae2"
+    assert len(examined.addresses) == 3
 
 
 def test_a_stack_on_anothers_domain_borrows_it():
     guest = from_config({"domainStack": "prod", "webhookSecret": "w" * 32}, stack="guest", preview=True)
-    patient = examine("guest", guest, {**OUTPUTS, "expectedRecords": []})
-    assert patient.settings.domain == "mail.agents.example"
-    assert patient.settings.route_identity == "https://agentmail-guest@api.agents.example/in"
+    examined = examine("guest", guest, {**OUTPUTS, "expectedRecords": []})
+    assert examined.settings.domain == "mail.agents.example"
+    assert examined.settings.route_identity == "https://agentmail-guest@api.agents.example/in"
 
 
 def test_before_the_first_up():

@@ -10,10 +10,10 @@ from starlette.routing import Route
 from azmail.webhook import BasicAuth, Unauthenticated, create_app
 from commands.doctor.finding import Status, worst
 from commands.doctor.round_trip import Arrivals, Listener, ListenError
-from commands.doctor.tunnel import Door, tunnel_findings, webhook_findings
+from commands.doctor.tunnel import WebhookProbe, tunnel_findings, webhook_findings
 from emulators.cloudflare import ACCOUNT_ID
 from emulators.serving import ServerThread
-from tests.unit.commands.doctor.world import HOST, SECRET, only, patient
+from tests.unit.commands.doctor.world import HOST, SECRET, examined, only
 
 PATH = "/api/webhooks/mailjet/inbound"
 
@@ -21,28 +21,28 @@ PATH = "/api/webhooks/mailjet/inbound"
 class TestTunnel:
     def test_healthy(self, up):
         up.cloudflare.emulator.account.connect_tunnel(up.tunnel_id)
-        assert worst(list(tunnel_findings(up.patient, up.reader))) is Status.OK
+        assert worst(list(tunnel_findings(up.examined, up.reader))) is Status.OK
 
     def test_nobody_connected(self, up):
-        found = only(tunnel_findings(up.patient, up.reader), Status.ERROR)
+        found = only(tunnel_findings(up.examined, up.reader), Status.ERROR)
         assert "The tunnel is inactive, expected healthy: no cloudflared is connected" in found.sentence
 
     def test_the_emulated_edge_needs_nobody(self, up):
-        assert worst(list(tunnel_findings(up.patient, up.reader, emulated=True))) is Status.OK
+        assert worst(list(tunnel_findings(up.examined, up.reader, emulated=True))) is Status.OK
 
     def test_another_ingress(self, up):
         path = f"/accounts/{ACCOUNT_ID}/cfd_tunnel/{up.tunnel_id}/configurations"
         rules = [{"hostname": HOST, "service": "http://other:1"}, {"service": "http_status:404"}]
         up.cloudflare.call("PUT", path, {"config": {"ingress": rules}})
-        found = only(tunnel_findings(up.patient, up.reader, emulated=True), Status.ERROR)
+        found = only(tunnel_findings(up.examined, up.reader, emulated=True), Status.ERROR)
         assert "It leads to http://other:1, expected http://127.0.0.1:9" in found.sentence
 
     def test_gone(self, up):
         up.cloudflare.call("DELETE", f"/accounts/{ACCOUNT_ID}/cfd_tunnel/{up.tunnel_id}")
-        assert "is gone from the account" in only(tunnel_findings(up.patient, up.reader)).sentence
+        assert "is gone from the account" in only(tunnel_findings(up.examined, up.reader)).sentence
 
     def test_an_existing_one_is_somebody_elses(self, up):
-        existing = patient(accountId="", tunnelCname=f"{up.tunnel_id}.cfargotunnel.com")
+        existing = examined(accountId="", tunnelCname=f"{up.tunnel_id}.cfargotunnel.com")
         assert list(tunnel_findings(existing, up.reader)) == []
 
 
@@ -58,27 +58,27 @@ def answering(status):
 
 
 class TestWebhook:
-    def knock(self, app, **changes):
+    def probed(self, app, **changes):
         with ServerThread(app) as server:
-            door = Door(url=f"{server.url}{PATH}")
-            return list(webhook_findings(patient(**changes), door))
+            probe = WebhookProbe(url=f"{server.url}{PATH}")
+            return list(webhook_findings(examined(**changes), probe))
 
     def test_refuses_a_wrong_password(self):
-        findings = self.knock(webhook(BasicAuth(SECRET)), inboundAuth="basic")
+        findings = self.probed(webhook(BasicAuth(SECRET)), inboundAuth="basic")
         assert worst(findings) is Status.OK
         assert findings[1].sentence == "A wrong one is refused, the right one is not."
 
     def test_accepts_a_wrong_password(self):
-        found = only(self.knock(webhook(Unauthenticated()), inboundAuth="forwarder"), Status.ERROR)
+        found = only(self.probed(webhook(Unauthenticated()), inboundAuth="forwarder"), Status.ERROR)
         assert "A delivery with a wrong password is answered 400, expected 401" in found.sentence
 
     def test_refuses_the_right_one(self):
-        found = only(self.knock(webhook(BasicAuth("anotherPassword0123")), inboundAuth="basic"), Status.ERROR)
+        found = only(self.probed(webhook(BasicAuth("anotherPassword0123")), inboundAuth="basic"), Status.ERROR)
         assert "refuses the stack's own webhookSecret" in found.sentence
         assert SECRET not in found.sentence
 
     def test_nobody_checks(self):
-        found = only(self.knock(webhook(Unauthenticated())), Status.WARNING)
+        found = only(self.probed(webhook(Unauthenticated())), Status.WARNING)
         assert "inboundAuth is none" in found.sentence
 
     @pytest.mark.parametrize(
@@ -86,17 +86,17 @@ class TestWebhook:
         [(404, "nothing takes mail at this path"), (530, "Cloudflare answers 530"), (500, "It answers 500")],
     )
     def test_something_else(self, status, said):
-        assert said in only(self.knock(answering(status))).sentence
+        assert said in only(self.probed(answering(status))).sentence
 
     def test_nobody(self):
-        found = only(webhook_findings(patient(), Door(url="http://127.0.0.1:9/x")))
+        found = only(webhook_findings(examined(), WebhookProbe(url="http://127.0.0.1:9/x")))
         assert found.status is Status.ERROR
         assert "Nobody answers (no connection)" in found.sentence
 
     def test_through_an_emulated_edge(self, up):
         with ServerThread(up.cloudflare.emulator.edge_app) as edge:
-            door = Door(url=f"https://{HOST}{PATH}", edge=edge.url.removeprefix("http://"))
-            found = only(webhook_findings(up.patient, door))
+            probe = WebhookProbe(url=f"https://{HOST}{PATH}", edge=edge.url.removeprefix("http://"))
+            found = only(webhook_findings(up.examined, probe))
         assert found.status is Status.WARNING
         assert "Nothing listens at tunnelService http://127.0.0.1:9" in found.sentence
 
@@ -105,14 +105,14 @@ class TestListener:
     @pytest.mark.parametrize("address", ["8800", "127.0.0.1:", ":8800"])
     def test_no_address(self, address):
         with pytest.raises(ListenError, match="HOST:PORT"):
-            Listener(address, patient(), Arrivals())
+            Listener(address, examined(), Arrivals())
 
     def test_no_password(self):
         with pytest.raises(ListenError, match="webhookSecret"):
-            Listener("127.0.0.1:0", patient(webhookSecret=""), Arrivals())
+            Listener("127.0.0.1:0", examined(webhookSecret=""), Arrivals())
 
     def test_an_address_that_is_taken(self):
         with ServerThread(answering(200)) as server:
             taken = server.url.removeprefix("http://")
-            with pytest.raises(ListenError, match="cannot be listened at"), Listener(taken, patient(), Arrivals()):
+            with pytest.raises(ListenError, match="cannot be listened at"), Listener(taken, examined(), Arrivals()):
                 pass

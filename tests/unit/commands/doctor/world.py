@@ -13,7 +13,7 @@ from clients.dns import Resolver
 from clients.mailjet.api import MailjetApi
 from commands.doctor.credentials import mailjet_api
 from commands.doctor.finding import Finding, Status
-from commands.doctor.stack import Expected, Patient
+from commands.doctor.stack import ExaminedStack, Expected
 from emulators.cloudflare import ACCOUNT_ID, ZONE_ID
 from emulators.embedded import EmbeddedMailjet
 from settings.loading import from_config
@@ -60,8 +60,8 @@ def mailboxes(count: int = 3) -> list[Mailbox]:
     ]
 
 
-def patient(records: list[Expected] | None = None, *, boxes: int = 3, **changes: Any) -> Patient:
-    return Patient(stack="dev", settings=settings(**changes), records=records or [], mailboxes=mailboxes(boxes))
+def examined(records: list[Expected] | None = None, *, boxes: int = 3, **changes: Any) -> ExaminedStack:
+    return ExaminedStack(stack="dev", settings=settings(**changes), records=records or [], mailboxes=mailboxes(boxes))
 
 
 def expected(record: Record) -> Expected:
@@ -87,7 +87,7 @@ class Up:
 
     cloudflare: World
     mailjet: EmbeddedMailjet
-    patient: Patient
+    examined: ExaminedStack
     tunnel_id: str
     ids: dict[str, str] = field(default_factory=dict)
     """Label of a record -> its id in the zone."""
@@ -124,7 +124,7 @@ class Up:
 
 def bring_up(cloudflare: World, mailjet: EmbeddedMailjet) -> Up:
     """Sender domain, records, verification, routes, tunnel."""
-    up = Up(cloudflare, mailjet, patient(), "")
+    up = Up(cloudflare, mailjet, examined(), "")
     up.mail("POST", "/v3/REST/sender", {"Email": f"*@{DOMAIN}"})
     row = up.api.dns(DOMAIN)
     assert row is not None
@@ -165,5 +165,5 @@ def bring_up(cloudflare: World, mailjet: EmbeddedMailjet) -> Up:
         if found.name == HOST:
             up.ids[cname.label] = found.id
             up.change(cname.label, comment=facts.record_comment)
-    up.patient = patient([*(expected(record) for record in records), cname])
+    up.examined = examined([*(expected(record) for record in records), cname])
     return up

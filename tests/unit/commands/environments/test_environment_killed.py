@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from commands.environments import creation
 from commands.environments.creation import create
 from commands.environments.draft import Draft
-from commands.environments.errors import AlreadyMadeError, WriteError
-from commands.environments.stack_file import StackFile
+from commands.environments.errors import AlreadyMadeError, StackWriteError
+from commands.environments.stack_file import EditedStackFile
 from commands.stack_commands import Pulumi, PulumiFailedError
 
 SECRETS = {"mailjetApiKey": "k" * 32, "mailjetApiSecret": "s" * 32, "webhookSecret": "w" * 32}
@@ -93,7 +93,9 @@ def new(project: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Non
             machine.moment()
 
         monkeypatch.setattr(creation, name, watched)
-    create(engine(project, machine), StackFile.of(project, "staging"), DRAFT, secrets_provider="", keep_secrets=True)
+    create(
+        engine(project, machine), EditedStackFile.of(project, "staging"), DRAFT, secrets_provider="", keep_secrets=True
+    )
 
 
 def is_whole(project: Path) -> bool:
@@ -137,7 +139,7 @@ def test_sigterm_takes_everything_back(project: Path, step: int) -> None:
     pulumi = engine(project, machine)
     pulumi.term_at = step * 3
     with pytest.raises(KeyboardInterrupt):
-        create(pulumi, StackFile.of(project, "staging"), DRAFT, secrets_provider="", keep_secrets=True)
+        create(pulumi, EditedStackFile.of(project, "staging"), DRAFT, secrets_provider="", keep_secrets=True)
     assert list(project.iterdir()) == []
     assert machine.stacks == set()
 
@@ -146,9 +148,13 @@ def test_a_stack_that_others_made_is_not_touched(project: Path) -> None:
     """Without the folder that our own run leaves, a stack of this name is somebody's."""
     machine = Machine()
     machine.stacks.add("staging")
-    with pytest.raises(WriteError, match="already exists"):
+    with pytest.raises(StackWriteError, match="already exists"):
         create(
-            engine(project, machine), StackFile.of(project, "staging"), DRAFT, secrets_provider="", keep_secrets=True
+            engine(project, machine),
+            EditedStackFile.of(project, "staging"),
+            DRAFT,
+            secrets_provider="",
+            keep_secrets=True,
         )
     assert machine.stacks == {"staging"}
     assert list(project.iterdir()) == []

@@ -13,10 +13,10 @@ from commands.doctor.passphrase import passphrase_findings
 from commands.environments.__main__ import main
 from commands.environments.creation import create
 from commands.environments.draft import PLACEHOLDER, Draft
-from commands.environments.errors import AlreadyMadeError, WriteError
+from commands.environments.errors import AlreadyMadeError, StackWriteError
 from commands.environments.gathering import gather
 from commands.environments.questions import ask_for_missing
-from commands.environments.stack_file import StackFile
+from commands.environments.stack_file import EditedStackFile
 from commands.stack_commands import Pulumi, PulumiFailedError
 from emulators.cloudflare import ACCOUNT_ID, ZONE_ID
 from settings.loading import from_config
@@ -150,7 +150,7 @@ class TestExamples:
         assert {settings.mailjet_api_key, settings.mailjet_api_secret, settings.webhook_secret} == {""}
 
     def test_placeholders_are_not_taken_over(self):
-        draft = gather(options(), StackFile.of(ROOT, "prod"), {})
+        draft = gather(options(), EditedStackFile.of(ROOT, "prod"), {})
         assert draft.plain["protected"] is True
         assert draft.plain["populations"] == [{"file": "populations/prod.yaml"}]
         for key in ("domain", "zoneName", "zoneId", "accountId", "tunnelHostname"):
@@ -160,7 +160,7 @@ class TestExamples:
         env = tmp_path / ".env"
         env.write_text("AZT3KNET_DOMAIN=env.example.org\nAZT3KNET_MAIL_TTL=600\nCLOUDFLARE_TUNNEL_SERVICE=http://x:1\n")
         given = options(from_env=env, domain="flag.example.org", set=["dmarcPolicy=reject", "ttl=900"])
-        plain = gather(given, StackFile.of(ROOT, "prod"), {}).plain
+        plain = gather(given, EditedStackFile.of(ROOT, "prod"), {}).plain
         assert (plain["domain"], plain["tunnelService"], plain["dmarcPolicy"], plain["ttl"]) == (
             "flag.example.org", "http://x:1", "reject", 900,
         )  # fmt: skip
@@ -246,7 +246,7 @@ DRAFT = Draft(plain={"domain": "a.example", "protected": True}, secrets={"mailje
 class TestWriting:
     def test_secrets_travel_on_standard_input(self, project):
         pulumi = Failing(project, ("never",))
-        create(pulumi, StackFile.of(project, "staging"), DRAFT, secrets_provider="", keep_secrets=True)
+        create(pulumi, EditedStackFile.of(project, "staging"), DRAFT, secrets_provider="", keep_secrets=True)
         assert not any("k" * 32 in word for arguments in pulumi.ran for word in arguments)
         assert "k" * 32 in pulumi.stdin
         written = yaml.safe_load((project / "Pulumi.staging.yaml").read_text())
@@ -255,7 +255,7 @@ class TestWriting:
     def test_where_its_state_lies_is_remembered_beside_it(self, project):
         create(
             Failing(project, ("never",)),
-            StackFile.of(project, "staging"),
+            EditedStackFile.of(project, "staging"),
             DRAFT,
             secrets_provider="",
             keep_secrets=True,
@@ -265,10 +265,10 @@ class TestWriting:
 
     def test_a_backend_with_a_credential_in_it_is_not_written_down(self, project, monkeypatch):
         monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://key:hunter2@states")
-        with pytest.raises(WriteError, match="remembering the backend") as caught:
+        with pytest.raises(StackWriteError, match="remembering the backend") as caught:
             create(
                 Failing(project, ("never",)),
-                StackFile.of(project, "staging"),
+                EditedStackFile.of(project, "staging"),
                 DRAFT,
                 secrets_provider="",
                 keep_secrets=True,
@@ -278,24 +278,24 @@ class TestWriting:
 
     def test_none_is_stored_where_the_environment_holds_them(self, project):
         pulumi = Failing(project, ("never",))
-        create(pulumi, StackFile.of(project, "staging"), DRAFT, secrets_provider="", keep_secrets=False)
+        create(pulumi, EditedStackFile.of(project, "staging"), DRAFT, secrets_provider="", keep_secrets=False)
         assert "k" * 32 not in pulumi.stdin
 
     @pytest.mark.parametrize("at", [("stack", "init"), ("config", "set", "--secret")])
     def test_a_failure_is_taken_back(self, project, at):
         pulumi = Failing(project, at)
-        with pytest.raises(WriteError, match=r"no room; everything was taken back"):
-            create(pulumi, StackFile.of(project, "staging"), DRAFT, secrets_provider="", keep_secrets=True)
+        with pytest.raises(StackWriteError, match=r"no room; everything was taken back"):
+            create(pulumi, EditedStackFile.of(project, "staging"), DRAFT, secrets_provider="", keep_secrets=True)
         assert list(project.iterdir()) == []
         assert (("stack", "rm", "staging", "--yes", "--preserve-config") in pulumi.ran) is (at[0] == "config")
 
     def test_an_example_comes_back(self, project):
         example = "# an example\nconfig:\n  agentmail:domain: mail.agents.example\n"
         (project / "Pulumi.staging.yaml").write_text(example)
-        with pytest.raises(WriteError):
+        with pytest.raises(StackWriteError):
             create(
                 Failing(project, ("config",)),
-                StackFile.of(project, "staging"),
+                EditedStackFile.of(project, "staging"),
                 DRAFT,
                 secrets_provider="",
                 keep_secrets=True,
@@ -304,14 +304,14 @@ class TestWriting:
 
     def test_what_cannot_be_taken_back_is_named(self, project):
         pulumi = Failing(project, ("config",), also=("stack", "rm"))
-        with pytest.raises(WriteError, match="left behind: the empty stack 'staging'"):
-            create(pulumi, StackFile.of(project, "staging"), DRAFT, secrets_provider="", keep_secrets=True)
+        with pytest.raises(StackWriteError, match="left behind: the empty stack 'staging'"):
+            create(pulumi, EditedStackFile.of(project, "staging"), DRAFT, secrets_provider="", keep_secrets=True)
 
     def test_an_example_keeps_its_comments(self, project):
         (project / "Pulumi.staging.yaml").write_text(
             "config:\n  # why\n  agentmail:ttl: 60\n  agentmail:accountId: x\n"
         )
-        StackFile.of(project, "staging").write({"ttl": 300, "domain": "a.example"})
+        EditedStackFile.of(project, "staging").write({"ttl": 300, "domain": "a.example"})
         assert (project / "Pulumi.staging.yaml").read_text() == (
             "config:\n  # why\n  agentmail:ttl: 300\n  agentmail:domain: a.example\n"
         )
@@ -319,7 +319,7 @@ class TestWriting:
     def test_one_that_was_made_is_left_alone(self, project):
         (project / "Pulumi.staging.yaml").write_text("secretsprovider: awskms://x\n")
         with pytest.raises(AlreadyMadeError):
-            StackFile.of(project, "staging")
+            EditedStackFile.of(project, "staging")
 
 
 class TestPublicPassphrase:

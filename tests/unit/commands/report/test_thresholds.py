@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from commands.report.__main__ import main
 from commands.report.digest import LONGEST_TEXT, MARKDOWN_LIMIT, as_markdown, as_text, marker
-from commands.report.preview import Changes, RecordChange, Switches, read_preview
+from commands.report.preview import Allowances, Changes, RecordChange, read_preview
 from commands.report.thresholds import RECORDS_REMOVED, refusals
 from mailboxes.packed_map import packed
 
@@ -249,4 +249,4 @@ class TestMarkdown:
 
 def test_the_switches_are_read_from_the_previews_configuration():
     text = document(config={"agentmail:allowMassRemoval": "412 of 1000", "agentmail:replaceForeignMx": "true"})
-    assert read_preview(text).switches == Switches(mass_removal="412 of 1000", foreign_mx=True)
+    assert read_preview(text).switches == Allowances(mass_removal="412 of 1000", foreign_mx=True)

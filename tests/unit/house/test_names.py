@@ -1,0 +1,33 @@
+"""One class name, one meaning: whoever reads a name in a traceback, a review or a search knows which thing it is."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+ROOMS = (
+    "azmail",
+    "clients",
+    "commands",
+    "components",
+    "deploy",
+    "emulators",
+    "engine",
+    "mailboxes",
+    "providers",
+    "settings",
+    "zone",
+)
+
+
+def test_no_class_name_stands_twice() -> None:
+    places = defaultdict(list)
+    for room in ROOMS:
+        for file in sorted((ROOT / room).rglob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    places[node.name].append(f"{file.relative_to(ROOT)}:{node.lineno}")
+    twice = {name: found for name, found in places.items() if len(found) > 1}
+    assert twice == {}, "give each a name that says which of them it is"
