@@ -22,7 +22,7 @@ def world(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> Wor
 
 
 def test_a_fifth_of_all_calls_fails(world):
-    write_population(world.population, 200)
+    write_population(world.population, 100)
     run = run_faults(world, seed=20)
     assert run.struck > run.calls / 10
     write_population(world.population, MAILBOXES)
