@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from commands.clock import clock_of
+from commands.stack_commands import ROOT
 from mailboxes.addresses import LEGACY_PREFIX, addresses, without_first_choice
 from mailboxes.errors import SHOWN_PROBLEMS, MailboxError, quoted
 from mailboxes.merging import Merge, merge_export
-from mailboxes.population import Population, PopulationSource, load_populations
+from mailboxes.population import Population, PopulationSource, load_populations, stamps_ahead
 from mailboxes.stamp import Clock, utc_now
 
 BROKEN_PIPE = 141
@@ -41,14 +43,15 @@ Warns of agents whom only a pin would keep in place: they share name and second 
 their first choice, and may move when somebody joins or leaves."""
 
 
-def main(arguments: Sequence[str] | None = None, *, now: Clock = utc_now) -> int:
-    """Runs the command line; returns the exit code: 0, 1 for a problem, 2 for wrong usage."""
+def main(arguments: Sequence[str] | None = None, *, now: Clock = utc_now, project: Path = ROOT) -> int:
+    """Runs the command line; returns the exit code: 0, 1 for a problem, 2 for wrong usage. `project`: where the stacks
+    are whose Mailjet is asked for the time."""
     options = _parser().parse_args(arguments)
     try:
         if options.command == "addresses":
             return _addresses(options, now)
         if options.command == "import":
-            return _import(options, now)
+            return _import(options, now, project)
         return _check(options, now)
     except MailboxError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -131,7 +134,7 @@ def _addresses(options: argparse.Namespace, now: Clock) -> int:
     return 0
 
 
-def _import(options: argparse.Namespace, now: Clock) -> int:
+def _import(options: argparse.Namespace, now: Clock, project: Path) -> int:
     merge = merge_export(
         options.export,
         options.file,
@@ -140,11 +143,15 @@ def _import(options: argparse.Namespace, now: Clock) -> int:
         prune=options.prune,
         beside=[PopulationSource(path=path) for path in options.beside],
         now=now,
+        reference=lambda: clock_of(options.file, project),
     )
+    # Said before it is written: who goes is not found out afterwards.
+    for line in _merge_lines(merge, options.dry_run):
+        print(line, flush=True)
     if not options.dry_run:
         merge.write()
-    for line in _merge_lines(merge, options.dry_run):
-        print(line)
+    for line in _listed("", merge.ahead):
+        print(f"warning:{line[1:]}; the mailboxes that have it keep it", file=sys.stderr)
     return 0
 
 
@@ -182,8 +189,13 @@ def _check(options: argparse.Namespace, now: Clock) -> int:
             parts.append(f"created_at {', '.join(shown + more)}")
         parts.append(f"{pins} pinned")
         print(f"{population.path}: {', '.join(parts)}")
+    ahead = stamps_ahead(
+        [PopulationSource(path=path, created_at=options.created_at) for path in options.files], now=now
+    )
+    for line in _listed("", map(str, ahead)):
+        print(f"warning:{line[1:]}; a preview refuses it to newcomers", file=sys.stderr)
     if not unpinned:
-        return 0
+        return 1 if options.strict and ahead else 0
     print(
         f"warning: {_agents(len(unpinned))} did not get a first choice and may move when somebody joins or leaves; "
         "`python -m commands.agents import FILE FILE` writes the pins that hold them:",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 
 from mailboxes.errors import MailboxError, Problem, ProblemsError, quoted
 from mailboxes.naming import LocalPartError, NamingInput, assign_local_parts, bumped, legacy_local_part
 from mailboxes.population import Population, canonical_agent_id, same_agent
+from mailboxes.wording import first_few
+
+_SPELT_OUT = 3
 
 ADDRESS_OCTETS = 254
 """RFC 5321, section 4.5.3.1.3, less the angle brackets (RFC 3696, erratum 1690)."""
@@ -103,11 +107,32 @@ def _claims(populations: Sequence[Population]) -> list[NamingInput]:
 
 
 def _repeated(populations: Sequence[Population]) -> Iterable[Problem]:
-    """An agent in more than one population."""
+    """Agents in more than one population: the cause first, where there is one."""
     homes: dict[str, Population] = {}
+    by_number = {id(home): home for home in populations}
     for population in populations:
+        shared: dict[int, list[str]] = {}
         for agent in population.agents:
             home = homes.setdefault(same_agent(agent.id), population)
             if home is not population:
-                sentence = f"is also in {home.path or 'another population'}; an agent belongs to one population"
-                yield Problem(sentence, population.path, agent=agent.id)
+                shared.setdefault(id(home), []).append(agent.id)
+        for number, agents in shared.items():
+            yield from _shared(population, by_number[number], agents)
+
+
+def _shared(population: Population, home: Population, agents: Sequence[str]) -> Iterable[Problem]:
+    """What is wrong with `agents` of a population who are in `home` already."""
+    path = home.path or "another population"
+    if population.path and home.path and os.path.realpath(population.path) == os.path.realpath(home.path):
+        yield Problem(f"is listed twice under `populations`, as {path} too; list it once", population.path)
+    elif len(agents) == len(population.agents) > 1:
+        sentence = f"has nobody who is not in {path} too ({first_few(agents)}); list one of the two files"
+        yield Problem(sentence, population.path)
+    elif len(agents) > _SPELT_OUT:
+        sentence = (
+            f"shares {len(agents):,} agents with {path} ({first_few(agents)}); an agent belongs to one population"
+        )
+        yield Problem(sentence, population.path)
+    else:
+        for agent in agents:
+            yield Problem(f"is also in {path}; an agent belongs to one population", population.path, agent=agent)

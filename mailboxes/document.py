@@ -29,8 +29,9 @@ TOP_KEYS = ("seed", "created_at", "agents_file", "agents")
 EXPORT_KEYS = frozenset({"count", "mailboxes", "persisted"})
 """Further top-level keys of the platform's exports, which mean nothing here."""
 
-_NULLABLE_KEYS = ("created_at", "local_part")
-_NULLS = ("", "~", "null")
+_NULLS = frozenset({"", "~", "null", "Null", "NULL", ".nan", ".NaN", ".NAN", "NaN"})
+"""What stands for nothing where it is not quoted: YAML's spellings (1.2, section 10.3.2), and what Python writes for a
+number that is none, which tables have in their empty cells."""
 _TYPO_LIKENESS = 0.88
 _NUL_OR_SURROGATE = re.compile("[\0\ud800-\udfff]")
 _NOT_YAML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
@@ -349,8 +350,8 @@ class _YamlReader:
             entry.fields[key], place = self._value(value)
             if self.detailed:
                 entry.marks[key] = place
-            # `local_part:` with nothing after it says nothing, while a name may well be `null`.
-            if key in _NULLABLE_KEYS and entry.fields[key] in _NULLS and not value.style:
+            # Absence is absence; whoever is called so has quotes around it.
+            if key in AGENT_KEYS and not getattr(value, "style", "") and entry.fields[key] in _NULLS:
                 del entry.fields[key]
             entry.inner_end = self.end
         entry.end = self.end
@@ -368,7 +369,7 @@ class _JsonReader:
         self.values: list[Any] = []
         self.duplicates: list[str] = []
         self.decoder = json.JSONDecoder(
-            object_pairs_hook=self._object, parse_int=str, parse_float=str, parse_constant=str
+            object_pairs_hook=self._object, parse_int=str, parse_float=str, parse_constant=_nothing
         )
 
     def read(self) -> bool:
@@ -493,6 +494,10 @@ class _JsonReader:
             self.duplicates.clear()
             begin, closed = self._following(end, "]")
         return begin
+
+
+def _nothing(_constant: str) -> None:
+    """NaN and Infinity are no JSON (RFC 8259, section 6); Python writes them for what is not there."""
 
 
 def _json_text(value: Any) -> str | Shape:

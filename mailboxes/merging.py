@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mailboxes.document import Document, UnreadableFileError, read_text
-from mailboxes.errors import MailboxError, Problem, ProblemsError
+from mailboxes.errors import MailboxError, Problem, ProblemsError, quoted
 from mailboxes.naming import NamingInput, assign_local_parts, first_choice
 from mailboxes.population import (
     Agent,
@@ -120,7 +121,8 @@ def merge_export(
     problems = list(export.problems)
     stamp = created_at or export.created_at or format_stamp(moment)
     try:
-        check_passed(stamp, moment)
+        if created_at:
+            check_passed(created_at, moment)
         stamp = canonical_stamp(stamp)
     except ValueError as error:
         problems.append(Problem(f"--created-at: {error}" if created_at else str(error)))
@@ -143,10 +145,16 @@ def merge_export(
     if problems or file.document is None:
         raise MergeError(problems)
     others = load_populations(beside, now=now)
+    problems += _other_seed(export, file, seed)
     merger = _Merger(export, file, file.document, path, before, stamp, others, now)
     if merger.needs_stamp and not (created_at or export.created_at):
         problems += _clock_problems(moment, reference())
+    if merger.needs_stamp and is_ahead(stamp, moment):
+        problems.append(
+            Problem(f"created_at {stamp} lies in the future (it is now {format_stamp(moment)} UTC)", export.path)
+        )
     problems += merger.newcomers_ahead(moment)
+    problems += merger.newcomers_known()
     if problems:
         raise MergeError(problems)
     return merger.merge(prune)
@@ -196,6 +204,18 @@ class _Merger:
             )
             for agent in self.newcomers
             if agent.created_at is not None and agent.local_part is None and is_ahead(agent.created_at, now)
+        ]
+
+    def newcomers_known(self) -> list[Problem]:
+        """Ids that a table has turned into numbers with a fraction: everybody would be there twice."""
+        known = {same_agent(written.agent.id) for written in self.file.agents}
+        return [
+            Problem(
+                f"is {number} in {self.file.path}, written as a number with a fraction; export ids as text",
+                agent=agent.id,
+            )
+            for agent in self.newcomers
+            if (number := agent.id.removesuffix(".0")) != agent.id and number.isdigit() and number in known
         ]
 
     def merge(self, prune: bool) -> Merge:
@@ -362,6 +382,26 @@ def _clock_problems(now: datetime, elsewhere: datetime | None) -> list[Problem]:
         Problem(
             f"the clock of this machine says {format_stamp(now)} UTC and Mailjet's API says {format_stamp(elsewhere)}; "
             "set the clock, or give the second in which the agents were created as --created-at"
+        )
+    ]
+
+
+def _other_seed(export: PopulationFile, file: PopulationFile, seed: str | None) -> list[Problem]:
+    """An export of another population: those of the file would be gone, and strangers would come. Where most of the
+    file are in the export, the platform has only named the same population anew."""
+    if export.seed is None or file.seed is None or export.seed == file.seed or seed is not None:
+        return []
+    exported = {same_agent(written.agent.id) for written in export.agents}
+    kept = sum(same_agent(written.agent.id) in exported for written in file.agents)
+    if 2 * kept >= len(file.agents):
+        return []
+    return [
+        Problem(
+            f"is an export with the seed {quoted(export.seed)}, and {file.path} is the population with the seed "
+            f"{quoted(file.seed)}, of whose {len(file.agents):,} agents it has {kept:,}; "
+            "name the file of that population, or, if the export's agents are to join this one, "
+            f"say --seed {shlex.quote(file.seed)}",
+            export.path,
         )
     ]
 

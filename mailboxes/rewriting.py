@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from mailboxes.document import TOP_KEYS, Document, Entry, Mark
 from mailboxes.errors import MailboxError
 
-_RESERVED_WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
+_RESERVED_WORDS = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan"})
 _PLAIN_PUNCTUATION = " ._'-/"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")

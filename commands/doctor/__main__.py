@@ -21,7 +21,14 @@ from clients.cloudflare.lookups import Cloudflare
 from clients.dns import PUBLIC, Resolver, ResolverError
 from clients.mailjet.api import MailjetApi
 from clients.mailjet.errors import MailjetError
-from commands.doctor.credentials import CREDENTIALS, ZoneWanted, cloudflare_findings, mailjet_api, mailjet_findings
+from commands.doctor.credentials import (
+    CREDENTIALS,
+    ZoneWanted,
+    cloudflare_findings,
+    mailjet_api,
+    mailjet_findings,
+    not_looked_at,
+)
 from commands.doctor.emulators import Emulators, EmulatorsDownError, find_emulators
 from commands.doctor.finding import Check, Finding, Status, worst
 from commands.doctor.mailjet import (
@@ -145,7 +152,7 @@ def _examination(given: argparse.Namespace, resolvers: Sequence[Resolver]) -> It
         mailjet=mailjet_api(settings.mailjet_api_url, settings.mailjet_api_key, settings.mailjet_api_secret),
         cloudflare=Cloudflare(cloudflare_url, settings.cloudflare_api_token),
         resolvers=resolvers or ([emulators.resolver] if emulators else [Resolver.parse(address) for address in PUBLIC]),
-        probe=WebhookProbe(url=settings.public_webhook_url, edge=emulators.edge if emulators else ""),
+        probe=WebhookProbe(url=examined.settings.public_webhook_url, edge=emulators.edge if emulators else ""),
         ca_file=given.ca_file or (emulators.ca_file if emulators else ""),
     )
     yield CONFIGURATION.ok(given.stack, f"Valid; {settings.domain}, {len(examined.mailboxes):,} mailboxes.")
@@ -164,9 +171,15 @@ def _examination(given: argparse.Namespace, resolvers: Sequence[Resolver]) -> It
 
 def _all(checks: Iterable[NamedCheck], stack: str) -> Iterator[Finding]:
     """Every check, also after one that could not be made."""
+    found: list[Finding] = []
     for check, findings in checks:
+        if unasked := not_looked_at(check, stack, found):
+            yield unasked
+            continue
         try:
-            yield from findings()
+            for finding in findings():
+                found.append(finding)
+                yield finding
         except CHECK_ERRORS as error:
             yield check.error(stack, str(error))
 

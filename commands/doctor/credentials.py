@@ -6,7 +6,7 @@ plan includes inbound routes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from clients.cloudflare.client import CloudflareError
@@ -14,7 +14,8 @@ from clients.cloudflare.lookups import Cloudflare, Zone
 from clients.mailjet.api import PARSE_ROUTE, SENDER, MailjetApi
 from clients.mailjet.client import Credentials, MailjetClient, RetryPolicy
 from clients.mailjet.errors import MailjetError, NotAllowedError
-from commands.doctor.finding import Check, Finding
+from commands.doctor.finding import Check, Finding, Status
+from commands.doctor.policies import DKIM
 
 CREDENTIALS = Check("credentials")
 
@@ -29,6 +30,26 @@ class ZoneWanted:
     zone_id: str
     zone_name: str
     account_id: str = ""
+
+
+DEPENDENT = {
+    "zone": "Cloudflare token",
+    "tunnel": "Cloudflare token",
+    "mailjet": "Mailjet key",
+    "routes": "Mailjet key",
+    DKIM.name: "Mailjet key",
+}
+"""Check -> the subject of the finding on credentials without which nothing can be looked at."""
+
+
+def not_looked_at(check: Check, stack: str, findings: Iterable[Finding]) -> Finding | None:
+    """For a check whose token or key has been found not to work: told once, and nobody is asked again."""
+    needed = DEPENDENT.get(check.name)
+    broken = any(
+        finding.check == CREDENTIALS.name and finding.subject == needed and finding.status is Status.ERROR
+        for finding in findings
+    )
+    return check.warning(stack, f"Not looked at: it needs the {needed} named above.") if broken else None
 
 
 def mailjet_api(url: str, key: str, secret: str) -> MailjetApi:

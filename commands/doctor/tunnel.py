@@ -128,6 +128,13 @@ def webhook_findings(examined: ExaminedStack, probe: WebhookProbe) -> Iterator[F
             "platform.",
         )
         return
+    if met == 409:
+        yield WEBHOOK.error(
+            label,
+            "Cloudflare's edge answers 409 (error 1001): it knows the host but no record that leads on; make it again "
+            f"with: {remedies.apply(examined.stack, refresh=True)}",
+        )
+        return
     if met == 404:
         yield WEBHOOK.error(
             label, "It answers 404: nothing takes mail at this path; correct agentmail:webhookPath (or webhookUrl)."

@@ -115,6 +115,33 @@ class TestScenario:
         assert table.out.splitlines()[0].startswith("STATUS")
         assert table.out.splitlines()[-1].endswith("0 errors")
 
+    def test_a_refused_key_is_one_error_and_one_request(self, sick, emulators):
+        emulators.forget_requests()
+        sick.environment["MAILJET_API_SECRET"] = "f" * 32
+        try:
+            code, findings = examined(sick)
+        finally:
+            sick.environment["MAILJET_API_SECRET"] = emulators.credentials["MAILJET_API_SECRET"]
+        assert code == 1
+        assert [error for error in errors(findings) if error[0] != "webhook"] == [("credentials", "Mailjet key")]
+        assert sum(emulators.counts("mailjet")["by"].values()) == 1
+        unasked = {
+            item["check"] for item in findings if item["sentence"].startswith("Not looked at: it needs the Mailjet")
+        }
+        assert unasked == {"dkim", "mailjet", "routes"}
+
+    def test_a_refused_token_likewise(self, sick, emulators):
+        sick.environment["CLOUDFLARE_API_TOKEN"] = "x" * 40
+        try:
+            _, findings = examined(sick)
+        finally:
+            sick.environment["CLOUDFLARE_API_TOKEN"] = emulators.credentials["CLOUDFLARE_API_TOKEN"]
+        assert [error for error in errors(findings) if error[0] != "webhook"] == [("credentials", "Cloudflare token")]
+        unasked = {
+            item["check"] for item in findings if item["sentence"].startswith("Not looked at: it needs the Cloudf")
+        }
+        assert unasked == {"zone", "tunnel"}
+
     def test_a_configuration_that_is_wrong(self, sick):
         good = sick.config_file.read_text()
         sick.configure(tunnelHostname="api.elsewhere.example")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -70,7 +72,7 @@ class TestAddresses:
             without_first_choice([first, second])
 
     def test_one_population_named_twice(self) -> None:
-        with pytest.raises(AddressError, match="also in"):
+        with pytest.raises(AddressError, match="has nobody who is not in another population too"):
             addresses([population(*crowd(range(2))), population(*crowd(range(2)))], DOMAIN)
 
     @pytest.mark.parametrize(
@@ -137,3 +139,45 @@ class TestPopulationMadeByHand:
 
     def test_pinned_agents_need_nothing(self) -> None:
         assert Population(agents=(Agent(id="a", local_part="bot"),)).seed is None
+
+
+class TestTheCauseFirst:
+    """A hundred agents in two populations by one mistake are one sentence."""
+
+    def population(self, path: Path, *numbers: int) -> Population:
+        agents = [Agent(id=f"a{number}", name="Ada Low") for number in numbers]
+        path.touch()
+        return Population(agents=tuple(agents), seed="s", created_at="20241005123045", path=str(path))
+
+    def said(self, *populations: Population) -> list[str]:
+        with pytest.raises(AddressError) as caught:
+            addresses(populations, "x.example")
+        return [str(problem) for problem in caught.value.problems]
+
+    def test_one_file_twice(self, tmp_path: Path) -> None:
+        one = self.population(tmp_path / "p.yaml", *range(100))
+        link = tmp_path / "link.yaml"
+        link.symlink_to(tmp_path / "p.yaml")
+        assert self.said(one, self.population(link, *range(100))) == [
+            f"{link}: is listed twice under `populations`, as {one.path} too; list it once"
+        ]
+        assert len(self.said(one, one.model_copy())) == 1
+
+    def test_a_copy(self, tmp_path: Path) -> None:
+        one, two = self.population(tmp_path / "1", *range(100)), self.population(tmp_path / "2", *range(50))
+        [sentence] = self.said(one, two)
+        assert (
+            sentence
+            == f"{two.path}: has nobody who is not in {one.path} too (a0, a1, a2 and 47 more); list one of the two files"
+        )
+
+    def test_many_and_few(self, tmp_path: Path) -> None:
+        one, two = self.population(tmp_path / "1", *range(10)), self.population(tmp_path / "2", *range(6, 20))
+        assert self.said(one, two) == [
+            f"{two.path}: shares 4 agents with {one.path} (a6, a7, a8 and 1 more); an agent belongs to one population"
+        ]
+        three = self.population(tmp_path / "3", 8, 9, 30)
+        assert self.said(one, three) == [
+            f"{three.path}: agent {agent}: is also in {one.path}; an agent belongs to one population"
+            for agent in ("a8", "a9")
+        ]

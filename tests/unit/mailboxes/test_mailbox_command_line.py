@@ -11,8 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from commands.agents import main
+from emulators.serving import ServerThread
 
 ROOT = Path(__file__).parents[3]
 FIXTURES = ROOT / "tests" / "fixtures"
@@ -23,9 +26,13 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     def run(*arguments: str | Path) -> tuple[int, str, str]:
-        code = main([str(argument) for argument in arguments], now=lambda: datetime(2024, 11, 6, 8, tzinfo=UTC))
+        code = main(
+            [str(argument) for argument in arguments],
+            now=lambda: datetime(2024, 11, 6, 8, tzinfo=UTC),
+            project=tmp_path,
+        )
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
@@ -153,6 +160,37 @@ class TestImport:
         assert code == 1
         assert err.startswith("error: --created-at: created_at '20991231235959' lies in the future")
 
+    def test_the_clock_of_the_stack_s_mailjet_is_asked(self, run: Run, tmp_path: Path) -> None:
+        """The emulator of this test says today; the command is told that it is 2024."""
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await Response(status_code=401)(scope, receive, send)
+
+        file = tmp_path / "prod.yaml"
+        (tmp_path / "Pulumi.other.yaml").write_text("config: {agentmail:populations: [{file: elsewhere.yaml}]}\n")
+        (tmp_path / "Pulumi.broken.yaml").write_text("config: [\n")
+        with ServerThread(app) as server:
+            (tmp_path / "Pulumi.prod.yaml").write_text(
+                f"config:\n  agentmail:mailjetApiUrl: {server.url}\n  agentmail:populations: [{{file: prod.yaml}}]\n"
+            )
+            code, _, err = run("import", THREE, file)
+            assert code == 1
+            assert "the clock of this machine says 20241106080000 UTC and Mailjet's API says 20" in err
+            assert not file.exists()
+            assert run("import", THREE, file, "--created-at", SECOND)[0] == 0
+        # Nobody answers any more, and populations are made offline, too.
+        assert run("import", FIXTURES / "population-5-array.json", file)[0] == 0
+
+    def test_stamps_that_a_clock_ahead_has_made(self, run: Run, tmp_path: Path) -> None:
+        file = tmp_path / "prod.yaml"
+        file.write_text("seed: '20241005'\ncreated_at: 29991231235959\nagents:\n- {id: a1, name: Ada Low}\n")
+        code, _, err = run("check", file)
+        assert (code, err.count("lies in the future")) == (0, 1)
+        assert "a preview refuses it to newcomers" in err
+        assert run("check", file, "--strict")[0] == 1
+        code, _, err = run("import", file, file)
+        assert (code, err.count("the mailboxes that have it keep it")) == (0, 1)
+
 
 class TestCheck:
     def test_summary(self, run: Run, tmp_path: Path) -> None:
@@ -210,7 +248,7 @@ class TestCheck:
         code, _, err = run("check", crowd, crowd)
 
         assert code == 1
-        assert err.startswith("error: 100 problems:\n")
+        assert err == f"error: {crowd}: is listed twice under `populations`, as {crowd} too; list it once\n"
 
 
 class TestUsage:

@@ -746,3 +746,28 @@ class TestIsoStamps:
         merge = files.merge([export_agent("a1", created_at="2024-10-05T14:30:45.25+02:00")])
         assert merge.added[0].local_part.endswith(f".{FIRST_SECOND}")
         assert not files.merge(files.folder / "export.json").changes
+
+
+class TestAnotherPopulation:
+    def test_an_export_of_another_seed_is_refused_without_a_word_for_it(self, tmp_path: Path) -> None:
+        files = Files(tmp_path)
+        files.merge(crowd(1, 2, 3))
+        before = files.text
+        stranger = files.export(crowd(7), name="other.json", seed="another one")
+        for prune in (False, True):
+            with pytest.raises(
+                MergeError,
+                match=r"is an export with the seed 'another one', and .* with the seed 's', of whose 3 agents it has 0",
+            ):
+                files.merge(stranger, prune=prune)
+        assert files.text == before
+        assert files.merge(stranger, seed="s").kept == 0
+
+    def test_ids_that_became_numbers_with_a_fraction(self, tmp_path: Path) -> None:
+        files = Files(tmp_path)
+        files.merge([export_agent("1"), export_agent("2")])
+        before = files.text
+        with pytest.raises(MergeError, match=r"agent 1\.0: is 1 in .*prod\.yaml, written as a number with a fraction"):
+            files.merge([export_agent("1.0"), export_agent("2.0")])
+        assert files.text == before
+        assert files.merge([export_agent("1"), export_agent("2"), export_agent("7.0")]).added

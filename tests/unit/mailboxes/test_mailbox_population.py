@@ -136,8 +136,6 @@ class TestScalars:
             "0x1F",
             "No",
             "yes",
-            "Null",
-            "null",
             "true",
             "1_000",
             "12:30:45",
@@ -162,6 +160,31 @@ class TestScalars:
         ).agents[0]
 
         assert agent == Agent(id="12345678901234567890123", name="1.50", username_hint="true")
+
+    @pytest.mark.parametrize("nothing", ["", "~", "null", "Null", "NULL", ".nan", ".NaN", "NaN"])
+    def test_what_is_not_there_is_no_name(self, file: Path, nothing: str) -> None:
+        """As a table's empty cells come out; it became the address null.null."""
+        row = f"agents:\n- id: a1\n  name: {nothing}\n  username_hint: {nothing}\n"
+        assert complaints(file, HEADER + row)[0].startswith(
+            "FILE:4: agent a1: name '' and username_hint '' give no address"
+        )
+        assert complaints(file, HEADER + f"agents:\n- id: {nothing}\n  name: B C\n")[0].startswith("FILE:4: has no id")
+        named = load(file, HEADER + f"agents:\n- id: a1\n  name: x{nothing} C\n").agents[0]
+        assert named.name == f"x{nothing} C"
+
+    @pytest.mark.parametrize("quoted", ['"null"', "'NaN'"])
+    def test_a_name_that_is_quoted_is_one(self, file: Path, quoted: str) -> None:
+        found = load(file, HEADER + f"agents:\n- {{id: {quoted}, name: B C, username_hint: {quoted}}}\n").agents[0]
+        assert (found.id, found.username_hint) == (quoted[1:-1], quoted[1:-1])
+
+    @pytest.mark.parametrize("nothing", ["null", "NaN", "-Infinity"])
+    def test_json_s_nothing(self, file: Path, nothing: str) -> None:
+        agents = f'[{{"id": "a1", "name": {nothing}, "username_hint": {nothing}}}, {{"id": {nothing}, "name": "B C"}}]'
+        said = complaints(file, f'{{"seed": "s", "created_at": {SECOND}, "agents": {agents}}}')
+        assert any(
+            "agent a1: name '' and username_hint '' give no address" in text or "has no id" in text for text in said
+        )
+        assert any("has no id" in text for text in said)
 
     def test_the_seed_and_the_stamp(self, file: Path) -> None:
         population = load(file, "seed: 007\ncreated_at: 20241005123045\nagents: []\n")

@@ -83,7 +83,12 @@ class TestWebhook:
 
     @pytest.mark.parametrize(
         ("status", "said"),
-        [(404, "nothing takes mail at this path"), (530, "Cloudflare answers 530"), (500, "It answers 500")],
+        [
+            (404, "nothing takes mail at this path"),
+            (409, "edge answers 409 (error 1001)"),
+            (530, "Cloudflare answers 530"),
+            (500, "It answers 500"),
+        ],
     )
     def test_something_else(self, status, said):
         assert said in only(self.probed(answering(status))).sentence
