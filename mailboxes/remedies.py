@@ -109,6 +109,11 @@ def restore_state(stack: str, *options: str) -> str:
     return mail("state", "restore", stack or STACK, *options)
 
 
+def clear_pending(stack: str, *options: str) -> str:
+    """Forgets creates that a killed run has left."""
+    return mail("state", "clear-pending", stack or STACK, *options)
+
+
 # -- populations and the embedded default ------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ Reading does no network call and collects every problem before it raises.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pulumi
 from pydantic import ValidationError
 
+from mailboxes import remedies
 from settings.model import Settings
 from settings.values import PROJECT, Dns
 
@@ -43,7 +44,20 @@ _SECRETS = (
     _Secret("mailjetApiSecret", "MAILJET_API_SECRET"),
     _Secret("webhookSecret", "MAILJET_INBOUND_SECRET"),
 )
-_MUST_BE_ENCRYPTED = frozenset({*(secret.field for secret in _SECRETS), "platformCloudflareToken"})
+SECRET_KEYS = (
+    *(f"{PROJECT}:{secret.field}" for secret in _SECRETS),
+    f"{PROJECT}:platformCloudflareToken",
+    # The Cloudflare provider takes any of these; in plain text they would stand raw in file, state, backups and history.
+    "cloudflare:apiToken",
+    "cloudflare:apiKey",
+    "cloudflare:apiUserServiceKey",
+)
+"""Every configuration key whose value must be stored as a secret, with its namespace."""
+
+
+def stored_in_plain_text(values: Mapping[str, Any], is_secret: Callable[[str], bool]) -> list[str]:
+    """The keys of secrets that are stored readable; `values` by the keys with their namespaces."""
+    return [key for key in SECRET_KEYS if values.get(key) and not is_secret(key)]
 
 
 def load() -> Settings:
@@ -56,17 +70,13 @@ def load() -> Settings:
         for key, value in pulumi.runtime.config.CONFIG.get().items()
         if key.startswith(f"{PROJECT}:")
     }
-    plain = [
-        key
-        for key in _MUST_BE_ENCRYPTED
-        if namespaced.get(key) and not pulumi.runtime.is_config_secret(f"{PROJECT}:{key}")
-    ]
+    plain = stored_in_plain_text(pulumi.runtime.config.CONFIG.get(), pulumi.runtime.is_config_secret)
     return from_config(
         namespaced,
         stack=pulumi.get_stack(),
         preview=pulumi.runtime.is_dry_run(),
         cloudflare_api_token=pulumi.Config("cloudflare").get("apiToken") or "",
-        stored_in_plain_text=plain,
+        in_plain_text=plain,
         environment=os.environ,
     )
 
@@ -77,13 +87,13 @@ def from_config(
     stack: str,
     preview: bool,
     cloudflare_api_token: str = "",
-    stored_in_plain_text: list[str] | None = None,
+    in_plain_text: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> Settings:
     """Settings from configuration values as the engine hands them over (text; structured values as JSON).
 
     `preview` asks for no credential: a reviewer sees what would change without holding any.
-    Raises SettingsError with every problem found.
+    `in_plain_text`: what `stored_in_plain_text` found. Raises SettingsError with every problem found.
     """
     environment = environment or {}
     values = {key: value for key, value in config.items() if value != ""}
@@ -95,9 +105,9 @@ def from_config(
     )
 
     problems = [
-        f"agentmail:{key} is stored in plain text in the stack's configuration; expected a secret; "
-        f"store it again with: pulumi config set --secret {key}"
-        for key in stored_in_plain_text or []
+        f"{key} is stored in plain text in the stack's configuration; expected a secret; "
+        f"store it again with: {remedies.set_secret(key, stack=stack)}"
+        for key in in_plain_text
     ]
     settings = None
     try:

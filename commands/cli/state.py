@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Option, Typer
 
-from commands.cli.options import ROOT, Project, StackName
+from commands.cli.options import ROOT, Project, StackName, Yes
 
 app = Typer(no_args_is_help=True, help="The state of a stack, where it was damaged.", rich_help_panel="Underneath")
 
@@ -32,3 +32,11 @@ def restore(
 
     print(run(stack, project, aside=aside))
     return 0
+
+
+@app.command("clear-pending")
+def clear_pending(stack: StackName, project: Project = ROOT, yes: Yes = False) -> int:
+    """Forget creates that killed runs have left in the state, after a look at what the services really have."""
+    from commands.pending import clear
+
+    return clear(stack, project, yes=yes)

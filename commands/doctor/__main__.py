@@ -46,6 +46,7 @@ from commands.doctor.round_trip import ARRIVAL_SECONDS, ROUND_TRIP, Arrivals, Li
 from commands.doctor.stack import ExaminedStack, NeverUpError, examine, read_settings
 from commands.doctor.table import as_json, as_table
 from commands.doctor.tunnel import TUNNEL, WEBHOOK, WebhookProbe, tunnel_findings, webhook_findings
+from commands.pending import pending_findings
 from commands.stack_commands import ROOT, Pulumi, PulumiFailedError
 from engine.loopback import is_loopback
 from settings.loading import SettingsError
@@ -155,6 +156,7 @@ def _examination(given: argparse.Namespace, resolvers: Sequence[Resolver]) -> It
         probe=WebhookProbe(url=examined.settings.public_webhook_url, edge=emulators.edge if emulators else ""),
         ca_file=given.ca_file or (emulators.ca_file if emulators else ""),
     )
+    yield from pending_findings(given.stack, pulumi.export())
     yield CONFIGURATION.ok(given.stack, f"Valid; {settings.domain}, {len(examined.mailboxes):,} mailboxes.")
     yield from _all(_checks(context), given.stack)
     arrivals = Arrivals()

@@ -18,7 +18,7 @@ from commands.doctor.finding import Finding, Status, worst
 from commands.doctor.passphrase import passphrase_findings
 from commands.doctor.table import as_table
 from commands.environments.creation import create, require_backend
-from commands.environments.draft import API_TOKEN, VARIABLES, Draft, full
+from commands.environments.draft import API_TOKEN, Draft
 from commands.environments.errors import (
     EnvironmentDeclinedError,
     EnvironmentRefusedError,
@@ -31,7 +31,7 @@ from commands.environments.stack_file import EditedStackFile
 from commands.environments.validation import live_findings, population_problems, validated
 from commands.environments.wording import next_text, notes_text, plan_text
 from commands.stack_commands import ROOT, Pulumi, PulumiFailedError
-from settings.loading import SettingsError, from_config
+from settings.loading import SettingsError, from_config, stored_in_plain_text
 from settings.model import Settings
 from settings.values import PROJECT
 
@@ -149,9 +149,7 @@ def _check(given: argparse.Namespace) -> int:
             stack=given.name.rsplit("/", 1)[-1],
             preview=False,
             cloudflare_api_token=values.get(API_TOKEN, ""),
-            stored_in_plain_text=[
-                key for key in VARIABLES if ":" not in key and project.get(key) and full(key) not in hidden
-            ],
+            in_plain_text=stored_in_plain_text(values, hidden.__contains__),
             environment=pulumi.environment,
         )
         problems = population_problems(settings, pulumi.project)

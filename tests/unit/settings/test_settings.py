@@ -7,7 +7,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settings.loading import SettingsError, from_config
+from commands.environments import draft
+from commands.environments.draft import full
+from settings.loading import SECRET_KEYS, SettingsError, from_config, stored_in_plain_text
 from settings.model import Settings
 from settings.values import PROJECT, Dns, TunnelKind
 
@@ -24,14 +26,14 @@ GOOD = {
 }
 
 
-def load(preview=False, token="t" * 40, stored_in_plain_text=None, environment=None, **changes):
+def load(preview=False, token="t" * 40, in_plain_text=(), environment=None, **changes):
     config = {key: value for key, value in {**GOOD, **changes}.items() if value is not None}
     return from_config(
         config,
         stack="dev",
         preview=preview,
         cloudflare_api_token=token,
-        stored_in_plain_text=stored_in_plain_text,
+        in_plain_text=in_plain_text,
         environment=environment or {},
     )
 
@@ -158,8 +160,20 @@ class TestCredentials:
         assert load(environment={"MAILJET_API_KEY": "other"}).mailjet_api_key == GOOD["mailjetApiKey"]
 
     def test_a_secret_in_plain_text_is_refused(self):
-        [sentence] = problems(stored_in_plain_text=["mailjetApiSecret"])
+        [sentence] = problems(in_plain_text=["agentmail:mailjetApiSecret"])
         assert sentence.startswith("agentmail:mailjetApiSecret is stored in plain text")
+
+    @given(hidden=st.sets(st.sampled_from(SECRET_KEYS)), present=st.sets(st.sampled_from(SECRET_KEYS)))
+    def test_every_secret_in_plain_text_is_found_whatever_its_namespace(self, hidden, present):
+        values = dict.fromkeys(present, "x") | {"agentmail:domain": "a.example", "cloudflare:baseUrl": "http://x"}
+        found = stored_in_plain_text(values, hidden.__contains__)
+        assert set(found) == present - hidden
+        if found:
+            sentences = problems(in_plain_text=found)
+            assert [sentence.partition(" ")[0] for sentence in sentences] == found
+
+    def test_what_an_environment_stores_as_a_secret_must_be_one(self):
+        assert {full(key) for key in draft.SECRET_KEYS} <= set(SECRET_KEYS)
 
 
 class TestMistakes:
