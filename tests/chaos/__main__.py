@@ -1,4 +1,4 @@
-"""`python -m tests.chaos [faults kills replaces neighbours] [--quick]`: what `make chaos` runs; ends by itself.
+"""`python -m tests.chaos [faults kills replaces neighbours commands] [--quick]`: what `make chaos` runs; ends by itself.
 
 Every scenario starts on an account with a bystander, is seeded, prints what it took, and fails with what it found.
 """
@@ -17,6 +17,13 @@ from functools import partial
 from pathlib import Path
 
 from tests.chaos import neighbours, replaces
+from tests.chaos.commands import (
+    ADOPTION_MOMENTS,
+    ENVIRONMENT_MOMENTS,
+    adoption_killed,
+    import_killed,
+    new_environment_killed,
+)
 from tests.chaos.faults import run_faults
 from tests.chaos.kills import (
     SETUP_WRITES,
@@ -43,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         "kills": _kills,
         "replaces": _replaces,
         "neighbours": _neighbours,
+        "commands": _commands,
     }
     unknown = [name for name in given.scenarios if name not in scenarios]
     if unknown:
@@ -139,6 +147,19 @@ def _kills(given: argparse.Namespace) -> int:
                 ] += 1
     print(f"kills: {ended['well']} of {len(jobs)} ended well")
     return ended["badly"]
+
+
+def _commands(_given: argparse.Namespace) -> int:
+    failed = 0
+    with _world(2) as (world, folder):
+        for moment in ENVIRONMENT_MOMENTS:
+            failed += not _attempt(lambda m=moment: new_environment_killed(world, folder / "fresh", moment=m))
+        for seed in range(3):
+            failed += not _attempt(lambda s=seed: import_killed(folder / f"import-{s}", seed=s))
+        for moment in ADOPTION_MOMENTS:
+            failed += not _attempt(lambda m=moment: adoption_killed(world, moment=m))
+    print(f"commands: {failed or 'none'} did not go on")
+    return failed
 
 
 def _replaces(_given: argparse.Namespace) -> int:
