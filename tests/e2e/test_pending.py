@@ -32,7 +32,7 @@ def test_they_are_told_and_cleared(world: World, tmp_path: Path) -> None:
     def mail(*words: object, check: bool = True) -> str:
         return python("-m", "commands", *words, env=stack.environment, check=check).text
 
-    told = mail("doctor", stack.name, "-C", stack.folder, check=False)
+    told = mail("doctor", stack.name, "-C", stack.folder, "--emulators", stack.emulators.folder, check=False)
     assert "clear-pending" in told
     assert "Cleared" in mail("state", "clear-pending", stack.name, "-C", stack.folder, "--yes")
     assert pending_creates(json.loads(stack.pulumi("stack", "export", "--stack", stack.name).out)) == []
