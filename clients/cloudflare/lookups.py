@@ -1,4 +1,4 @@
-"""What is asked of Cloudflare, reading only: token, zone, records, tunnels."""
+"""What is asked of Cloudflare: token, zone, records, tunnels. Only `try_to_write` writes, and takes it back."""
 
 from __future__ import annotations
 
@@ -104,6 +104,17 @@ class Cloudflare:
             f"reading the configuration of the tunnel {tunnel_id}",
         )
         return [dict(rule) for rule in (found.get("config") or {}).get("ingress") or []]
+
+    def try_to_write(self, zone_id: str, name: str) -> None:
+        """Write a TXT record of no meaning at this name and remove it again; one that is left from before counts as written.
+
+        Raises CloudflareError, which says at which of the two it failed.
+        """
+        records = f"zones/{zone_id}/dns_records"
+        body = {"type": "TXT", "name": name, "content": '"a test whether this token may write"', "ttl": 60}
+        left = [row for row in self.records(zone_id) if (row["name"], row["type"]) == (name, "TXT")]
+        row = left[0] if left else self._client.ask("POST", records, f"trying to write {name} TXT", body=body)["result"]
+        self._client.ask("DELETE", f"{records}/{row['id']}", f"removing the record of the test, {name} TXT")
 
     def _peek(self, path: str, doing: str) -> None:
         self._client.ask("GET", path, doing, query={"per_page": "1"})

@@ -89,11 +89,17 @@ def new(
 
 
 @app.command()
-def check(name: StackName, project: Project = ROOT) -> int:
+def check(
+    name: StackName,
+    project: Project = ROOT,
+    try_writes: Annotated[
+        bool, Option("--try-writes", help="Write a TXT record into the zone and remove it: may the token write?")
+    ] = False,
+) -> int:
     """Look at an environment: configuration, populations, tokens, keys."""
     from commands.environments.__main__ import main
 
-    return main(["check", name, "-C", str(project)])
+    return main(["check", name, "-C", str(project), *(["--try-writes"] if try_writes else [])])
 
 
 @app.command("list")

@@ -1,4 +1,4 @@
-"""Are the tokens and keys good, and for what? Only questions that change nothing.
+"""Are the tokens and keys good, and for what? Only questions that change nothing, unless a write is asked for.
 
 What no question can tell is said instead of guessed: a token's right to *write* DNS or tunnels, and whether Mailjet's
 plan includes inbound routes.
@@ -30,6 +30,8 @@ class ZoneWanted:
     zone_id: str
     zone_name: str
     account_id: str = ""
+    write_test: str = ""
+    """A name in the zone where a TXT record may be written and removed, to see whether the token may; empty without."""
 
 
 DEPENDENT = {
@@ -104,6 +106,9 @@ def cloudflare_findings(api: Cloudflare, wanted: ZoneWanted) -> Iterator[Finding
             )
     if wanted.account_id:
         yield _tunnels(api, wanted.account_id)
+    if wanted.zone_id and wanted.write_test:
+        yield _writes(api, wanted)
+        return
     yield CREDENTIALS.ok(
         "Cloudflare writes",
         "Not to be seen without writing: an up needs Zone.DNS Edit"
@@ -178,6 +183,23 @@ def _records(api: Cloudflare, wanted: ZoneWanted) -> Finding:
             )
         return CREDENTIALS.error("Cloudflare DNS", f"{error}: run this again in a minute.")
     return CREDENTIALS.ok("Cloudflare DNS", "The token may read the zone's records.")
+
+
+def _writes(api: Cloudflare, wanted: ZoneWanted) -> Finding:
+    """A tunnel is not tried: one would have to be made in the account."""
+    try:
+        api.try_to_write(wanted.zone_id, wanted.write_test)
+    except CloudflareError as error:
+        if error.refused:
+            return CREDENTIALS.error(
+                "Cloudflare writes",
+                f"{error}: expected the permission Zone.DNS Edit for this zone, without which an up stops half done; give it in "
+                f"{_TOKENS_PAGE}.",
+            )
+        return CREDENTIALS.error("Cloudflare writes", f"{error}: mend what it names, and run this again.")
+    return CREDENTIALS.ok(
+        "Cloudflare writes", f"A TXT record at {wanted.write_test} was written and removed: the token may write DNS."
+    )
 
 
 def _tunnels(api: Cloudflare, account_id: str) -> Finding:

@@ -82,8 +82,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     new.add_argument("--no-check", action="store_true", help="do not try tokens and keys (offline)")
     new.add_argument("--yes", action="store_true", help="do not ask for confirmation")
-    commands.add_parser(
+    check = commands.add_parser(
         "check", parents=[shared], help="look at an environment: configuration, populations, tokens, keys"
+    )
+    check.add_argument(
+        "--try-writes", action="store_true", help="write a TXT record into the zone and remove it: may the token write?"
     )
     return parser
 
@@ -157,7 +160,7 @@ def _check(given: argparse.Namespace) -> int:
         problems = error.problems
     if problems:
         raise InputProblemsError(problems, lead=f"The environment {given.name!r} cannot be brought up")
-    findings = list(live_findings(settings, values.get("cloudflare:baseUrl", "")))
+    findings = list(live_findings(settings, values.get("cloudflare:baseUrl", ""), try_writes=given.try_writes))
     _show(findings)
     return 1 if worst(findings) is Status.ERROR else 0
 

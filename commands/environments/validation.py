@@ -90,12 +90,18 @@ def population_problems(settings: Settings, project: Path) -> list[str]:
     return []
 
 
-def live_findings(settings: Settings, cloudflare_url: str) -> Iterator[Finding]:
+def live_findings(settings: Settings, cloudflare_url: str, *, try_writes: bool = False) -> Iterator[Finding]:
     """What Cloudflare and Mailjet say to the credentials."""
     if not settings.domain_stack and (settings.dns is Dns.CLOUDFLARE or settings.account_id):
         api = Cloudflare(cloudflare_url, settings.cloudflare_api_token)
         zone_id = settings.zone_id if settings.dns is Dns.CLOUDFLARE else ""
-        wanted = ZoneWanted(zone_id=zone_id, zone_name=settings.zone_name, account_id=settings.account_id)
+        wanted = ZoneWanted(
+            zone_id=zone_id,
+            zone_name=settings.zone_name,
+            account_id=settings.account_id,
+            # Beside the domain, not below it: a name below would end a wildcard's answers for it.
+            write_test=f"_{settings.tag}-write-test.{settings.zone_name}".lower() if try_writes else "",
+        )
         yield from cloudflare_findings(api, wanted)
     yield from mailjet_findings(
         mailjet_api(settings.mailjet_api_url, settings.mailjet_api_key, settings.mailjet_api_secret)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 
 from clients.cloudflare.client import CloudflareError
@@ -70,3 +72,37 @@ def cloudflare_token(world: World) -> str:
     }
     made = world.call("POST", "/user/tokens", {"name": "reader", "policies": [policy]})
     return str(made.json()["result"]["value"])
+
+
+class TestWrites:
+    """Whether a token may write is seen by writing, if somebody asks for it."""
+
+    WANTED: ClassVar = ZoneWanted(
+        zone_id=ZONE_ID, zone_name="agents.example", write_test="_dev-write-test.agents.example"
+    )
+
+    def sentence(self, world: World, *groups: str) -> tuple[Status, str]:
+        api = Cloudflare(world.base, account_token(world, *groups))
+        found = list(cloudflare_findings(api, self.WANTED))[-1]
+        return found.status, found.sentence
+
+    def test_one_that_may_leaves_nothing_behind(self, cloudflare):
+        before = cloudflare.emulator.state()
+        status, said = self.sentence(cloudflare, "Zone Read", "DNS Write")
+        assert (status, "was written and removed" in said) == (Status.OK, True)
+        assert cloudflare.emulator.state()["zones"] == before["zones"]
+
+    def test_one_that_may_not_is_told_before_anything_is_half_done(self, cloudflare):
+        status, said = self.sentence(cloudflare, "Zone Read", "DNS Read")
+        assert status is Status.ERROR
+        assert "while trying to write _dev-write-test.agents.example TXT: expected the permission Zone.DNS Edit" in said
+
+    def test_what_a_killed_test_has_left_goes(self, cloudflare):
+        cloudflare.create(type="TXT", name="_dev-write-test", content="x")
+        assert self.sentence(cloudflare, "Zone Read", "DNS Write")[0] is Status.OK
+        assert "_dev-write-test" not in str(cloudflare.emulator.state()["zones"])
+
+    def test_without_being_asked_nothing_is_written(self, cloudflare):
+        api = Cloudflare(cloudflare.base, account_token(cloudflare, "Zone Read", "DNS Write"))
+        found = list(cloudflare_findings(api, ZoneWanted(zone_id=ZONE_ID, zone_name="agents.example")))[-1]
+        assert "Not to be seen without writing" in found.sentence
