@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
+import re
 from collections.abc import Sequence
 
 import dns.asyncquery
@@ -96,12 +98,34 @@ async def spf_includes(zone: ZoneResolver, domain: str, wanted: str) -> tuple[bo
         return False, ["no SPF record"], []
     if len(records) > 1:
         return False, ["more than one SPF record"], records
+    if broken := [term for term in records[0].split()[1:] if not _is_term(term)]:
+        return False, [f"syntax error in the SPF record: {broken[0]}"], records
     budget = [MOST_SPF_LOOKUPS]
     found = await _includes(zone, records[0], wanted, budget, set())
     if found:
         return True, [], records
     reason = "too many DNS lookups" if budget[0] < 0 else f"the SPF record does not include {wanted}"
     return False, [reason], records
+
+
+def _is_term(term: str) -> bool:
+    """Whether a receiver can read the term (RFC 7208, 4.6.1): one that it cannot makes the record a permanent error."""
+    name, colon, value = term.lstrip("+-~?").partition(":")
+    name, slash, length = name.lower().partition("/") if not colon else (name.lower(), "", "")
+    if "=" in name:
+        return bool(re.fullmatch(r"[a-z][a-z0-9._-]*", name.partition("=")[0]))
+    if name in {"ip4", "ip6"}:
+        try:
+            network = ipaddress.ip_network(value, strict=False)
+        except ValueError:
+            return False
+        return network.version == int(name[-1]) and "." not in value.partition("/")[2]
+    if name == "all":
+        return not (colon or slash)
+    if name not in {"include", "exists", "a", "mx", "ptr"} or (name in {"include", "exists"} and not value):
+        return False
+    target, _, lengths = value.partition("/") if colon else ("x", "", length)
+    return bool(target) and "," not in target and re.fullmatch(r"\d{0,2}(/{1,2}\d{1,3})?", lengths) is not None
 
 
 async def _includes(zone: ZoneResolver, record: str, wanted: str, budget: list[int], seen: set[str]) -> bool:

@@ -127,6 +127,17 @@ class TestCheck:
             (["v=spf1 include:loop.corp.example -all"], "Error"),
             (["v=spf1 include:spf.mailjet.com -all", "v=spf1 mx -all"], "Error"),
             (["v=spf10 include:spf.mailjet.com"], "Not found"),
+            (["v=spf1 include:spf.mailjet.com ip4:192.0.2.1/99 -all"], "Error"),
+            (["v=spf1 include:spf.mailjet.com ip4:192.0.2 -all"], "Error"),
+            (["v=spf1 include:spf.mailjet.com ip6:2001:db8:::1 -all"], "Error"),
+            (["v=spf1 include:spf.mailjet.com,include:b.example -all"], "Error"),
+            (["v=spf1 include:spf.mailjet.com nonsense -all"], "Error"),
+            (
+                [
+                    "v=spf1 include:spf.mailjet.com a/24//64 mx:b.example/24 ip6:2001:db8::/32 exists:%{i}.x.example exp=y.example ?all"
+                ],
+                "OK",
+            ),
         ],
     )
     def test_of_spf(self, api: Api, zone: TinyZone, records: list[str], status: str) -> None:
