@@ -39,7 +39,11 @@ class TestTunnel:
 
     def test_gone(self, up):
         up.cloudflare.call("DELETE", f"/accounts/{ACCOUNT_ID}/cfd_tunnel/{up.tunnel_id}")
-        assert "is gone from the account" in only(tunnel_findings(up.examined, up.reader)).sentence
+        said = only(tunnel_findings(up.examined, up.reader)).sentence
+        assert "is gone from the account" in said
+        assert "./mail pulumi state delete 'urn:pulumi:dev::agentmail::azt3knet:mail:ApiTunnel$" in said
+        assert said.index("--target-dependents") < said.index("./mail adopt dev --yes") < said.index("./mail apply dev")
+        assert "--refresh" not in said
 
     def test_an_existing_one_is_somebody_elses(self, up):
         existing = examined(accountId="", tunnelCname=f"{up.tunnel_id}.cfargotunnel.com")
