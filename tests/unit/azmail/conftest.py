@@ -33,6 +33,17 @@ class Certificates:
     other_name: ssl.SSLContext
 
 
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    unused = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only")
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        decipher_only=False,
+        **dict.fromkeys(unused, False),
+    )
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _asgi() -> Iterator[None]:
     with SWITCHBOARD.running():
@@ -56,6 +67,13 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
             .not_valid_before(now - datetime.timedelta(hours=1))
             .not_valid_after(now + datetime.timedelta(days=1))
             .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+            # From 3.13 on Python verifies strictly (RFC 5280, 4.2.1): it wants both identifiers and a key's usage.
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key((issuer[1] if issuer else key).public_key()),
+                critical=False,
+            )
+            .add_extension(_usage(signs=issuer is None), critical=True)
         )
         if alternative:
             builder = builder.add_extension(x509.SubjectAlternativeName(alternative), critical=False)
