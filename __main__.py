@@ -7,6 +7,7 @@ from components.agent_mailboxes import AgentMailboxes, AgentMailboxesArgs, read_
 from components.api_tunnel import ApiTunnel, ApiTunnelArgs
 from components.configured_records import read_records
 from components.mail_domain import MailDomain, MailDomainArgs
+from components.own_stack import refuse_own_tunnel
 from components.platform_mail import PlatformMail, PlatformMailArgs
 from components.shared_domain import read_shared_domain
 from components.stack_outputs import shared_domain_outputs, stack_outputs
@@ -23,6 +24,7 @@ if shared:
     agents = AgentMailboxes("agents", AgentMailboxesArgs.of(settings, people), after=[])
     outputs = shared_domain_outputs(settings, people.addresses, shared, agents)
 else:
+    refuse_own_tunnel(settings)
     people = read_agents(settings)
     resolver = DeadlineResolver()
     records = read_records(settings, resolver)

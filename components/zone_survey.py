@@ -12,6 +12,7 @@ import pulumi
 
 from components.cloudflare_sdk import get_version
 from components.failures import cloudflare_sentence, refusal_hook
+from components.own_stack import changed_owner_tag
 from settings.model import Settings
 from settings.values import Dns
 from zone.spf_lookups import Resolve
@@ -101,7 +102,9 @@ def survey_zone(settings: Settings, resolve: Resolve) -> ZoneSurvey:
     try:
         records = survey(listing["results"] or [], zone_name=settings.zone_name, zone_id=settings.zone_id)
         refuse_conflicts(records, needs, settings)
-    except (ForeignRecordsError, WrongZoneError, SupersededRecordsError) as error:
+    except ForeignRecordsError as error:
+        raise pulumi.RunError(changed_owner_tag(settings) or str(error)) from None
+    except (WrongZoneError, SupersededRecordsError) as error:
         raise pulumi.RunError(str(error)) from None
     hidden = hidden_email_routing(records, needs, comment=settings.record_comment, resolve=resolve)
     if hidden:

@@ -1,0 +1,69 @@
+"""What the last `up` of this very stack has recorded, where a change of configuration would make it lose its own things.
+
+Read like another stack's outputs (see `shared_domain`), and only where there is a reason to: for a tunnel that is named
+as an existing one, and when records are about to be called foreign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from mailboxes import remedies
+from settings.model import Settings
+from settings.values import PROJECT, TunnelKind
+
+_SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d"  # noqa: S105 - the engine's mark of a secret value
+
+
+def refuse_own_tunnel(settings: Settings) -> None:
+    """A tunnel that this stack has made, named as an existing one: the `up` would delete what its CNAME leads to.
+
+    Raises RunError.
+    """
+    if settings.tunnel_kind is not TunnelKind.EXISTING:
+        return
+    outputs = _outputs()
+    made = bool(_plain(outputs.get("tunnelToken")))
+    targets = {str(record.get("content", "")) for record in outputs.get("expectedRecords") or []}
+    if made and settings.tunnel_cname in targets:
+        raise pulumi.RunError(
+            f"agentmail:tunnelCname is {settings.tunnel_cname!r}, the tunnel that this stack made; expected accountId as before, or "
+            "another tunnel, since this up would delete it while its CNAME leads there; go back with: "
+            f"{remedies.remove_value('tunnelCname', stack=settings.stack)} && "
+            f"{remedies.set_value('accountId', 'ID', stack=settings.stack)}"
+        )
+
+
+def changed_owner_tag(settings: Settings) -> str:
+    """The sentence for records that are ours under the tag of the last `up`; empty where the tag is the same."""
+    before = str(_plain(_outputs().get("ownerTag")) or "")
+    if before in {"", settings.tag}:
+        return ""
+    found = "" if settings.owner_tag else " (the default, which follows the stack's name)"
+    return (
+        f"agentmail:ownerTag is {settings.tag!r}{found}, and the last up of this stack had {before!r}; expected the tag to stay as "
+        "it is for ever, since it is how the stack knows its own records, tunnel and routes, which it would now call "
+        f"somebody else's; set it back with: {remedies.set_value('ownerTag', before, stack=settings.stack)}"
+    )
+
+
+def _outputs() -> Mapping[str, Any]:
+    """Of the last `up`; none before the first."""
+    reference = f"{pulumi.get_organization()}/{PROJECT}/{pulumi.get_stack()}"
+    try:
+        answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": reference}).value
+    except Exception as error:  # noqa: BLE001 - the SDK raises a bare Exception for whatever the engine answers
+        raise pulumi.RunError(
+            f"The stack's own outputs cannot be read ({str(error).strip().splitlines()[-1]}); expected those of the last up; "
+            f"look with: {remedies.mail('pulumi', 'stack', 'output', '--stack', pulumi.get_stack())}"
+        ) from None
+    return answer.get("outputs") or {}
+
+
+def _plain(value: Any) -> Any:
+    """A value as it is, also where the engine marks it as secret."""
+    marked = isinstance(value, Mapping) and _SECRET_SIGNATURE in value
+    return value.get("value") if marked else value

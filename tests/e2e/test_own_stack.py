@@ -1,0 +1,30 @@
+"""A change of configuration that would make a stack lose its own tunnel, or call its own records foreign."""
+
+from __future__ import annotations
+
+from tests.e2e.stack import Emulators, Stack
+
+
+def test_what_is_its_own_stays_its_own(stack: Stack, emulators: Emulators) -> None:
+    stack.up()
+    good = stack.config_file.read_text()
+    [target] = [record["content"] for record in emulators.records() if record["content"].endswith(".cfargotunnel.com")]
+    emulators.forget_requests()
+
+    stack.configure(accountId=None, tunnelCname=target)
+    for done in (stack.preview(check=False), stack.up(check=False)):
+        assert done.code != 0
+        assert f"agentmail:tunnelCname is '{target}', the tunnel that this stack made" in " ".join(done.text.split())
+
+    stack.config_file.write_text(good)
+    stack.configure(ownerTag="renamed")
+    for done in (stack.preview(check=False), stack.up(check=False)):
+        assert done.code != 0
+        sentence = " ".join(done.text.split())
+        assert "agentmail:ownerTag is 'renamed', and the last up of this stack had 'agentmail-dev'" in sentence
+        assert "set it back with: ./mail pulumi config set --stack dev ownerTag agentmail-dev" in sentence
+        assert "Traceback" not in done.text
+
+    assert emulators.writes == 0
+    stack.config_file.write_text(good)
+    stack.up("--expect-no-changes")

@@ -1,0 +1,85 @@
+"""What a stack may not do to its own things by a change of its configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.own_stack import changed_owner_tag, refuse_own_tunnel
+from settings.loading import from_config
+from settings.model import Settings
+
+OURS = "6ff42ae2-765d-4adf-8112-31c55c1551ef.cfargotunnel.com"
+OUTPUTS = {
+    "ownerTag": "agentmail-dev",
+    "tunnelToken": "eyJ",
+    "expectedRecords": [{"type": "MX", "content": "parse.mailjet.com"}, {"type": "CNAME", "content": OURS}],
+}
+
+
+def settings(**changes: Any) -> Settings:
+    config = {
+        "domain": "dev.agents.example",
+        "dns": "none",
+        "tunnelHostname": "api.agents.example",
+        "tunnelCname": OURS,
+        **changes,
+    }
+    return from_config({key: value for key, value in config.items() if value}, stack="dev", preview=True)
+
+
+@pytest.fixture
+def outputs(monkeypatch: pytest.MonkeyPatch, recorder: Any) -> Any:
+    monkeypatch.setattr(pulumi, "get_organization", lambda: "organization")
+    monkeypatch.setattr(pulumi, "get_stack", lambda: "dev")
+
+    def say(**changes: Any) -> None:
+        recorder.results["pulumi:pulumi:readStackOutputs"] = {"name": "x", "outputs": OUTPUTS | changes}
+
+    say()
+    return say
+
+
+class TestTunnel:
+    def test_the_tunnel_that_it_made_is_no_existing_one(self, outputs: Any) -> None:
+        with pytest.raises(pulumi.RunError) as caught:
+            refuse_own_tunnel(settings())
+        assert f"agentmail:tunnelCname is '{OURS}', the tunnel that this stack made" in str(caught.value)
+        assert "./mail pulumi config rm --stack dev tunnelCname" in str(caught.value)
+
+    def test_another_one_is(self, outputs: Any) -> None:
+        refuse_own_tunnel(settings(tunnelCname="0" + OURS[1:]))
+
+    @pytest.mark.parametrize(
+        "token", ["", {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "value": ""}, None]
+    )
+    def test_one_that_it_has_not_made_goes_on(self, outputs: Any, token: Any) -> None:
+        outputs(tunnelToken=token)
+        refuse_own_tunnel(settings())
+
+    def test_before_the_first_up(self, outputs: Any, recorder: Any) -> None:
+        recorder.results["pulumi:pulumi:readStackOutputs"] = {"name": "x", "outputs": {}}
+        refuse_own_tunnel(settings())
+
+    def test_without_a_tunnel_of_others_nobody_is_asked(self, recorder: Any) -> None:
+        refuse_own_tunnel(settings(tunnelCname="", webhookUrl="https://api.agents.example/in", tunnelHostname=""))
+        assert recorder.calls == []
+
+
+class TestOwnerTag:
+    def test_it_is_frozen(self, outputs: Any) -> None:
+        assert changed_owner_tag(settings()) == ""
+        assert changed_owner_tag(settings(ownerTag="agentmail-dev")) == ""
+
+    def test_a_changed_one_is_named_with_the_way_back(self, outputs: Any) -> None:
+        sentence = changed_owner_tag(settings(ownerTag="another"))
+        assert "agentmail:ownerTag is 'another', and the last up of this stack had 'agentmail-dev'" in sentence
+        assert sentence.endswith("set it back with: ./mail pulumi config set --stack dev ownerTag agentmail-dev")
+
+    def test_a_renamed_stack(self, outputs: Any) -> None:
+        outputs(ownerTag="agentmail-old")
+        assert "'agentmail-dev' (the default, which follows the stack's name), and the last up" in changed_owner_tag(
+            settings()
+        )
