@@ -9,7 +9,7 @@ from pathlib import Path
 _PROC = Path("/proc")
 _TABLES = ("tcp", "tcp6", "udp", "udp6")
 _LISTENING = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
-_WORDS = 60
+_WORDS = 120
 """How many characters of a command are shown."""
 
 

@@ -52,23 +52,22 @@ DEFAULT_PORTS = {
 }
 
 
-def taken(role: PortRole, port: int, error: OSError) -> str:
-    """What keeps the port from being listened on: `Port 8810 for Mailjet REST is held by pid 4711 (…)`."""
+def _why(port: int, error: OSError) -> str:
+    """What keeps a port from being listened on: `held by pid 4711 (…)`."""
     if error.errno != errno.EADDRINUSE:
-        return f"Port {port} for {role.purpose} cannot be opened on {LOOPBACK} ({error.strerror})"
+        return f"not to be opened on {LOOPBACK} ({error.strerror})"
     held_by = holder(port)
-    return (
-        f"Port {port} for {role.purpose} is held by {held_by}"
-        if held_by
-        else f"Port {port} for {role.purpose} is in use"
-    )
+    return f"held by {held_by}" if held_by else "in use"
 
 
 class PortError(Exception):
     """A port that cannot be listened on."""
 
     def __init__(self, role: PortRole, port: int, error: OSError) -> None:
-        super().__init__(f"{taken(role, port, error)}; end that, or take others with: ./mail emulators up --free-ports")
+        super().__init__(
+            f"Port {port} for {role.purpose} is {_why(port, error)}; end that, or take others with: ./mail emulators up "
+            "--free-ports"
+        )
 
 
 class Choice(StrEnum):
@@ -91,7 +90,8 @@ class Opening:
 
     choice: Choice
     remembered: Mapping[str, int]
-    moved: list[str] = field(default_factory=list)
+    taken: dict[str, list[str]] = field(default_factory=dict)
+    """Why -> the fixed ports in whose place free ones are used."""
 
     def open(self, role: PortRole, listen_at: Callable[[int], T]) -> T:
         """What `listen_at` gives for the port of `role`. Raises PortError."""
@@ -105,5 +105,14 @@ class Opening:
             replaceable = self.choice is Choice.FREE or (self.choice is Choice.USUAL and kept is None)
             if not replaceable:
                 raise PortError(role, port, error) from error
-            self.moved.append(f"{taken(role, port, error)}; a free one is used instead.")
+            self.taken.setdefault(_why(port, error), []).append(f"{port} ({role.purpose})")
             return listen_at(0)
+
+    @property
+    def moved(self) -> list[str]:
+        """A sentence for each holder of ports that were wanted."""
+        return [
+            f"{'Ports' if len(ports) > 1 else 'Port'} {', '.join(ports)} {'are' if len(ports) > 1 else 'is'} {why}; "
+            f"listening elsewhere instead."
+            for why, ports in self.taken.items()
+        ]

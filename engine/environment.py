@@ -88,6 +88,8 @@ def cli_environment(layout: Layout, environment: Mapping[str, str], arguments: S
             variables.setdefault(name, value)
     elif off_loopback and _reads_secrets(arguments) and not _has_provider(arguments, touched):
         refused = _refusal(environment, arguments, touched, off_loopback, embedded=embedded, backend=backend)
+        if refused is not None:
+            refused = _unreadable(touched) or refused
         if embedded and _changes_provider(arguments) and not own_passphrase(environment):
             # The way out of the public passphrase needs it once; the CLI asks for the new one itself.
             refused = None
@@ -150,14 +152,17 @@ def _refusal(
     """What keeps a stack that leaves this machine from a passphrase that everybody knows."""
     name = touched.stacks[0].short_name if touched.stacks else ""
     if embedded and not own_passphrase(environment):
-        for stack in touched.stacks:
-            if problem := stack.broken():
-                return StackFileError(stack.path, problem)
         return NoOwnPassphraseError(name, reason) if name else NoStackNamedError(words(arguments))
     keeps_secrets = backend.url.startswith("https://") or not backend.url
     if gives_public_passphrase(environment) and not keeps_secrets and not _changes_provider(arguments):
         return PublicPassphraseGivenError(name, reason)
     return None
+
+
+def _unreadable(touched: Meant) -> EngineError | None:
+    """A file that is no YAML says nothing of its stack: that is told, and not what follows from it."""
+    found = ((stack.path, stack.broken()) for stack in touched.stacks)
+    return next((StackFileError(path, problem) for path, problem in found if problem), None)
 
 
 def _reads_secrets(arguments: Sequence[str]) -> bool:

@@ -32,7 +32,7 @@ class StackFile:
     @classmethod
     def of(cls, project: Path, name: str) -> StackFile:
         """The file of a stack of the project in a folder."""
-        return cls(name=name, path=project / f"Pulumi.{name.rsplit('/', 1)[-1]}.yaml")
+        return cls(name=name, path=_stack_folder(project) / f"Pulumi.{name.rsplit('/', 1)[-1]}.yaml")
 
     @property
     def short_name(self) -> str:
@@ -148,6 +148,16 @@ def _project(start: Path) -> Path:
         if any((folder / name).is_file() for name in ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")):
             return folder
     return start
+
+
+def _stack_folder(project: Path) -> Path:
+    """Where the stacks' files are: beside the project's, unless `stackConfigDir` (once `config`) names another folder."""
+    try:
+        text = (project / "Pulumi.yaml").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return project
+    named = re.search(r"^(?:stackConfigDir|config):[ \t]*['\"]?([^\s'\"#{\[]+)", text, re.MULTILINE)
+    return project / named[1] if named else project
 
 
 def _configured(name: str, named: Sequence[str], start: Path) -> list[StackFile]:

@@ -219,17 +219,19 @@ def test_a_kept_port_in_use_is_one_sentence_that_names_its_holder(emulators: Emu
         assert emulators.status()["mailjet"]["smtp"]["port"] != port
 
 
-def test_a_fixed_port_in_use_is_replaced_and_its_holder_named(
-    emulators: Emulators, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fixed_port_in_use_is_replaced_and_its_holder_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    opening = Opening(Choice.USUAL, {})
     with listening() as port:
-        opening = Opening(Choice.USUAL, {})
         monkeypatch.setitem(DEFAULT_PORTS, PortRole.MAILJET, port)
-        bound = opening.open(PortRole.MAILJET, listen)
-        bound.close()
+        opening.open(PortRole.MAILJET, listen).close()
+        assert len(opening.moved) == 1
+        assert opening.moved[0].startswith(f"Port {port} (Mailjet REST) is held by pid {os.getpid()} (")
+        assert opening.moved[0].endswith("); listening elsewhere instead.")
+        # One holder of several is named once.
+        monkeypatch.setitem(DEFAULT_PORTS, PortRole.EDGE, port)
+        opening.open(PortRole.EDGE, listen).close()
     assert len(opening.moved) == 1
-    assert opening.moved[0].startswith(f"Port {port} for Mailjet REST is held by pid {os.getpid()} (")
-    assert opening.moved[0].endswith("); a free one is used instead.")
+    assert opening.moved[0].startswith(f"Ports {port} (Mailjet REST), {port} (tunnel entrance) are held by pid ")
 
 
 def test_a_second_clone_finds_ports_of_its_own(emulators: Emulators, tmp_path: Path) -> None:
@@ -290,7 +292,7 @@ class TestHolders:
         (tmp_path / "12" / "fd").mkdir(parents=True)
         (tmp_path / "12" / "fd" / "3").symlink_to("socket:[4711]")
         (tmp_path / "12" / "cmdline").write_bytes(b"serve\0" + b"x\x1b" * 100)
-        assert holder(0x226A, proc=tmp_path) == f"pid 12 (serve {'x?' * 27}…)"
+        assert holder(0x226A, proc=tmp_path) == f"pid 12 (serve {'x?' * 57}…)"
 
 
 def test_a_damaged_database_is_one_sentence(emulators: Emulators) -> None:

@@ -116,6 +116,17 @@ def test_another_folder(bare: Machine) -> None:
         assert isinstance(prepared(bare, *arguments).refused, NoOwnPassphraseError)
 
 
+@pytest.mark.parametrize("key", ["stackConfigDir: real", "config: 'real'"])
+def test_files_of_stacks_in_a_folder_of_their_own(bare: Machine, key: str) -> None:
+    """The `dev` that Pulumi reads then is another than the committed one."""
+    project = bare.layout.root / "Pulumi.yaml"
+    project.write_text(f"name: agentmail\nruntime: python\n{key}\n")
+    assert isinstance(prepared(bare, "up", "--stack", "dev").refused, NoOwnPassphraseError)
+    (bare.layout.root / "real").mkdir()
+    (bare.layout.root / "Pulumi.dev.yaml").rename(bare.layout.root / "real" / "Pulumi.dev.yaml")
+    assert prepared(bare, "up", "--stack", "dev").refused is None
+
+
 def test_a_file_named_by_hand(bare: Machine) -> None:
     made = prepared(bare, "up", "--stack", "dev", "--config-file", "Pulumi.prod.yaml")
     assert isinstance(made.refused, NoOwnPassphraseError)
@@ -151,6 +162,8 @@ def test_a_file_without_services_leads_to_the_real_ones(bare: Machine, text: str
 @pytest.mark.parametrize("text", ["config:\n\tx: y\n", "config: [", "a: b: c\n"])
 def test_a_file_that_is_no_yaml_is_told_as_that(bare: Machine, text: str) -> None:
     (bare.layout.root / "Pulumi.try.yaml").write_text(text)
+    by_hand = prepared(bare, "up", "--stack", "try", PULUMI_CONFIG_PASSPHRASE=LOOPBACK_PASSPHRASE)
+    assert isinstance(by_hand.refused, StackFileError)
     made = prepared(bare, "up", "--stack", "try")
     assert isinstance(made.refused, StackFileError)
     assert str(made.refused).startswith("Pulumi.try.yaml is no valid YAML (line ")
