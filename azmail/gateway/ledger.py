@@ -17,6 +17,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
+    Engine,
     Integer,
     MetaData,
     PrimaryKeyConstraint,
@@ -88,9 +89,13 @@ class SendingLimits:
     recipients_a_day: int = 0
 
     def windows(self) -> Iterator[tuple[int, int, int]]:
-        """Window in seconds, most messages, most recipients."""
-        yield HOUR, self.messages_an_hour, self.recipients_an_hour
-        yield DAY, self.messages_a_day, self.recipients_a_day
+        """Window in seconds, most messages, most recipients; a window without a limit is not counted."""
+        for window in (
+            (HOUR, self.messages_an_hour, self.recipients_an_hour),
+            (DAY, self.messages_a_day, self.recipients_a_day),
+        ):
+            if any(window[1:]):
+                yield window
 
 
 class LimitReachedError(Exception):
@@ -133,6 +138,11 @@ class Ledger:
             self._engine = create_engine(url, connect_args={"timeout": timeout}, pool_size=8, max_overflow=0)
             event.listen(self._engine, "connect", _prepare_sqlite)
             event.listen(self._engine, "begin", _begin_immediate)
+            # An answer that a power cut forgets leaves the message under way, which nobody sends again: it need not
+            # wait for the disk.
+            self._answers = create_engine(url, connect_args={"timeout": timeout}, pool_size=8, max_overflow=0)
+            event.listen(self._answers, "connect", _prepare_sqlite_for_answers)
+            event.listen(self._answers, "begin", _begin_immediate)
         else:
             milliseconds = int(timeout * 1000)
             self._engine = create_engine(
@@ -146,6 +156,7 @@ class Ledger:
                     "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}",
                 },
             )
+            self._answers = self._engine
         self._now: Any = (
             literal_column("CAST(strftime('%s', 'now') AS INTEGER)")
             if self._is_sqlite
@@ -164,6 +175,7 @@ class Ledger:
 
     def close(self) -> None:
         self._engine.dispose()
+        self._answers.dispose()
 
     # -- revocation ------------------------------------------------------------------------------------------
 
@@ -227,7 +239,7 @@ class Ledger:
 
     def answered(self, agent: str, key: str, answer: str) -> None:
         """Remember what the agent was told."""
-        with self._transaction() as connection:
+        with self._transaction(self._answers) as connection:
             connection.execute(
                 update(_RESULTS)
                 .where(_RESULTS.c.agent == agent, _RESULTS.c.key == key)
@@ -281,9 +293,9 @@ class Ledger:
             connection.execute(delete(_USE).where(_USE.c.begins <= now - 2 * DAY))
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _transaction(self, engine: Engine | None = None) -> Iterator[Connection]:
         try:
-            with self._engine.begin() as connection:
+            with (engine or self._engine).begin() as connection:
                 yield connection
         except SQLAlchemyError as error:
             raise LedgerError(error) from error
@@ -295,6 +307,11 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA journal_mode=WAL").close()
     # A power cut must not forget that a message was under way, or it would be sent twice.
     connection.execute("PRAGMA synchronous=FULL").close()
+
+
+def _prepare_sqlite_for_answers(connection: Any, _record: object) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA synchronous=NORMAL").close()
 
 
 def _begin_immediate(connection: Connection) -> None:
