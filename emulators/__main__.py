@@ -93,7 +93,7 @@ def _run(given: argparse.Namespace, folder: StateFolder) -> int:
                 print(f"The emulators are up (pid {found['pid']}).")
                 print(_table(found))
             else:
-                print("The emulators are not running; start them with `python -m emulators up`.")
+                print("The emulators are not running; start them with `./mail emulators up`.")
         case "reset":
             lifecycle.reset(folder)
             print("The emulators are as they were at the start.")

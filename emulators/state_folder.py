@@ -27,9 +27,7 @@ class StateFolderError(Exception):
     """A file of the folder that cannot be read."""
 
     def __init__(self, path: Path, found: str, expected: str) -> None:
-        super().__init__(
-            f"{path} holds {found}, expected {expected}; delete it and run `python -m emulators up` again."
-        )
+        super().__init__(f"{path} holds {found}, expected {expected}; delete it and run `./mail emulators up` again.")
 
 
 @dataclass(frozen=True)

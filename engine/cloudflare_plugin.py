@@ -112,7 +112,7 @@ def ensure(
     if found is not None:
         return found
     if not may_download and forced is None and failed_at is not None:
-        reason = "the official one could not be downloaded before (`make setup` tries again)"
+        reason = "the official one could not be downloaded before (`./mail setup` tries again)"
     else:
         reason, failed_at = _download(installer, environment, version), time.time()
     if not reason:

@@ -90,7 +90,7 @@ class PackageMissingError(EngineError):
     """The virtualenv lacks a package that the engine needs."""
 
     def __init__(self, package: str, venv: Path) -> None:
-        super().__init__(f"{venv} has no package '{package}': run 'make setup' to install requirements.txt into it.")
+        super().__init__(f"{venv} has no package '{package}': run './mail setup' to install requirements.txt into it.")
 
 
 class NoOwnPassphraseError(EngineError):

@@ -31,7 +31,7 @@ class NothingListensError(OperationError):
     def __init__(self, method: str, url: str, address: str) -> None:
         super().__init__(
             f'failed to make http request: {method} "{url}": nothing listens on {address}: start the emulator '
-            f"(`python -m emulators up`) or correct `cloudflare:baseUrl`"
+            f"(`./mail emulators up`) or correct `cloudflare:baseUrl`"
         )
 
 
@@ -76,7 +76,7 @@ class StandInOffLoopbackError(OperationError):
     def __init__(self, found: str) -> None:
         super().__init__(
             f"this machine has only a stand-in for the Cloudflare plugin, and that talks to emulators on loopback alone, "
-            f"not to {found}: `make setup` tries again to get the official plugin, `./mail pulumi plugin "
+            f"not to {found}: `./mail setup` tries again to get the official plugin, `./mail pulumi plugin "
             f"install resource cloudflare --reinstall` shows why it cannot be had"
         )
 
@@ -118,7 +118,7 @@ class ClientMissingError(OperationError):
     def __init__(self, module: str | None) -> None:
         super().__init__(
             f"this machine's stand-in for the Cloudflare plugin needs the Python module {module or 'cloudflare'!r}: "
-            f"install requirements-dev.txt into the virtualenv (`make setup`), or install the official plugin"
+            f"install requirements-dev.txt into the virtualenv (`./mail setup`), or install the official plugin"
         )
 
 

@@ -80,7 +80,7 @@ class TestStart:
 
     @pytest.mark.parametrize("url", [None, "https://api.cloudflare.com/client/v4", "http://127.0.0.1@api.example.com"])
     def test_it_talks_to_nothing_but_loopback(self, process: PluginProcess, url: str | None) -> None:
-        with pytest.raises(RefusedError, match=r"talks to emulators on loopback alone, not to http.*make setup"):
+        with pytest.raises(RefusedError, match=r"talks to emulators on loopback alone, not to http.*mail setup"):
             Plugin(process.stub).configure(baseUrl=url)
 
     def test_an_attached_engine_gets_the_messages(self, process: PluginProcess) -> None:

@@ -117,7 +117,7 @@ class TestNoAnswer:
                 plugin.invoke(GET_ZONE, {"zoneId": ZONE})
         message = caught.value.message
         assert f"nothing listens on 127.0.0.1:{port}" in message
-        assert "`python -m emulators up`" in message
+        assert "`./mail emulators up`" in message
         assert "`cloudflare:baseUrl`" in message
 
     def test_a_dropped_connection_is_tried_again_and_cancelling_ends_the_wait(self) -> None:

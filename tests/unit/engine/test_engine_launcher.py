@@ -68,7 +68,7 @@ def test_a_missing_virtualenv_is_one_sentence(bare: Machine) -> None:
     said = launch(bare, "up", launcher=bare.layout.launcher)
     assert said.returncode == 1
     assert said.stderr == (
-        f"engine: {bare.layout.venv} has no Python; run 'make setup' in {bare.layout.root} to create the virtualenv.\n"
+        f"engine: {bare.layout.venv} has no Python; run './mail setup' in {bare.layout.root} to create the virtualenv.\n"
     )
 
 
