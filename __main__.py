@@ -32,8 +32,8 @@ else:
     domain = MailDomain("mail", MailDomainArgs.of(settings, records, zone))
     tunnel = ApiTunnel("api", ApiTunnelArgs.of(settings, zone), after=[domain.sender])
     agents = AgentMailboxes("agents", AgentMailboxesArgs.of(settings, people), after=[domain.verification])
-    platform = PlatformMail("platform", PlatformMailArgs.of(settings), after=[domain.verification])
-    domain.open_for_mail(after=[tunnel, agents, platform])
+    PlatformMail("platform", PlatformMailArgs.of(settings), after=[domain.verification])
+    domain.open_for_mail(after=[tunnel, agents])
     outputs = stack_outputs(settings, people.addresses, domain, tunnel, agents)
 
 for name, value in outputs.items():
