@@ -8,6 +8,7 @@ RUN := $(BIN)/python -m
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 # A wheel of 17 MB; all packages in 4 seconds instead of 71 with nothing in a cache (docs/decisions/088-uv-installs.md).
 UV := uv==0.13.9
+LOCK := requirements.lock
 
 # Byte code is kept, and made once for what every engine command imports: uv makes none, and where the environment says that
 # Python shall write none (PYTHONDONTWRITEBYTECODE) each command would compile the Cloudflare SDK anew, four seconds of CPU.
@@ -15,17 +16,17 @@ unexport PYTHONDONTWRITEBYTECODE
 WARM := components.stack_outputs, components.mail_domain, components.api_tunnel, components.agent_mailboxes, \
 	components.platform_mail, pulumi.dynamic, cloudflare, emulators.server, engine.cloudflare.provider
 
-.PHONY: help up down demo test test-unit test-e2e lint bench chaos
+.PHONY: lock help up down demo test test-unit test-e2e lint bench chaos
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
-$(INSTALLED): requirements.txt requirements-dev.txt
+$(INSTALLED): $(LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python %d.%d is too old; this project needs 3.11 or newer; name one with: make PYTHON=python3.11" % sys.version_info[:2])'
 	@test -x $(BIN)/python || { echo "setup: virtualenv .venv"; $(PYTHON) -m venv .venv; }
-	@echo "setup: packages of requirements.txt and requirements-dev.txt"
-	@set -- -r requirements.txt -r requirements-dev.txt; uv=$$(command -v uv) || uv=$(BIN)/uv; \
-	test -x "$$uv" || $(PIP) $(UV) || echo "setup: there is no uv for this machine; pip takes about a minute longer"; \
+	@echo "setup: packages of $(LOCK)"
+	@set -- --require-hashes -r $(LOCK); uv=$$(command -v uv) || uv=$(BIN)/uv; \
+	test -x "$$uv" || { sed -n '/^$(UV)/,/[^\\]$$/p' $(LOCK) > .venv/uv.txt && $(PIP) --require-hashes -r .venv/uv.txt; } || echo "setup: there is no uv for this machine; pip takes about a minute longer"; \
 	if test -x "$$uv" && "$$uv" pip install --quiet --python $(BIN)/python "$$@"; then :; else $(PIP) "$$@"; fi
 	@$(BIN)/python -c 'import $(WARM)'
 	@touch $@
@@ -40,6 +41,11 @@ demo: $(INSTALLED) ## one agent mails another, through the whole loop
 	@$(MAIL) demo
 
 test: lint test-unit test-e2e ## everything: lint, types, unit, e2e on the real engine
+
+lock: ## every package with its hash, for Python 3.11 and newer, from requirements-dev.txt
+	@for pair in requirements-dev.txt:$(LOCK) .github/audit.in:.github/audit.lock; do \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+			--custom-compile-command 'make lock' --output-file "$${pair#*:}" "$${pair%%:*}" || exit; done
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
