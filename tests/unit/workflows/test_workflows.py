@@ -41,7 +41,7 @@ def steps() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
 
 
 def test_there_are_what_the_docs_name():
-    assert NAMES == ["chaos", "drift", "preview", "test", "up"]
+    assert NAMES == ["audit", "chaos", "drift", "preview", "test", "up"]
 
 
 def test_actionlint_finds_no_fault():
