@@ -1,154 +1,75 @@
-"""`python -m commands.agents`: addresses of population files, imports of platform exports, checks."""
+"""`./mail agents addresses | import | check`: addresses of population files, imports of platform exports, checks."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from commands.clock import clock_of
 from commands.stack_commands import ROOT
 from mailboxes.addresses import LEGACY_PREFIX, addresses, without_first_choice
-from mailboxes.errors import SHOWN_PROBLEMS, MailboxError, quoted
+from mailboxes.errors import SHOWN_PROBLEMS, quoted
 from mailboxes.merging import Merge, merge_export
 from mailboxes.population import Population, PopulationSource, load_populations, stamps_ahead
+from mailboxes.remedies import import_agents
 from mailboxes.stamp import Clock, utc_now
 
-BROKEN_PIPE = 141
-INTERRUPTED = 130
 
-DESCRIPTION = """\
-Mailboxes of agent populations: who gets which address, computed from files alone.
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """Population files of one stack, and what is said instead of them."""
 
-A population file is YAML or JSON: a seed, a created_at (UTC, YYYYMMDDHHMMSS) and a list of agents with
-id, name, username_hint and, where needed, created_at or local_part of their own. The platform's exports
-are such files too."""
+    paths: Sequence[Path]
+    seed: str | None = None
+    created_at: str | None = None
 
-IMPORT_DESCRIPTION = """\
-Merges a platform export into a population file, so that nobody who is in the file moves.
-
-New agents are appended, stamped with the current UTC second, and given what those already there leave.
-An agent who did not get her first choice, or whose name has changed, gets her local_part written down.
-Order, stamps, pins and comments stay; agents who have left the export stay until --prune. A second run
-changes nothing. The file is made if it is not there, and is not touched if anything is wrong."""
-
-CHECK_DESCRIPTION = """\
-Validates population files together, as one stack has them: prints every problem, or a summary.
-
-Warns of agents whom only a pin would keep in place: they share name and second with others, did not get
-their first choice, and may move when somebody joins or leaves."""
+    def read(self, now: Clock | None) -> list[Population]:
+        """Raises MailboxError with every problem of all files."""
+        sources = [PopulationSource(path=path, seed=self.seed, created_at=self.created_at) for path in self.paths]
+        return load_populations(sources, now=now or utc_now)
 
 
-def main(arguments: Sequence[str] | None = None, *, now: Clock = utc_now, project: Path = ROOT) -> int:
-    """Runs the command line; returns the exit code: 0, 1 for a problem, 2 for wrong usage. `project`: where the stacks
-    are whose Mailjet is asked for the time."""
-    options = _parser().parse_args(arguments)
-    try:
-        if options.command == "addresses":
-            return _addresses(options, now)
-        if options.command == "import":
-            return _import(options, now, project)
-        return _check(options, now)
-    except MailboxError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-
-
-def _parser() -> argparse.ArgumentParser:
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("python -m commands.agents", description=DESCRIPTION, formatter_class=raw)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-
-    command = commands.add_parser(
-        "addresses",
-        help="print {agent id: address} as JSON",
-        description="Prints {agent id: address} of all agents in the files, as JSON sorted by agent id.",
-    )
-    _add_files(command)
-    command.add_argument("--domain", required=True, help="the mail domain, for example agents.example")
-    command.add_argument(
-        "--single", action="append", default=[], metavar="ID", help="an agent outside the files: PREFIX + ID @ domain"
-    )
-    command.add_argument(
-        "--prefix", default=LEGACY_PREFIX, help=f"of the agents named by --single (default: {LEGACY_PREFIX})"
-    )
-
-    command = commands.add_parser(
-        "import",
-        help="merge a platform export into a population file",
-        description=IMPORT_DESCRIPTION,
-        formatter_class=raw,
-    )
-    command.add_argument("export", type=Path, metavar="EXPORT", help="what the platform printed (JSON)")
-    command.add_argument(
-        "file", type=Path, metavar="FILE", help="the population file, for example populations/prod.yaml"
-    )
-    command.add_argument("--seed", help="the population's seed, where neither FILE nor a first EXPORT names one")
-    command.add_argument(
-        "--created-at", metavar="STAMP", help="stamp of the new agents, YYYYMMDDHHMMSS in UTC (default: now)"
-    )
-    command.add_argument("--prune", action="store_true", help="remove agents who are not in EXPORT any more")
-    command.add_argument("--dry-run", action="store_true", help="say what would change; write nothing")
-    command.add_argument(
-        "--beside",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="FILE",
-        help="another population file of the same stack, whose addresses are taken",
-    )
-
-    command = commands.add_parser(
-        "check",
-        help="validate population files; all problems at once",
-        description=CHECK_DESCRIPTION,
-        formatter_class=raw,
-    )
-    _add_files(command)
-    command.add_argument("--strict", action="store_true", help="exit with 1 for warnings too")
-    return parser
-
-
-def _add_files(command: argparse.ArgumentParser) -> None:
-    command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="population files of one stack")
-    command.add_argument("--seed", help="the seed, instead of what the files say")
-    command.add_argument(
-        "--created-at", metavar="STAMP", help="YYYYMMDDHHMMSS in UTC, instead of what the files say for the population"
-    )
-
-
-def _populations(options: argparse.Namespace, now: Clock) -> list[Population]:
-    sources = [PopulationSource(path=path, seed=options.seed, created_at=options.created_at) for path in options.files]
-    return load_populations(sources, now=now)
-
-
-def _addresses(options: argparse.Namespace, now: Clock) -> int:
-    found = addresses(
-        _populations(options, now), options.domain, single_mailboxes=options.single, legacy_prefix=options.prefix
-    )
+def show_addresses(
+    files: Files, domain: str, *, single: Sequence[str] = (), prefix: str = LEGACY_PREFIX, now: Clock | None = None
+) -> int:
+    """`single`: ids of agents outside the files, who get PREFIX + ID @ domain."""
+    found = addresses(files.read(now), domain, single_mailboxes=single, legacy_prefix=prefix)
     print(json.dumps(found, indent=2))
     return 0
 
 
-def _import(options: argparse.Namespace, now: Clock, project: Path) -> int:
+def import_export(
+    export: Path,
+    file: Path,
+    *,
+    seed: str | None = None,
+    created_at: str | None = None,
+    prune: bool = False,
+    dry_run: bool = False,
+    beside: Sequence[Path] = (),
+    now: Clock | None = None,
+    project: Path = ROOT,
+) -> int:
+    """Merges a platform export into a population file. `beside`: files whose addresses are taken, too; `project`: where
+    the stacks are whose Mailjet is asked for the time."""
     merge = merge_export(
-        options.export,
-        options.file,
-        seed=options.seed,
-        created_at=options.created_at,
-        prune=options.prune,
-        beside=[PopulationSource(path=path) for path in options.beside],
-        now=now,
-        reference=lambda: clock_of(options.file, project),
+        export,
+        file,
+        seed=seed,
+        created_at=created_at,
+        prune=prune,
+        beside=[PopulationSource(path=path) for path in beside],
+        now=now or utc_now,
+        reference=lambda: clock_of(file, project),
     )
     # Said before it is written: who goes is not found out afterwards.
-    for line in _merge_lines(merge, options.dry_run):
+    for line in _merge_lines(merge, dry_run):
         print(line, flush=True)
-    if not options.dry_run:
+    if not dry_run:
         merge.write()
     for line in _listed("", merge.ahead):
         print(f"warning:{line[1:]}; the mailboxes that have it keep it", file=sys.stderr)
@@ -174,8 +95,9 @@ def _merge_lines(merge: Merge, is_dry_run: bool) -> Iterable[str]:
     yield from _listed(fate, (f"{agent_id}  {_plain(name)}" for agent_id, name in merge.gone))
 
 
-def _check(options: argparse.Namespace, now: Clock) -> int:
-    populations = _populations(options, now)
+def check(files: Files, *, strict: bool = False, now: Clock | None = None) -> int:
+    """Every problem, or a summary and whom only a pin would keep in place. `strict`: 1 for these, too."""
+    populations = files.read(now)
     unpinned = without_first_choice(populations)
     for population in populations:
         stamps = Counter(agent.created_at or population.created_at for agent in population.agents)
@@ -190,20 +112,20 @@ def _check(options: argparse.Namespace, now: Clock) -> int:
         parts.append(f"{pins} pinned")
         print(f"{population.path}: {', '.join(parts)}")
     ahead = stamps_ahead(
-        [PopulationSource(path=path, created_at=options.created_at) for path in options.files], now=now
+        [PopulationSource(path=path, created_at=files.created_at) for path in files.paths], now=now or utc_now
     )
     for line in _listed("", map(str, ahead)):
         print(f"warning:{line[1:]}; a preview refuses it to newcomers", file=sys.stderr)
     if not unpinned:
-        return 1 if options.strict and ahead else 0
+        return 1 if strict and ahead else 0
     print(
         f"warning: {_agents(len(unpinned))} did not get a first choice and may move when somebody joins or leaves; "
-        "`python -m commands.agents import FILE FILE` writes the pins that hold them:",
+        f"{import_agents('FILE', 'FILE')} writes the pins that hold them:",
         file=sys.stderr,
     )
     for line in _listed("", (f"agent {agent_id}: local_part: {pin}" for agent_id, pin in unpinned.items())):
         print(line, file=sys.stderr)
-    return 1 if options.strict else 0
+    return 1 if strict else 0
 
 
 def _listed(title: str, lines: Iterable[str]) -> Iterable[str]:
@@ -223,19 +145,3 @@ def _agents(count: int) -> str:
 def _plain(name: str) -> str:
     """A name for one line of a terminal."""
     return name if name.isprintable() else quoted(name)
-
-
-if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        # Names come in every script, terminals do not.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    try:
-        code = main()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has left (| head); nothing more can be said, also not by the interpreter at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = BROKEN_PIPE
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    sys.exit(code)

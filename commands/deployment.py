@@ -79,8 +79,15 @@ def preview(
     wanted: Wanted, *, json: bool = False, markdown: bool = False, drift: bool = False, note: str = "", read: str = ""
 ) -> int:
     """Exit status: 1 for a preview that failed or deletes too much, with `drift` 2 for anything that an up would put back."""
-    allowed = wanted.allowed_removals
     looked = Looked(_given(read), "") if read else look(wanted, refresh=drift)
+    return report(looked, wanted, json=json, markdown=markdown, drift=drift, note=note)
+
+
+def report(
+    looked: Looked, wanted: Wanted, *, json: bool = False, markdown: bool = False, drift: bool = False, note: str = ""
+) -> int:
+    """The digest of a preview. Raises PulumiFailedError and PreviewUnreadableError where there is none."""
+    allowed = wanted.allowed_removals
     try:
         changes = looked.changes(wanted.stack)
     except PreviewUnreadableError as error:

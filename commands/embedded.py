@@ -53,13 +53,14 @@ def _require_embedded(stack: str, project: Path, *, command: str, instead: str) 
 
 def demo(stack: str, project: Path, *, state_dir: Path, patience: float) -> int:
     """Raises NoEmulatorsError, and what the loop's steps raise."""
-    from commands.demo.__main__ import show
+    from commands.demo.command import show
     from commands.roster import read_stack
 
     status = running_emulators(state_dir)
     with working(f"Reading the mailboxes of {stack}"):
         mailboxes = read_stack(Pulumi(stack, project=project))
-    return show(mailboxes, status, patience=patience)
+    show(mailboxes, status, patience=patience)
+    return 0
 
 
 def running_emulators(folder: Path) -> dict[str, Any]:

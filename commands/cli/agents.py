@@ -11,19 +11,9 @@ from commands.cli.options import ROOT, Json, Project, Stack
 
 app = Typer(no_args_is_help=True, help="Agents and their addresses.")
 
-Files = Annotated[list[Path], Argument(metavar="FILE…", help="Population files of one stack.")]
+FileNames = Annotated[list[Path], Argument(metavar="FILE…", help="Population files of one stack.")]
 Seed = Annotated[str, Option(metavar="SEED", help="Instead of what the files say.")]
 CreatedAt = Annotated[str, Option(metavar="STAMP", help="YYYYMMDDHHMMSS in UTC, instead of what the files say.")]
-
-
-def _run(*words: object) -> int:
-    from commands.agents import main
-
-    return main([str(word) for word in words])
-
-
-def _named(option: str, value: object) -> list[object]:
-    return [option, value] if value else []
 
 
 @app.command("list")
@@ -49,20 +39,20 @@ def show(
 
 @app.command()
 def addresses(
-    files: Files,
+    files: FileNames,
     domain: Annotated[str, Option(metavar="DOMAIN", help="The mail domain, for example agents.example.")],
     single: Annotated[
         list[str] | None, Option(metavar="ID", help="An agent outside the files: PREFIX + ID @ domain.")
     ] = None,
-    prefix: Annotated[str, Option(metavar="PREFIX", help="Of the agents named by --single.", show_default=False)] = "",
+    prefix: Annotated[str, Option(metavar="PREFIX", help="Of the agents named by --single.")] = "agent_",
     seed: Seed = "",
     created_at: CreatedAt = "",
 ) -> int:
     """{agent id: address} of all agents in population files, as JSON: what an up would give them."""
-    words: list[object] = ["addresses", *files, "--domain", domain, *_named("--prefix", prefix)]
-    for one in single or []:
-        words += ["--single", one]
-    return _run(*words, *_named("--seed", seed), *_named("--created-at", created_at))
+    from commands.agents import Files, show_addresses
+
+    read = Files(paths=files, seed=seed or None, created_at=created_at or None)
+    return show_addresses(read, domain, single=single or [], prefix=prefix)
 
 
 @app.command("import")
@@ -79,6 +69,7 @@ def import_(
         list[Path] | None,
         Option(metavar="FILE", help="Another population file of the same stack, whose addresses are taken."),
     ] = None,
+    project: Project = ROOT,
 ) -> int:
     """Merge a platform export into a population file, so that nobody who is in the file moves.
 
@@ -86,15 +77,23 @@ def import_(
     who did not get her first choice, or whose name has changed, gets her local_part written down. Order, stamps, pins
     and comments stay; agents who have left the export stay until --prune. A second run changes nothing.
     """
-    words: list[object] = ["import", export, file, *_named("--seed", seed), *_named("--created-at", created_at)]
-    for other in beside or []:
-        words += ["--beside", other]
-    return _run(*words, *(["--prune"] if prune else []), *(["--dry-run"] if dry_run else []))
+    from commands.agents import import_export
+
+    return import_export(
+        export,
+        file,
+        seed=seed or None,
+        created_at=created_at or None,
+        prune=prune,
+        dry_run=dry_run,
+        beside=beside or [],
+        project=project,
+    )
 
 
 @app.command()
 def check(
-    files: Files,
+    files: FileNames,
     strict: Annotated[bool, Option("--strict", help="Exit with 1 for warnings too.")] = False,
     seed: Seed = "",
     created_at: CreatedAt = "",
@@ -104,8 +103,10 @@ def check(
     Warns of agents whom only a pin would keep in place: they share name and second with others, did not get their first
     choice, and may move when somebody joins or leaves.
     """
-    words = ["check", *files, *_named("--seed", seed), *_named("--created-at", created_at)]
-    return _run(*words, *(["--strict"] if strict else []))
+    from commands.agents import Files
+    from commands.agents import check as run
+
+    return run(Files(paths=files, seed=seed or None, created_at=created_at or None), strict=strict)
 
 
 @app.command()

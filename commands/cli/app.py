@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Context, Exit, Option, Typer
+from typer import Argument, BadParameter, Context, Exit, Option, Typer
 
 from commands.cli.agents import app as agents
 from commands.cli.emulators import app as emulators
@@ -171,23 +171,32 @@ def doctor(
     listen: Annotated[
         str, Option(metavar="HOST:PORT", help="With --round-trip: receive it here, where tunnelService leads.")
     ] = "",
-    timeout: Annotated[float | None, Option(metavar="SECONDS", help="How long to wait for its arrival.")] = None,
+    timeout: Annotated[float, Option(metavar="SECONDS", help="How long to wait for its arrival.")] = 180.0,
     ca_file: Annotated[str, Option(metavar="FILE", help="Authorities to trust for SMTP.")] = "",
 ) -> int:
     """Look at everything from outside; each finding with what mends it."""
-    from commands.doctor.__main__ import main
+    from clients.dns import ResolverError
+    from commands.doctor.examination import DoctorOptions
+    from commands.doctor.examination import doctor as run
 
-    words = [stack, "-C", str(project), *(["--json"] if json else []), *(["--round-trip"] if round_trip else [])]
-    for name, value in (
-        ("--emulators", emulators),
-        ("--listen", listen),
-        ("--timeout", timeout),
-        ("--ca-file", ca_file),
-    ):
-        words += [name, str(value)] if value else []
-    for address in resolver or []:
-        words += ["--resolver", address]
-    return main(words)
+    if listen and not round_trip:
+        raise BadParameter("it is for --round-trip", param_hint="--listen")
+    try:
+        return run(
+            DoctorOptions(
+                stack=stack,
+                cwd=project,
+                json=json,
+                resolvers=resolver or [],
+                emulators=emulators,
+                round_trip=round_trip,
+                listen=listen,
+                timeout=timeout,
+                ca_file=ca_file,
+            )
+        )
+    except ResolverError as error:
+        raise BadParameter(str(error), param_hint="--resolver") from None
 
 
 @app.command(rich_help_panel=REAL)
@@ -210,26 +219,27 @@ def adopt(
     restore: Annotated[Path | None, Option(metavar="BACKUP", help="Bring the zone back to a backup.")] = None,
 ) -> int:
     """Take existing DNS records into the stack's state, with a backup and a way back."""
-    from commands.adopt.__main__ import main
+    from commands.adopt.command import AdoptOptions
+    from commands.adopt.command import adopt as run
 
-    words = [stack, "-C", str(project)]
-    for name, flag in (
-        ("--dry-run", dry_run),
-        ("--yes", yes),
-        ("--everything", everything),
-        ("--replace-mx", replace_mx),
-        ("--discard", discard),
-        ("--forget", forget),
-    ):
-        words += [name] if flag else []
-    for name, value in (
-        ("--config-file", config_file),
-        ("--backup-dir", backup_dir),
-        ("--confirm", confirm),
-        ("--restore", restore),
-    ):
-        words += [name, str(value)] if value else []
-    return main(words)
+    if sum(map(bool, (replace_mx, discard, forget, restore))) > 1:
+        raise BadParameter("only one of them", param_hint="--replace-mx, --discard, --forget, --restore")
+    return run(
+        AdoptOptions(
+            stack=stack,
+            cwd=project,
+            config_file=config_file,
+            backup_dir=backup_dir,
+            dry_run=dry_run,
+            yes=yes,
+            confirm=confirm,
+            everything=everything,
+            replace_mx=replace_mx,
+            discard=discard,
+            forget=forget,
+            restore=restore,
+        )
+    )
 
 
 # -- mail --------------------------------------------------------------------------------------------------------------

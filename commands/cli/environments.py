@@ -61,31 +61,37 @@ def new(
     Secrets are never taken as arguments, which show in the list of processes: they are asked for, or come from
     MAILJET_API_KEY, MAILJET_API_SECRET, MAILJET_INBOUND_SECRET and CLOUDFLARE_API_TOKEN.
     """
-    from commands.environments.__main__ import main
+    from commands.environments.command import new as run
+    from commands.environments.options import NewOptions
 
-    words = ["new", name, "-C", str(project), "--secrets", secrets]
-    for option, value in (
-        ("--from-env", from_env),
-        ("--domain", domain),
-        ("--zone-name", zone_name),
-        ("--zone-id", zone_id),
-        ("--account-id", account_id),
-        ("--tunnel-hostname", tunnel_hostname),
-        ("--tunnel-service", tunnel_service),
-        ("--tunnel-cname", tunnel_cname),
-        ("--webhook-url", webhook_url),
-        ("--mailjet-api-url", mailjet_api_url),
-        ("--dns", dns),
-        ("--cloudflare-api-url", cloudflare_api_url),
-        ("--secrets-provider", secrets_provider),
-    ):
-        words += [option, str(value)] if value else []
-    for option, values in (("--population", population), ("--set", set_)):
-        for value in values or []:
-            words += [option, value]
-    for option, flag in (("--unprotected", unprotected), ("--no-check", no_check), ("--yes", yes)):
-        words += [option] if flag else []
-    return main(words)
+    values = {
+        "domain": domain,
+        "zoneName": zone_name,
+        "zoneId": zone_id,
+        "accountId": account_id,
+        "tunnelHostname": tunnel_hostname,
+        "tunnelService": tunnel_service,
+        "tunnelCname": tunnel_cname,
+        "webhookUrl": webhook_url,
+        "mailjetApiUrl": mailjet_api_url,
+        "dns": dns,
+    }
+    return run(
+        NewOptions(
+            name=name,
+            cwd=project,
+            from_env=from_env,
+            values=values,
+            cloudflare_api_url=cloudflare_api_url,
+            population=population or [],
+            set=set_ or [],
+            unprotected=unprotected,
+            keeps_secrets=secrets is SecretsIn.STACK,
+            secrets_provider=secrets_provider,
+            no_check=no_check,
+            yes=yes,
+        )
+    )
 
 
 @app.command()
@@ -95,11 +101,12 @@ def check(
     try_writes: Annotated[
         bool, Option("--try-writes", help="Write a TXT record into the zone and remove it: may the token write?")
     ] = False,
+    json: Json = False,
 ) -> int:
     """Look at an environment: configuration, populations, tokens, keys."""
-    from commands.environments.__main__ import main
+    from commands.environments.command import check as run
 
-    return main(["check", name, "-C", str(project), *(["--try-writes"] if try_writes else [])])
+    return run(name, project, try_writes=try_writes, json=json)
 
 
 @app.command("list")

@@ -19,12 +19,15 @@ def _expected() -> tuple[type[BaseException], ...]:
     from clients.cloudflare.client import CloudflareError
     from clients.mailjet.errors import MailjetError
     from commands.adopt.errors import AdoptError
+    from commands.demo.loop import UnexpectedError
+    from commands.demo.platform import NoMailError
     from commands.doctor.emulators import EmulatorsDownError
     from commands.doctor.stack import NeverUpError
     from commands.environments.errors import EnvironmentRefusedError
     from commands.errors import CommandError
     from commands.report.preview import PreviewUnreadableError
     from commands.stack_commands import PulumiFailedError
+    from deploy.tunnel_env import NoTunnelTokenError
     from emulators.__main__ import EXPECTED as EMULATORS
     from engine.errors import EngineError
     from mailboxes.errors import MailboxError
@@ -43,10 +46,13 @@ def _expected() -> tuple[type[BaseException], ...]:
         MailboxError,
         MailjetError,
         NeverUpError,
+        NoMailError,
+        NoTunnelTokenError,
         PreviewUnreadableError,
         PulumiFailedError,
         RecordError,
         SettingsError,
+        UnexpectedError,
         WrongZoneError,
         *EMULATORS,
     )

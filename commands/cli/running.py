@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from enum import IntEnum
 from io import TextIOWrapper
-from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from typer.exceptions import TyperException
 
 PROGRAM = "./mail"
+COMPLETION = "_MAIL_COMPLETE"
 
 
 class CommandExit(IntEnum):
@@ -26,22 +25,21 @@ class CommandExit(IntEnum):
     USAGE = 2
     """A command, option or value that does not exist; with `preview --drift`: there is drift."""
     INTERRUPTED = 130
+    """By Ctrl-C or SIGTERM."""
     BROKEN_PIPE = 141
-    TERMINATED = 143
 
 
 DRIFT = CommandExit.USAGE
 
 
-def main(arguments: Sequence[str]) -> int:
-    """The exit status of `./mail ARGUMENTS`."""
+def start(arguments: Sequence[str]) -> int:
+    """`main` for a process of its own: signals, terminals without Unicode, readers that leave."""
     for stream in (sys.stdout, sys.stderr):
         # Names come in every script, terminals do not.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    signal.signal(signal.SIGTERM, _terminated)
     try:
-        status = _run(arguments)
+        status = main(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has left (| head); nothing more can be said, also not by the interpreter at its end.
@@ -52,30 +50,35 @@ def main(arguments: Sequence[str]) -> int:
     return status
 
 
-def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(CommandExit.TERMINATED)
-
-
 def _interrupted() -> CommandExit:
     _say("Interrupted; run the command again to go on from here.")
     return CommandExit.INTERRUPTED
 
 
-def _run(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
+    """The exit status of `./mail ARGUMENTS`."""
     from typer import Abort
+    from typer import Exit as Leave
     from typer.exceptions import TyperException
     from typer.main import get_command
 
     from commands.cli.app import app
+    from commands.signals import terminable
 
+    command = get_command(app)
+    if COMPLETION in os.environ:
+        # Asked by a shell: answers and exits.
+        command.main(list(arguments), prog_name=PROGRAM, complete_var=COMPLETION)
     try:
-        status = get_command(app).main(
-            list(arguments), prog_name=PROGRAM, complete_var="_MAIL_COMPLETE", standalone_mode=False
-        )
+        # Not `main`, which takes a reader that has left for a failure.
+        with terminable(), command.make_context(PROGRAM, list(arguments)) as context:
+            status = command.invoke(context)
+    except Leave as left:
+        return left.exit_code
     except TyperException as error:
         _say(_one_sentence(error))
         return error.exit_code
-    except Abort:
+    except (Abort, KeyboardInterrupt):
         return _interrupted()
     except BrokenPipeError:
         raise
@@ -86,8 +89,6 @@ def _run(arguments: Sequence[str]) -> int:
             raise
         _say(str(error))
         return CommandExit.FAILED
-    if status == CommandExit.INTERRUPTED:
-        return _interrupted()
     return status if isinstance(status, int) else CommandExit.FINE
 
 

@@ -67,7 +67,8 @@ def run(stack: MailStack, inboxes: Inboxes, mailjet: Mailjet, tell: Callable[[st
         require("its attachment", [part.content for part in mail.attachments], [PNG])
         require("its message id", mail.message_id, receipt.message_id)
         require("its DKIM signature's domain", f"d={stack.domain};" in (mail.header("DKIM-Signature") or ""), True)
-        tell(f"   it arrived for agent {agent}, attachment intact, signed by DKIM on the way")
+        tell(f"   it arrived for agent {agent}, attachment intact, signed by DKIM on the way:")
+        _show(mail, tell)
         arrived.append(mail)
 
         tell("2. she answers in the thread")
@@ -75,13 +76,15 @@ def run(stack: MailStack, inboxes: Inboxes, mailjet: Mailjet, tell: Callable[[st
         agent, answer = inboxes.wait_for("Re: Exposición de arte")
         require("the agent who got the answer", agent, first.agent_id)
         require("what it answers", (answer.in_reply_to, answer.references), (mail.message_id, (mail.message_id,)))
-        tell(f"   it arrived for agent {agent}, In-Reply-To and References are right")
+        tell(f"   it arrived for agent {agent}, In-Reply-To and References are right:")
+        _show(answer, tell)
         arrived.append(answer)
 
         tell("3. somebody outside writes, by plain SMTP to the domain's mail host")
         agent, outside = _from_outside(first.address, inboxes, mailjet)
         require("the agent who got it", agent, first.agent_id)
-        tell(f"   it arrived for agent {agent}")
+        tell(f"   it arrived for agent {agent}:")
+        _show(outside, tell)
         arrived.append(outside)
 
         tell("4. an agent writes to an address that does not exist")
@@ -99,6 +102,19 @@ def run(stack: MailStack, inboxes: Inboxes, mailjet: Mailjet, tell: Callable[[st
     tell("   mail for an address without a route bounces with 550")
     require("mails nobody expected", inboxes.waiting, 0)
     return arrived
+
+
+def _show(mail: InboundMail, tell: Callable[[str], None]) -> None:
+    """What the agent's platform got, as it got it."""
+    for part in mail.attachments:
+        tell(f"     Attachment: {part.filename} ({len(part.content)} bytes)")
+    for line in (
+        f"From: {mail.from_address or mail.envelope_sender}",
+        f"Subject: {mail.subject}",
+        "",
+        *(mail.text or "").strip().splitlines(),
+    ):
+        tell(f"     {line}".rstrip())
 
 
 def _from_outside(address: str, inboxes: Inboxes, mailjet: Mailjet) -> tuple[str, InboundMail]:

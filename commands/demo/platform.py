@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from azmail import BasicAuth, InboundMail, MailEvent, MailStack, create_app
+from mailboxes.remedies import mail as command
 
 
 class NoMailError(Exception):
@@ -19,7 +20,7 @@ class NoMailError(Exception):
     def __init__(self, what: str, seconds: float) -> None:
         super().__init__(
             f"The mail {what!r} did not arrive within {seconds:g} seconds; "
-            "look at the emulator's deliveries: python -m emulators status, then GET /_emulator/deliveries of Mailjet's address"
+            f"see what became of it with: {command('messages')}"
         )
 
 

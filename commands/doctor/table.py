@@ -13,20 +13,33 @@ _NARROWEST = 40
 """Columns that the sentences get even in the narrowest terminal."""
 
 
+WIDEST_STATUS = max(len(status) for status in Status)
+WIDEST_CHECK = len("configuration")
+"""Of all checks: rows are shown one by one, before the next check is made."""
+
+
 def as_table(findings: Sequence[Finding], *, columns: int = 120, colour: bool = False) -> str:
     """A row for each finding, `SUBJECT: SENTENCE` wrapped in the last column, then the totals."""
-    first = max(len("STATUS"), *(len(item.status) for item in findings), 0)
-    second = max(len("CHECK"), *(len(item.check) for item in findings), 0)
-    margin = first + second + 4
-    lines = [f"{'STATUS':<{first}}  {'CHECK':<{second}}  FINDING"]
-    for item in findings:
-        status = f"{item.status:<{first}}"
-        if colour:
-            status = f"\x1b[{_COLOURS[item.status]}m{status}\x1b[0m"
-        head, *rest = _wrapped(f"{item.subject}: {item.sentence}", max(columns - margin, _NARROWEST))
-        lines.append(f"{status}  {item.check:<{second}}  {head}")
-        lines += [" " * margin + line for line in rest]
+    status = max(len("STATUS"), *(len(item.status) for item in findings), 0)
+    check = max(len("CHECK"), *(len(item.check) for item in findings), 0)
+    lines = [heading(status=status, check=check)]
+    lines += [row(item, columns=columns, colour=colour, status=status, check=check) for item in findings]
     return "\n".join([*lines, "", totals(findings)]) + "\n"
+
+
+def heading(*, status: int = WIDEST_STATUS, check: int = WIDEST_CHECK) -> str:
+    """The table's first line; `status` and `check`: the width of these columns."""
+    return f"{'STATUS':<{status}}  {'CHECK':<{check}}  FINDING"
+
+
+def row(item: Finding, *, columns: int, colour: bool, status: int = WIDEST_STATUS, check: int = WIDEST_CHECK) -> str:
+    """One finding, of one line or more."""
+    margin = status + check + 4
+    shown = f"{item.status:<{status}}"
+    if colour:
+        shown = f"\x1b[{_COLOURS[item.status]}m{shown}\x1b[0m"
+    head, *rest = _wrapped(f"{item.subject}: {item.sentence}", max(columns - margin, _NARROWEST))
+    return "\n".join([f"{shown}  {item.check:<{check}}  {head}", *(" " * margin + line for line in rest)])
 
 
 def totals(findings: Sequence[Finding]) -> str:

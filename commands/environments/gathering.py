@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,31 +13,19 @@ from clients.cloudflare.lookups import Cloudflare, Zone
 from commands.environments.dotenv import read_dotenv
 from commands.environments.draft import API_TOKEN, VARIABLES, Draft
 from commands.environments.errors import InputProblemsError
+from commands.environments.options import NewOptions
 from commands.environments.platform_variables import PREFIXES, import_variables
 from commands.environments.questions import Asker, ask_for_missing, zone_by_name
 from commands.environments.stack_file import EditedStackFile
 from settings.values import PROJECT
 
-FLAGS = {
-    "domain": "domain",
-    "zone_name": "zoneName",
-    "zone_id": "zoneId",
-    "account_id": "accountId",
-    "tunnel_hostname": "tunnelHostname",
-    "tunnel_service": "tunnelService",
-    "tunnel_cname": "tunnelCname",
-    "webhook_url": "webhookUrl",
-    "mailjet_api_url": "mailjetApiUrl",
-    "dns": "dns",
-}
-"""Option -> key of the configuration."""
 _NOT_AN_ARGUMENT = (
     "--set has the secret key {key}, and arguments show in the list of processes; expected it on standard input; "
     "leave it out here, then store it with: ./engine/pulumi config set --secret {key}"
 )
 
 
-def gather(given: argparse.Namespace, file: EditedStackFile, environment: Mapping[str, str]) -> Draft:
+def gather(given: NewOptions, file: EditedStackFile, environment: Mapping[str, str]) -> Draft:
     """The example's values, under the .env's, under the flags'."""
     draft = Draft(plain={"protected": True, **file.example()})
     if given.from_env:
@@ -46,7 +33,7 @@ def gather(given: argparse.Namespace, file: EditedStackFile, environment: Mappin
         if blank := [_blank(name, unset) for name, unset in dotenv.unset.items() if name.startswith(PREFIXES)]:
             raise InputProblemsError(blank)
         import_variables(dotenv.values, draft)
-    draft.plain |= {key: value for option, key in FLAGS.items() if (value := getattr(given, option))}
+    draft.plain |= {key: value for key, value in given.values.items() if value}
     draft.plain |= dict(_assignment(text) for text in given.set)
     draft.cloudflare_url = (
         given.cloudflare_api_url or draft.cloudflare_url or environment.get("CLOUDFLARE_BASE_URL", "")
@@ -88,7 +75,7 @@ def _assignment(text: str) -> tuple[str, Any]:
         raise InputProblemsError([f"--set {name} has a value that is no YAML; put quotes around it"]) from None
 
 
-def fill(draft: Draft, given: argparse.Namespace, asker: Asker | None) -> None:
+def fill(draft: Draft, given: NewOptions, asker: Asker | None) -> None:
     """What can be looked up or made is not asked for."""
 
     def find_zone() -> Zone | None:
@@ -104,6 +91,6 @@ def fill(draft: Draft, given: argparse.Namespace, asker: Asker | None) -> None:
         if zone is not None:
             draft.plain["zoneId"] = zone.id
             print(f"The zone {zone.name} has the id {zone.id}.")
-    if given.secrets == "stack" and not draft.secrets.get("webhookSecret"):
+    if given.keeps_secrets and not draft.secrets.get("webhookSecret"):
         draft.secrets["webhookSecret"] = secrets.token_hex(24)
         draft.made.add("webhookSecret")

@@ -7,6 +7,7 @@ are looked for in the result, whoever made it and whether or not a guard ran.
 from __future__ import annotations
 
 from commands.report.preview import Changes, RecordChange
+from mailboxes import remedies
 from mailboxes.guards import RemovalLimit, refuse_removal
 
 RECORDS_REMOVED = 3
@@ -33,8 +34,8 @@ def _foreign_records(changes: Changes) -> str | None:
         return None
     return (
         f"{len(gone)} adopted record{'s' if len(gone) > 1 else ''} of somebody else would be deleted "
-        f"({_named(gone)}), of 0 allowed; if mail is to leave the old hosts, agree with: python -m commands.adopt "
-        f"{changes.stack} --replace-mx"
+        f"({_named(gone)}), of 0 allowed; if mail is to leave the old hosts, agree with: "
+        f"{remedies.adopt(changes.stack, '--replace-mx')}"
     )
 
 

@@ -61,16 +61,16 @@ def _measure(folder: Path, *, cold: bool) -> None:
     print("From nothing" + (", with an empty engine cache" if cold else ", engine from the cache"))
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     timed("  virtualenv and packages", lambda: command("make", ".venv/.installed"))
-    timed("  engine and plugins", lambda: command("make", "setup"))
+    timed("  engine and plugins", lambda: command("./mail", "setup"))
     state = folder / "emulators"
     timed(
         "  emulators",
-        lambda: command(".venv/bin/python", "-m", "emulators", "up", "--free-ports", "--state-dir", state),
+        lambda: command("./mail", "emulators", "up", "--free-ports", "--state-dir", state),
     )
     print("Again, with everything there")
-    timed("  virtualenv, engine and plugins", lambda: command("make", "setup"))
+    timed("  virtualenv, engine and plugins", lambda: command("./mail", "setup"))
     _count(folder, state)
-    command(".venv/bin/python", "-m", "emulators", "down", "--state-dir", state)
+    command("./mail", "emulators", "down", "--state-dir", state)
 
 
 def _count(folder: Path, state: Path) -> None:
@@ -92,7 +92,7 @@ def _count(folder: Path, state: Path) -> None:
     export = json.loads((ROOT / "tests/fixtures/population-100.json").read_text())
     export["agents"].append(NEWCOMER)
     (folder / "export.json").write_text(json.dumps(export))
-    imported = [sys.executable, "-m", "commands.agents", "import", str(folder / "export.json"), str(population)]
+    imported = [str(ROOT / "mail"), "agents", "import", str(folder / "export.json"), str(population)]
     subprocess.run(imported, cwd=ROOT, check=True, capture_output=True)
     step("  preview of one more agent", stack.preview)
     step("  pulumi up with one more agent", stack.up)

@@ -8,7 +8,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import yaml
 
 from tests.chaos.kills import descendants, wait_until
 from tests.chaos.world import DOMAIN, ChaosError, World
-from tests.e2e.stack import PASSPHRASE, PROGRAM, ROOT, Finished, Stack, clean_environment, python
+from tests.e2e.stack import PASSPHRASE, PROGRAM, ROOT, Finished, Stack, clean_environment, mail
 
 MX = {"type": "MX", "name": DOMAIN, "content": "mx1.corp.example", "priority": 5, "ttl": 300, "comment": "the owner's"}
 ENVIRONMENT_MOMENTS = ("folder", "stack", "salt", "secret 1", "secret 2", "secret 3", "file")
@@ -25,7 +24,7 @@ ADOPTION_MOMENTS = ("backup", "state 1", "state 2", "state 3", "file")
 
 def killed(words: list[object], stack: Stack, moment: Callable[[], bool], what: str) -> bool:
     """Run `python WORDS` until the moment, then kill it with all its children; whether the moment came before its end."""
-    command = [sys.executable, *map(str, words)]
+    command = [str(ROOT / "mail"), *map(str, words)]
     running = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -65,7 +64,7 @@ def new_environment_killed(world: World, folder: Path, *, moment: str) -> str:
     stack = Stack(folder, world.emulators, "fresh", environment)
     status = world.emulators.status
     words: list[object] = [
-        "-m", "commands.environments", "new", "fresh", "-C", folder, "--yes", "--no-check",
+        "env", "new", "fresh", "-C", folder, "--yes", "--no-check",
         "--domain", "fresh.agents.example", "--zone-name", "agents.example", "--zone-id", status["cloudflare"]["zone_id"],
         "--webhook-url", "https://hooks.example/in", "--cloudflare-api-url", status["cloudflare"]["url"],
         "--mailjet-api-url", status["mailjet"]["url"],
@@ -88,7 +87,7 @@ def new_environment_killed(world: World, folder: Path, *, moment: str) -> str:
     was = killed(words, stack, came, where)
     if finished.exists():
         _require_whole(finished, where)
-    again = python(*words, env=stack.environment, check=False)
+    again = mail(*words, env=stack.environment, check=False)
     if again.code and "exists already" not in again.text:
         raise ChaosError(where, ["the same command does not go on"], again.text)
     _require_whole(finished, where)
@@ -121,7 +120,7 @@ def adoption_killed(world: World, *, moment: str) -> str:
     world.emulators.cloudflare("POST", "/dns_records", json=MX).raise_for_status()
     backups = stack.folder / "zone-backups"
     shutil.rmtree(backups, ignore_errors=True)
-    words: list[object] = ["-m", "commands.adopt", stack.name, "-C", stack.folder, "--replace-mx", "--yes"]
+    words: list[object] = ["adopt", stack.name, "-C", stack.folder, "--replace-mx", "--yes"]
     (state,) = (path for path in stack.folder.rglob(f"{stack.name}.json") if ".pulumi" in path.parts)
     config, saved = stack.config_file.read_text(), [state.stat().st_mtime_ns]
 
@@ -141,7 +140,7 @@ def adoption_killed(world: World, *, moment: str) -> str:
     for backup in backups.glob("*.json"):
         json.loads(backup.read_text())  # whole, or not there
     stack.pulumi("cancel", "--yes", "--stack", stack.name)
-    again = python(*words, env=stack.environment, check=False)
+    again = mail(*words, env=stack.environment, check=False)
     if again.code:
         raise ChaosError(where, ["the same command does not go on"], again.text)
     preview, up = stack.preview(check=False), stack.up("--suppress-outputs", check=False)
@@ -166,8 +165,8 @@ def import_killed(folder: Path, *, seed: int, agents: int = 3000) -> str:
     ]
     export, file = folder / "export.json", folder / "people.json"
     export.write_text(json.dumps({"seed": "chaos", "agents": rows[: agents // 2]}))
-    words: list[object] = ["-m", "commands.agents", "import", export, file, "--created-at", "20241005123045"]
-    python(*words)
+    words: list[object] = ["agents", "import", export, file, "--created-at", "20241005123045"]
+    mail(*words)
     before = file.read_text()
     export.write_text(json.dumps({"seed": "chaos", "agents": rows}))
     stack = Stack(folder, None, "none", clean_environment())  # type: ignore[arg-type]  # asks no service
@@ -176,7 +175,7 @@ def import_killed(folder: Path, *, seed: int, agents: int = 3000) -> str:
     found = json.loads(file.read_text())
     if file.read_text() != before and len(found["agents"]) != agents:
         raise ChaosError("agents import killed", [f"{len(found['agents'])} agents in the file"])
-    done: Finished = python(*words)
+    done: Finished = mail(*words)
     if len(json.loads(file.read_text())["agents"]) != agents:
         raise ChaosError("agents import killed", ["the same command does not go on"], done.text)
     shutil.rmtree(folder)

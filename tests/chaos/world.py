@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from tests.e2e.stack import Emulators, Finished, Stack, python, run
+from tests.e2e.stack import ROOT, Emulators, Finished, Stack, mail, run
 
 STAMP = "20241005123045"
 DOMAIN = "dev.agents.example"
@@ -89,8 +88,8 @@ class World:
 
     def addresses(self) -> dict[str, str]:
         """{agent id: address}, computed without Pulumi."""
-        command = ("-m", "commands.agents", "addresses", self.population, "--domain", DOMAIN, "--created-at", STAMP)
-        found: dict[str, str] = json.loads(python(*command).out)
+        command = ("agents", "addresses", self.population, "--domain", DOMAIN, "--created-at", STAMP)
+        found: dict[str, str] = json.loads(mail(*command).out)
         return found
 
     def _split(self) -> tuple[dict[str, list[dict[str, Any]]], dict[str, list[dict[str, Any]]]]:
@@ -193,8 +192,8 @@ class World:
     # What a person would do
 
     def adopt(self, *options: str) -> Finished:
-        """`python -m commands.adopt STACK`: our records that the state has lost, imported (or, with `--discard`, deleted)."""
-        words = [sys.executable, "-m", "commands.adopt", self.stack.name, "-C", self.stack.folder, "--yes", *options]
+        """`./mail adopt STACK`: our records that the state has lost, imported (or, with `--discard`, deleted)."""
+        words = [ROOT / "mail", "adopt", self.stack.name, "-C", self.stack.folder, "--yes", *options]
         return run(words, env=self.stack.environment, check=True)
 
     @contextmanager
@@ -227,7 +226,7 @@ class World:
         lost = self.lost()
         if lost:
             refused = self.stack.preview("--suppress-outputs", check=False)
-            if refused.code == 0 or f"python -m commands.adopt {self.stack.name}" not in " ".join(refused.text.split()):
+            if refused.code == 0 or f"./mail adopt {self.stack.name}" not in " ".join(refused.text.split()):
                 raise ChaosError("a preview after a kill", [f"it does not speak of {lost[0]}"], refused.text)
             self.adopt()
         self.stack.up("--suppress-outputs")

@@ -1,4 +1,4 @@
-"""`python -m commands.adopt` as a person runs it, and a zone as its owner has it."""
+"""`./mail adopt` as a person runs it, and a zone as its owner has it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tests.e2e.stack import Emulators, Finished, Stack, python
+from tests.e2e.stack import Emulators, Finished, Stack, mail
 from tests.unit.commands.adopt.zones import random_zone
 from zone.survey import Place, SurveyedRecord, ZoneNeeds, place_of
 
@@ -17,9 +17,7 @@ Fields = dict[str, Any]
 def adopt(stack: Stack, *options: object, check: bool = True, stdin: str | None = None) -> Finished:
     """Run the command on the stack's project folder."""
     words = [str(option) for option in options]
-    return python(
-        "-m", "commands.adopt", stack.name, "-C", stack.folder, *words, env=stack.environment, check=check, stdin=stdin
-    )
+    return mail("adopt", stack.name, "-C", stack.folder, *words, env=stack.environment, check=check, stdin=stdin)
 
 
 def put_there(emulators: Emulators, *bodies: Mapping[str, Any]) -> list[str]:

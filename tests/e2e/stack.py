@@ -41,6 +41,13 @@ def python(
     return run([sys.executable, *arguments], env=env or clean_environment(), check=check, stdin=stdin)
 
 
+def mail(
+    *arguments: str | Path, env: dict[str, str] | None = None, check: bool = True, stdin: str | None = None
+) -> Finished:
+    """Run `./mail …` from the project's root."""
+    return run([ROOT / "mail", *arguments], env=env or clean_environment(), check=check, stdin=stdin)
+
+
 def clean_environment() -> dict[str, str]:
     """The caller's environment without what would steer the program: no credential, backend or stack of the machine."""
     dropped = re.compile(r"(PULUMI|MAILJET|CLOUDFLARE|AZT3KNET|AGENTMAIL)_")
@@ -84,7 +91,7 @@ def run(command: list[Any], *, env: dict[str, str], check: bool, stdin: str | No
 
 @dataclass(frozen=True)
 class Emulators:
-    """Running emulators, as `python -m emulators status --json` describes them."""
+    """Running emulators, as `./mail emulators status --json` describes them."""
 
     folder: Path
     status: dict[str, Any]
@@ -92,18 +99,18 @@ class Emulators:
 
     @classmethod
     def start(cls, folder: Path) -> Emulators:
-        python("-m", "emulators", "up", "--free-ports", "--state-dir", folder)
-        status = json.loads(python("-m", "emulators", "status", "--json", "--state-dir", folder).out)
+        mail("emulators", "up", "--free-ports", "--state-dir", folder)
+        status = json.loads(mail("emulators", "status", "--json", "--state-dir", folder).out)
         lines = Path(status["env_file"]).read_text().splitlines()
         credentials = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
         return cls(folder, status, credentials)
 
     def stop(self) -> None:
-        python("-m", "emulators", "down", "--state-dir", self.folder)
+        mail("emulators", "down", "--state-dir", self.folder)
 
     def reset(self) -> None:
         """Back to the seeded start: no sender, no route, only the zone's foreign records."""
-        python("-m", "emulators", "reset", "--state-dir", self.folder)
+        mail("emulators", "reset", "--state-dir", self.folder)
         self.forget_requests()
 
     def control(self, side: str, path: str) -> str:

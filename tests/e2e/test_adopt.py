@@ -21,7 +21,7 @@ from tests.e2e.adoption import (
     snapshot,
     values,
 )
-from tests.e2e.stack import ENGINE, ROOT, Emulators, Stack, python
+from tests.e2e.stack import ENGINE, ROOT, Emulators, Stack, mail
 from tests.e2e.waiting import until
 from zone.survey import Place
 
@@ -88,7 +88,7 @@ class TestSecondThoughts:
         done = adopt(stack, check=False)
         assert done.code == 1
         assert "cannot be confirmed, since there is nobody to ask; nothing was changed; say --yes" in done.err
-        assert "To bring the zone back to it: python -m commands.adopt dev --restore " in done.out
+        assert "To bring the zone back to it: ./mail adopt dev --restore " in done.out
         assert stack.config_file.read_text() == before["config"]
         assert emulators.counts("cloudflare")["writes"] == 0
 
@@ -130,8 +130,8 @@ class TestBadInput:
         return make_stack(emulators, folder / "bad-input")
 
     def refused(self, stack: Stack, *options: object, **variables: str) -> str:
-        words = ["-m", "commands.adopt", "dev", "-C", stack.folder, *map(str, options)]
-        done = python(*words, env=stack.environment | variables, check=False)
+        words = ["adopt", "dev", "-C", stack.folder, *map(str, options)]
+        done = mail(*words, env=stack.environment | variables, check=False)
         assert done.code == 1
         assert "Traceback" not in done.text
         assert stack.environment["CLOUDFLARE_API_TOKEN"] not in done.text
@@ -147,7 +147,7 @@ class TestBadInput:
         assert self.refused(stack, CLOUDFLARE_API_TOKEN="").startswith("cloudflare:apiToken is not set; expected")
 
     def test_no_such_stack(self, stack):
-        done = python("-m", "commands.adopt", "nobody", "-C", stack.folder, env=stack.environment, check=False)
+        done = mail("adopt", "nobody", "-C", stack.folder, env=stack.environment, check=False)
         assert done.code == 1
         assert done.err.startswith("`./engine/pulumi config` failed: no stack named 'nobody' found in file://")
         assert done.err.count("\n") == 1
@@ -159,7 +159,7 @@ class TestBadInput:
         stack.config_file.write_text(good)
 
     def test_what_is_no_backup(self, stack, tmp_path):
-        assert "does not exist; expected a file that `python -m commands.adopt` wrote" in self.refused(
+        assert "does not exist; expected a file that `./mail adopt` wrote" in self.refused(
             stack, "--restore", tmp_path / "none.json"
         )
 
@@ -294,7 +294,7 @@ class TestKilledRun:
 
         refused = stack.preview(check=False)
         assert "would be created, but the zone already holds" in " ".join(refused.text.split())
-        assert "python -m commands.adopt dev" in refused.text
+        assert "./mail adopt dev" in refused.text
 
     def test_adopt_and_up_go_on_from_there(self, stack, emulators):
         written = {record["id"] for record in self.ours(emulators)}
@@ -312,7 +312,7 @@ class TestKilledRun:
         for refused in (stack.preview(check=False), stack.up(check=False)):
             said = " ".join(refused.text.split())
             assert "the account already has a tunnel 'agentmail-dev' (id " + tunnel["id"] in said
-            assert "take it into the state with: python -m commands.adopt dev" in said
+            assert "take it into the state with: ./mail adopt dev" in said
         done = adopt(stack, "--yes")
         assert "api-tunnel" in done.out
         stack.up()

@@ -165,7 +165,7 @@ class TestForeignRecords:
                 emulators,
                 "1 record that this program did not make",
                 "_spf.corp.example",
-                "python -m commands.adopt dev",
+                "./mail adopt dev",
             )
         assert made["id"] in {record["id"] for record in emulators.records()}
         emulators.cloudflare("DELETE", f"/dns_records/{made['id']}")

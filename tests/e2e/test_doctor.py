@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.stack import ROOT, Emulators, Finished, Stack, python
+from tests.e2e.stack import ROOT, Emulators, Finished, Stack, mail
 
 DOMAIN = "dev.agents.example"
 
@@ -33,8 +33,7 @@ def sick(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory, port: i
 
 def doctor(stack: Stack, *options: str | Path) -> Finished:
     arguments = [
-        "-m",
-        "commands.doctor",
+        "doctor",
         stack.name,
         "-C",
         stack.folder,
@@ -42,7 +41,7 @@ def doctor(stack: Stack, *options: str | Path) -> Finished:
         stack.emulators.folder,
         *options,
     ]
-    done = python(*arguments, env=stack.environment, check=False)
+    done = mail(*arguments, env=stack.environment, check=False)
     assert "Traceback" not in done.text, done.text
     for secret in stack.emulators.credentials.values():
         assert secret not in done.text
@@ -151,7 +150,7 @@ class TestScenario:
         sick.config_file.write_text(good)
 
     def test_a_stack_that_does_not_exist(self, sick):
-        done = python("-m", "commands.doctor", "nowhere", "-C", sick.folder, env=sick.environment, check=False)
+        done = mail("doctor", "nowhere", "-C", sick.folder, env=sick.environment, check=False)
         assert done.code == 1
         assert "no stack named 'nowhere' found" in " ".join(done.out.split())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.stack import PASSPHRASE, PROGRAM, ROOT, Emulators, Finished, Stack, clean_environment, python
+from tests.e2e.stack import PASSPHRASE, PROGRAM, ROOT, Emulators, Finished, Stack, clean_environment, mail
 
 DOMAIN = "staging.agents.example"
 HOST = "api-staging.agents.example"
@@ -51,7 +51,7 @@ def dotenv(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def environments(stack: Stack, *arguments: str | Path, check: bool = True) -> Finished:
-    return python("-m", "commands.environments", *arguments, "-C", stack.folder, env=stack.environment, check=check)
+    return mail("env", *arguments, "-C", stack.folder, env=stack.environment, check=check)
 
 
 class TestScenario:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.e2e.stack import Emulators, Stack, python
+from tests.e2e.stack import Emulators, Stack, mail
 
 NEWS = "news@dev.agents.example"
 
@@ -29,7 +29,7 @@ def at_mailjet(emulators: Emulators) -> tuple[set[str], set[str]]:
 
 def test_an_event_leaves(stack, emulators):
     stack.configure(mailjetEvents=["bounce"])
-    digest = python("-m", "commands.report", "preview", stdin=stack.preview("--json").out).out
+    digest = mail("preview", "--from", "-", stdin=stack.preview("--json").out).out
     assert "platform-spam" in digest
     assert "footprint" not in digest
     emulators.forget_requests()

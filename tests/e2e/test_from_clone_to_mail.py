@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from azmail import MailStack
-from tests.e2e.stack import ROOT, Emulators, Stack, python
+from tests.e2e.stack import ROOT, Emulators, Stack, mail
 
 POPULATION = ROOT / "populations" / "dev.yaml"
 NEWCOMER = {
@@ -36,9 +36,7 @@ def before(emulators: Emulators) -> dict[str, Any]:
 
 
 def addresses(population: Path) -> dict[str, str]:
-    found: dict[str, str] = json.loads(
-        python("-m", "commands.agents", "addresses", population, "--domain", "dev.agents.example").out
-    )
+    found: dict[str, str] = json.loads(mail("agents", "addresses", population, "--domain", "dev.agents.example").out)
     return found
 
 
@@ -86,14 +84,14 @@ class TestScenario:
         export = json.loads((ROOT / "tests/fixtures/population-100.json").read_text())
         export["agents"].append(NEWCOMER)
         (tmp_path / "export.json").write_text(json.dumps(export))
-        python("-m", "commands.agents", "import", tmp_path / "export.json", population)
+        mail("agents", "import", tmp_path / "export.json", population)
         hers = addresses(population)[NEWCOMER["id"]]
 
         emulators.forget_requests()
         lines = signed_lines(scenario.preview("--diff").out)
         assert lines
         assert all(hers in line for line in lines), lines
-        digest = python("-m", "commands.report", "preview", stdin=scenario.preview("--json").out).out
+        digest = mail("preview", "--from", "-", stdin=scenario.preview("--json").out).out
         assert digest.splitlines()[0] == "dev: 1 mailbox added."
         assert f"{hers}  agent {NEWCOMER['id']}" in digest
         assert digest.count("@") == 1
@@ -106,13 +104,13 @@ class TestScenario:
     def test_removing_her_is_one_line_and_one_write(self, scenario, emulators):
         population = scenario.folder.parent / "population.yaml"
         hers = addresses(population)[NEWCOMER["id"]]
-        python("-m", "commands.agents", "import", ROOT / "tests/fixtures/population-100.json", population, "--prune")
+        mail("agents", "import", ROOT / "tests/fixtures/population-100.json", population, "--prune")
 
         emulators.forget_requests()
         lines = signed_lines(scenario.preview("--diff").out)
         assert lines
         assert all(hers in line for line in lines), lines
-        digest = python("-m", "commands.report", "preview", stdin=scenario.preview("--json").out).out
+        digest = mail("preview", "--from", "-", stdin=scenario.preview("--json").out).out
         assert digest.splitlines()[0] == "dev: 1 mailbox removed."
         assert digest.count("@") == 1
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import socket
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.stack import ROOT, Emulators, Stack, python
+from tests.e2e.stack import ROOT, Emulators, Finished, Stack, mail
 
 
 def free_port() -> int:
@@ -18,8 +17,8 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def outputs(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The outputs of a stack of three agents whose tunnel leads to a free port."""
+def stack(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """A stack of three agents whose tunnel leads to a free port."""
     folder = tmp_path_factory.mktemp("loop")
     shutil.copy(ROOT / "tests/fixtures/population-3.json", folder / "population.json")
     stack = Stack.create(folder / "project", emulators)
@@ -28,34 +27,55 @@ def outputs(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> P
         tunnelService=f"http://127.0.0.1:{free_port()}",
     )
     stack.up()
-    (folder / "outputs.json").write_text(json.dumps(stack.outputs()))
-    return folder / "outputs.json"
+    return stack
 
 
-def test_mail_goes_round(outputs, emulators):
-    done = python("-m", "commands.demo", "--state-dir", emulators.folder, outputs)
+def demo(stack: Stack, *options: str, check: bool = True) -> Finished:
+    words = ("demo", stack.name, "-C", stack.folder, "--state-dir", stack.emulators.folder, *options)
+    return mail(*words, env=stack.environment, check=check)
+
+
+def test_mail_goes_round(stack):
+    done = demo(stack)
     assert done.out.endswith("The loop is closed: sent, signed, routed, delivered and answered.\n")
     assert [line.split(".")[0] for line in done.out.splitlines() if line[0].isdigit()] == ["1", "2", "3", "4", "5"]
-    password = json.loads(outputs.read_text())["platformEnv"]["MAILJET_INBOUND_SECRET"]
+    for shown in ("Subject: Exposición de arte", "¿Vienes?", "Subject: Re: Exposición de arte", "Sí, nos vemos."):
+        assert f"     {shown}" in done.out, "what was written and what arrived"
+    password = stack.outputs()["platformEnv"]["MAILJET_INBOUND_SECRET"]
     assert password
     assert password not in done.text
 
 
-def test_a_platform_that_expects_another_secret_hears_nothing(outputs, emulators, tmp_path):
+def test_the_mails_can_be_read_and_written(stack):
+    where = ("--stack", stack.name, "-C", stack.folder, "--state-dir", stack.emulators.folder)
+    agents = json.loads(mail("agents", "list", "--json", *where[:4], env=stack.environment).out)
+    assert len(agents) == 3
+    assert all(agent["is_up"] and agent["name"] and "@" in agent["address"] for agent in agents)
+    writer, reader = agents[0], agents[1]
+    for who in (writer["id"], writer["name"].upper(), writer["address"]):
+        shown = json.loads(mail("agents", "show", who, "--json", *where[:4], env=stack.environment).out)
+        assert shown == writer
+    sent = mail(
+        "send", "--from", writer["name"], "--to", reader["id"], "--subject", "Pregunta", "--text", "-", *where,
+        env=stack.environment, stdin="¿Cuándo?\x1b[31m\n",
+    ).out  # fmt: skip
+    assert f"Sent from {writer['address']} to {reader['address']}" in sent
+    assert "\x1b" not in sent, "a mail does not steer the terminal"
+    lines = mail("messages", "--json", "--agent", reader["address"], *where, env=stack.environment).out.splitlines()
+    assert json.loads(lines[-1])["subject"] == "Pregunta"
+    assert "¿Cuándo?" in json.loads(lines[-1])["text"]
+    unknown = mail("send", "--from", "Nobody Here", *where, env=stack.environment, check=False)
+    assert (unknown.code, unknown.err.count("Traceback")) == (1, 0)
+    assert "No agent of stack 'dev' has the id, name or address 'Nobody Here'" in unknown.err
+
+
+def test_a_platform_that_expects_another_secret_hears_nothing(stack):
     """The failure is told: the loop does not pass when deliveries are refused."""
-    changed = json.loads(outputs.read_text())
-    changed["platformEnv"]["MAILJET_INBOUND_SECRET"] = "another-secret-0123456789"
-    (tmp_path / "outputs.json").write_text(json.dumps(changed))
-    done = python(
-        "-m",
-        "commands.demo",
-        "--patience",
-        "3",
-        "--state-dir",
-        emulators.folder,
-        tmp_path / "outputs.json",
-        check=False,
-    )
+    routes = stack.emulators.routes()
+    changed = routes[0]["Url"].replace(":", ":x", 2).replace("https:x", "https:")
+    for route in routes:
+        stack.emulators.mailjet("PUT", f"/v3/REST/parseroute/{route['ID']}", json={"Url": changed})
+    done = demo(stack, "--patience", "3", check=False)
     assert done.code == 1
     assert "did not arrive within 3 seconds" in done.err
     assert "Traceback" not in done.text

@@ -9,7 +9,7 @@ import pytest
 
 from commands.pending import pending_creates
 from tests.chaos.world import World
-from tests.e2e.stack import Emulators, python
+from tests.e2e.stack import Emulators
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_they_are_told_and_cleared(world: World, tmp_path: Path) -> None:
     stack.pulumi("stack", "import", "--file", str(file), "--stack", stack.name)
 
     def mail(*words: object, check: bool = True) -> str:
-        return python("-m", "commands", *words, env=stack.environment, check=check).text
+        return mail(*words, env=stack.environment, check=check).text
 
     told = mail("doctor", stack.name, "-C", stack.folder, "--emulators", stack.emulators.folder, check=False)
     assert "clear-pending" in told

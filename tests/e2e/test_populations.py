@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.stack import ROOT, Emulators, Stack, python
+from tests.e2e.stack import ROOT, Emulators, Stack, mail
 
 STAMP = "20241005123045"
 DOMAIN = "dev.agents.example"
@@ -67,7 +67,7 @@ def refused(world: World) -> str:
 
 
 def digest(world: World) -> str:
-    return python("-m", "commands.report", "preview", stdin=world.stack.preview("--json").out, check=False).out
+    return mail("preview", "--from", "-", stdin=world.stack.preview("--json").out, check=False).out
 
 
 def test_all_populations_and_single_mailboxes_are_one_book(world, emulators):
@@ -141,7 +141,7 @@ def test_removing_everybody_is_always_refused(world):
 def test_an_address_never_passes_to_another_agent(world):
     swapped = agents(40)
     swapped[3]["id"] = "00000000-0000-4000-8000-999999999999"
-    old = json.loads(python("-m", "commands.agents", "addresses", world.crowd, "--domain", DOMAIN).out)[
+    old = json.loads(mail("agents", "addresses", world.crowd, "--domain", DOMAIN).out)[
         "00000000-0000-4000-8000-000000000003"
     ]
     swapped[3]["local_part"] = old.split("@")[0]
@@ -165,8 +165,7 @@ def test_a_second_that_has_not_come_yet_is_refused_to_newcomers_only(world):
 
 def test_an_export_unchanged_is_a_population(emulators):
     found = json.loads(
-        python(
-            "-m", "commands.agents", "addresses", ROOT / "tests/fixtures/population-5-array.json",
+        mail("agents", "addresses", ROOT / "tests/fixtures/population-5-array.json",
             "--domain", DOMAIN, "--seed", "cli-5", "--created-at", STAMP,
         ).out
     )  # fmt: skip

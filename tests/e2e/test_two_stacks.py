@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from azmail import MailStack
-from tests.e2e.stack import Emulators, Stack, python
+from tests.e2e.stack import Emulators, Stack, mail
 
 FIRST = {"a-1": "Ada Lovelace", "a-2": "Grace Hopper"}
 SECOND = {"b-1": "Mary Shelley", "b-2": "Jane Austen", "b-3": "Emily Brontë"}
@@ -98,8 +98,8 @@ class TestTwoStacksOnOneDomain:
         assert owner.outputs()["tunnelToken"] not in exported
 
     def test_the_doctor_asks_the_webhook_of_the_shared_domain(self, guest: Stack, emulators: Emulators) -> None:
-        words = ("-m", "commands.doctor", guest.name, "-C", guest.folder, "--json", "--emulators", emulators.folder)
-        findings = json.loads(python(*words, env=guest.environment, check=False).out)["findings"]
+        words = ("doctor", guest.name, "-C", guest.folder, "--json", "--emulators", emulators.folder)
+        findings = json.loads(mail(*words, env=guest.environment, check=False).out)["findings"]
         [label] = {item["subject"] for item in findings if item["check"] == "webhook"} - {"webhook password"}
         assert label == guest.outputs()["webhookUrl"]
         assert not any("Nobody answers" in item["sentence"] for item in findings), findings

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import pytest
 import yaml
 
-from commands.doctor.__main__ import main as doctor
+from commands.cli.running import main
 from commands.doctor.passphrase import passphrase_findings
-from commands.environments.__main__ import main
 from commands.environments.creation import create
 from commands.environments.draft import PLACEHOLDER, Draft
 from commands.environments.errors import AlreadyMadeError, StackWriteError
 from commands.environments.gathering import gather
+from commands.environments.options import NewOptions
 from commands.environments.questions import ask_for_missing
 from commands.environments.stack_file import EditedStackFile
 from commands.stack_commands import Pulumi, PulumiFailedError
@@ -43,17 +42,17 @@ def accounts(project, cloudflare, mailjet, monkeypatch):
 
 
 def check_main(project: Path) -> int:
-    return main(["check", "staging", "-C", str(project)])
+    return main(["env", "check", "staging", "-C", str(project)])
 
 
 def doctor_main(project: Path) -> int:
-    return doctor(["staging", "-C", str(project)])
+    return main(["doctor", "staging", "-C", str(project)])
 
 
 def refused(capsys, project, *arguments):
     """The sentences, after making sure that nothing was written."""
     before = sorted(project.rglob("*"))
-    assert main(["new", "staging", "-C", str(project), *arguments]) == 1
+    assert main(["env", "new", "staging", "-C", str(project), *arguments]) == 1
     assert sorted(project.rglob("*")) == before
     return capsys.readouterr().err
 
@@ -71,7 +70,7 @@ class TestRefusals:
             assert key in said
 
     def test_a_bad_name(self, project, capsys):
-        assert main(["new", "../x", "-C", str(project)]) == 1
+        assert main(["env", "new", "../x", "-C", str(project)]) == 1
         assert "is no name for an environment" in capsys.readouterr().err
 
     def test_wrong_values(self, accounts, project, capsys):
@@ -129,13 +128,7 @@ class TestRefusals:
 
 
 def options(**given):
-    from commands.environments.gathering import FLAGS
-
-    empty = dict.fromkeys(FLAGS)
-    return argparse.Namespace(
-        **{**empty, "name": "prod", "cwd": ROOT, "from_env": None, "set": [], "cloudflare_api_url": "", "unprotected": False,
-           "population": [], "secrets": "stack", "no_check": True, "yes": True, **given}
-    )  # fmt: skip
+    return NewOptions(name="prod", cwd=ROOT, no_check=True, yes=True, **given)
 
 
 class TestExamples:
@@ -159,7 +152,7 @@ class TestExamples:
     def test_flags_are_above_the_env_and_the_env_above_the_example(self, tmp_path):
         env = tmp_path / ".env"
         env.write_text("AZT3KNET_DOMAIN=env.example.org\nAZT3KNET_MAIL_TTL=600\nCLOUDFLARE_TUNNEL_SERVICE=http://x:1\n")
-        given = options(from_env=env, domain="flag.example.org", set=["dmarcPolicy=reject", "ttl=900"])
+        given = options(from_env=env, values={"domain": "flag.example.org"}, set=["dmarcPolicy=reject", "ttl=900"])
         plain = gather(given, EditedStackFile.of(ROOT, "prod"), {}).plain
         assert (plain["domain"], plain["tunnelService"], plain["dmarcPolicy"], plain["ttl"]) == (
             "flag.example.org", "http://x:1", "reject", 900,

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commands.report.__main__ import main
+from commands.cli.running import main
+from commands.deployment import Looked, Wanted, report
 from commands.report.digest import LONGEST_TEXT, MARKDOWN_LIMIT, as_markdown, as_text, marker
 from commands.report.preview import Allowances, Changes, RecordChange, read_preview
 from commands.report.thresholds import RECORDS_REMOVED, refusals
+from commands.stack_commands import PulumiFailedError
 from mailboxes.packed_map import packed
 
 BOOK = "urn:pulumi:prod::agentmail::azt3knet:mail:AgentMailboxes$pulumi-python:dynamic/mailjet:AddressBook::agents-book"
@@ -56,7 +58,7 @@ def people(count):
 
 def run(monkeypatch, capsys, text, *options):
     monkeypatch.setattr(sys, "stdin", io.StringIO(text))
-    status = main(["preview", *options])
+    status = main(["preview", "prod", "--from", "-", *options])
     return status, capsys.readouterr().out
 
 
@@ -109,7 +111,7 @@ class TestRecords:
     def test_somebody_elses_need_the_consent_of_adopt(self):
         text = document(removed_record("superseded-mx-1"))
         [sentence] = refusals(read_preview(text))
-        assert "python -m commands.adopt prod --replace-mx" in sentence
+        assert "./mail adopt prod --replace-mx" in sentence
         agreed = document(removed_record("superseded-mx-1"), config={"agentmail:replaceForeignMx": "true"})
         assert refusals(read_preview(agreed)) == []
 
@@ -129,7 +131,7 @@ class TestDrift:
         assert said.startswith("prod has drifted; an up would put back: 2 mailboxes added.")
 
     def test_none(self, monkeypatch, capsys):
-        status, said = run(monkeypatch, capsys, document(), "--drift", "--stack", "prod")
+        status, said = run(monkeypatch, capsys, document(), "--drift")
         assert (status, said) == (0, "No drift: prod is as it should be.\n")
 
     def test_a_failure_is_no_drift(self, monkeypatch, capsys):
@@ -157,13 +159,11 @@ class TestCommandLine:
     def test_no_labels(self, monkeypatch, capsys):
         assert run(monkeypatch, capsys, document(), "--labels", "[]")[0] == 0
 
-    def test_a_preview_that_never_was_is_a_comment_too(self, monkeypatch, capsys, tmp_path):
-        log = tmp_path / "log"
-        log.write_text("error: no stack named 'prod' found\n")
-        status, said = run(
-            monkeypatch, capsys, "", "--markdown", "--stack", "prod", "--log", str(log), "--note", "Commit 1"
-        )
-        assert status == 1
+    def test_a_preview_that_never_was_is_a_comment_too(self, capsys, tmp_path):
+        failed = Looked("", "error: no stack named 'prod' found\n")
+        with pytest.raises(PulumiFailedError, match="no stack named 'prod' found"):
+            report(failed, Wanted("prod", tmp_path), markdown=True, note="Commit 1")
+        said = capsys.readouterr().out
         assert said.startswith(marker("prod") + "\n**The preview of prod failed.**")
         assert "no stack named 'prod' found" in said
         assert "<sub>Commit 1</sub>" in said
@@ -171,14 +171,14 @@ class TestCommandLine:
         assert "./mail env new prod" in said
         assert "The preview is empty" not in said
 
-    def test_after_the_engines_own_error_nothing_is_added(self, monkeypatch, capsys):
+    def test_an_empty_preview_is_said(self, monkeypatch, capsys):
         monkeypatch.setattr("sys.stdin", io.StringIO(""))
-        assert main(["preview"]) == 1
-        assert capsys.readouterr() == ("", "")
+        assert main(["preview", "prod", "--from", "-"]) == 1
+        assert "The preview is empty; expected" in capsys.readouterr().err
 
     def test_what_is_no_preview_is_said(self, monkeypatch, capsys):
         monkeypatch.setattr("sys.stdin", io.StringIO("hello"))
-        assert main(["preview"]) == 1
+        assert main(["preview", "prod", "--from", "-"]) == 1
         assert "The preview is 'hello'; expected" in capsys.readouterr().err
 
     def test_the_engines_wording_is_taken_off(self, monkeypatch, capsys):
@@ -191,7 +191,7 @@ class TestCommandLine:
             {"severity": "warning", "message": "warning: twice\n"},
             {"severity": "warning", "message": "warning: twice\n"},
         ]
-        _, said = run(monkeypatch, capsys, document(diagnostics=diagnostics), "--stack", "prod")
+        _, said = run(monkeypatch, capsys, document(diagnostics=diagnostics))
         assert "Errors (1)\n  50 of 100 go.\n" in said
         assert "Warnings (1)\n  twice\n" in said
 

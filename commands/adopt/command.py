@@ -1,4 +1,4 @@
-"""`python -m commands.adopt STACK`: take existing DNS records into the stack's state, with a backup and a way back.
+"""`./mail adopt STACK`: take existing DNS records into the stack's state, with a backup and a way back.
 
 Without options: imports foreign records that stand where ours must go, and our own ones that the state has lost;
 keeps foreign SPF mechanisms and the stricter DMARC policy in the stack's configuration; gives our records a lost
@@ -7,9 +7,6 @@ comment back. Nothing is deleted, and nothing in the zone changes but lost comme
 
 from __future__ import annotations
 
-import argparse
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,12 +14,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from clients.cloudflare.zone_api import CloudflareRefusedError, ZoneApi
+from clients.cloudflare.zone_api import ZoneApi
 from clients.dns import DeadlineResolver
 from commands.adopt import wording
 from commands.adopt.backup import Backup, make_restoration, read_backup, write_backup
 from commands.adopt.errors import (
-    AdoptError,
     AdoptionDeclinedError,
     BlockedError,
     ChangedMeanwhileError,
@@ -32,58 +28,42 @@ from commands.adopt.errors import (
 from commands.adopt.plan import AdoptionPlan, PlanInput, import_file, make_plan, pending, settings_without
 from commands.adopt.stack_file import change_configuration
 from commands.adopt.stack_state import StackState, parse_state
-from commands.signals import terminable
-from commands.stack_commands import ROOT, Pulumi, PulumiFailedError
-from settings.loading import SettingsError, from_config
+from commands.stack_commands import ROOT, Pulumi
+from mailboxes import remedies
+from mailboxes.remedies import mail
+from settings.loading import from_config
 from settings.model import Settings
 from settings.values import PROJECT, Dns, TunnelKind
-from zone.errors import RecordError
 from zone.spf import length_warnings, spf_record
 from zone.spf_lookups import cost_warnings
-from zone.survey import SurveyedRecord, WrongZoneError, hidden_email_routing, survey
-
-EXPECTED = (AdoptError, CloudflareRefusedError, PulumiFailedError, RecordError, SettingsError, WrongZoneError)
+from zone.survey import SurveyedRecord, hidden_email_routing, survey
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    given = _parser().parse_args(arguments)
-    try:
-        with terminable():
-            return _run(given)
-    except EXPECTED as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Interrupted; run the command again to go on from here.", file=sys.stderr)
-        return 130
+@dataclass(frozen=True, kw_only=True)
+class AdoptOptions:
+    """What was asked for; at most one of the last four."""
 
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m commands.adopt", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("stack", metavar="STACK", help="the stack's name, as in Pulumi.STACK.yaml")
-    parser.add_argument("--config-file", type=Path, help="the stack's configuration file, where it has another name")
-    parser.add_argument("-C", "--cwd", type=Path, default=ROOT, metavar="DIR", help="the Pulumi project's folder")
-    parser.add_argument("--backup-dir", type=Path, metavar="DIR", help="where backups go (default: zone-backups)")
-    parser.add_argument("--dry-run", action="store_true", help="show the plan and stop")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
-    parser.add_argument("--confirm", metavar="ZONE", help="the zone's name, instead of typing it when asked")
-    parser.add_argument("--everything", action="store_true", help="with --restore: unrelated records as well")
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--replace-mx", action="store_true", help="agree that the next up deletes superseded records")
-    what.add_argument("--discard", action="store_true", help="delete our records that the state does not know")
-    what.add_argument("--forget", action="store_true", help="undo an adoption that no up has followed yet")
-    what.add_argument("--restore", type=Path, metavar="BACKUP", help="bring the zone back to a backup")
-    return parser
+    stack: str
+    cwd: Path = ROOT
+    config_file: Path | None = None
+    """The stack's configuration file, where it has another name than `Pulumi.STACK.yaml`."""
+    backup_dir: Path | None = None
+    dry_run: bool = False
+    yes: bool = False
+    confirm: str = ""
+    """The zone's name, instead of typing it when asked."""
+    everything: bool = False
+    replace_mx: bool = False
+    discard: bool = False
+    forget: bool = False
+    restore: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Session:
     """One run of the command: where it reads and writes, and what it was asked."""
 
-    given: argparse.Namespace
+    given: AdoptOptions
     engine: Pulumi
     settings: Settings
     zone: ZoneApi
@@ -124,26 +104,27 @@ class _Session:
 
     def command(self, *options: str) -> str:
         """This very command with other options, for a person to copy."""
-        words = ["python", "-m", "commands.adopt", self.stack, *options]
+        words = [self.stack, *options]
         if self.given.config_file:
             words += ["--config-file", str(self.given.config_file)]
         if self.given.cwd != ROOT:
             words += ["-C", str(self.given.cwd)]
-        return shlex.join(words)
+        return mail("adopt", *words)
 
 
-def _run(given: argparse.Namespace) -> int:
+def adopt(given: AdoptOptions) -> int:
+    """Raises AdoptError, PulumiFailedError, RecordError, SettingsError and WrongZoneError."""
     session = _open(given)
     if given.forget:
         return _forget(session)
     listing = session.zone.records()
     records = survey(listing, zone_name=session.settings.zone_name, zone_id=session.settings.zone_id)
     if given.restore:
-        return _restore(session, listing)
+        return _restore(session, listing, given.restore)
     return _adopt(session, listing, records)
 
 
-def _open(given: argparse.Namespace) -> _Session:
+def _open(given: AdoptOptions) -> _Session:
     config_file = given.config_file.absolute() if given.config_file else None
     engine = Pulumi(given.stack, project=given.cwd, config_file=config_file)
     config = engine.configuration()
@@ -215,7 +196,7 @@ def _adopt(session: _Session, listing: Sequence[Mapping[str, Any]], records: Seq
     else:
         session.confirm("Do this?")
     _carry_out(session, plan, state)
-    print(f"Done. See what the next up will change: ./engine/pulumi preview --stack {given.stack}")
+    print(f"Done. See what the next up will change: {remedies.preview(given.stack)}")
     return 0
 
 
@@ -274,9 +255,9 @@ def _spf_notes(settings: Settings, plan: AdoptionPlan) -> list[str]:
 # -- the ways back -----------------------------------------------------------------------------------------------------
 
 
-def _restore(session: _Session, listing: Sequence[Mapping[str, Any]]) -> int:
+def _restore(session: _Session, listing: Sequence[Mapping[str, Any]], file: Path) -> int:
     given, settings = session.given, session.settings
-    backup = read_backup(given.restore, zone_id=settings.zone_id)
+    backup = read_backup(file, zone_id=settings.zone_id)
     state = parse_state(session.engine.export())
     made = make_restoration(
         backup,
@@ -312,8 +293,8 @@ def _restore(session: _Session, listing: Sequence[Mapping[str, Any]]) -> int:
     given_back = {str(fields["id"]) for fields in backup.records if fields.get("comment") != settings.record_comment}
     change_configuration(session.config_file, settings_without(settings, given_back))
     print(
-        f"Done. The stack's state does not know yet; tell it with: ./engine/pulumi refresh --stack {given.stack} "
-        f"(or destroy the stack with: ./engine/pulumi destroy --refresh --stack {given.stack})"
+        f"Done. The stack's state does not know yet; tell it with: {remedies.refresh(given.stack)} "
+        f"(or destroy the stack with: {remedies.destroy(given.stack)})"
     )
     return 0
 
@@ -339,7 +320,3 @@ def _forget(session: _Session) -> int:
     change_configuration(session.config_file, changes)
     print("Done. The zone is untouched, and the program stops again before these records.")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

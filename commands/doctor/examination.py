@@ -1,4 +1,4 @@
-"""`python -m commands.doctor STACK`: live checks of a stack, each ok, warning or error with what mends it.
+"""`./mail doctor STACK`: live checks of a stack, each ok, warning or error with what mends it.
 
 Reads only: DNS as the zone and as resolvers have it, SPF, DKIM, DMARC, Mailjet's statuses, the inbound routes, the
 tunnel, the webhook. `--round-trip` sends one mail from an agent to an agent.
@@ -7,9 +7,6 @@ Exit status: 0 without errors, 1 with some, 2 if it could not begin.
 
 from __future__ import annotations
 
-import argparse
-import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -18,9 +15,10 @@ from pathlib import Path
 from azmail.errors import AzmailError
 from clients.cloudflare.client import CloudflareError
 from clients.cloudflare.lookups import Cloudflare
-from clients.dns import PUBLIC, Resolver, ResolverError
+from clients.dns import PUBLIC, Resolver
 from clients.mailjet.api import MailjetApi
 from clients.mailjet.errors import MailjetError
+from commands.cli.console import columns, wants_colour
 from commands.doctor.credentials import (
     CREDENTIALS,
     ZoneWanted,
@@ -44,11 +42,12 @@ from commands.doctor.policies import DKIM, DMARC, SPF, dkim_finding, dmarc_findi
 from commands.doctor.records import DNS, ZONE, delegation_findings, resolver_findings, zone_findings
 from commands.doctor.round_trip import ARRIVAL_SECONDS, ROUND_TRIP, Arrivals, Listener, ListenError, round_trip_findings
 from commands.doctor.stack import ExaminedStack, NeverUpError, examine, read_settings
-from commands.doctor.table import as_json, as_table
+from commands.doctor.table import as_json, heading, row, totals
 from commands.doctor.tunnel import TUNNEL, WEBHOOK, WebhookProbe, tunnel_findings, webhook_findings
 from commands.pending import pending_findings
 from commands.stack_commands import ROOT, Pulumi, PulumiFailedError
 from engine.loopback import is_loopback
+from mailboxes import remedies
 from settings.loading import SettingsError
 from settings.values import Dns
 from zone.spf_lookups import NoAnswerError, Resolve
@@ -62,63 +61,45 @@ CHECK_ERRORS = (CloudflareError, MailjetError, NoAnswerError, WrongZoneError)
 NamedCheck = tuple[Check, Callable[[], Iterable[Finding]]]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
-    if given.listen and not given.round_trip:
-        parser.error("--listen is for --round-trip")
+@dataclass(frozen=True, kw_only=True)
+class DoctorOptions:
+    """What was asked for."""
+
+    stack: str
+    cwd: Path = ROOT
+    json: bool = False
+    resolvers: Sequence[str] = ()
+    """ADDRESS[:PORT] of those to ask; by default public ones, for a stack on loopback that of the emulators."""
+    emulators: Path | None = None
+    round_trip: bool = False
+    listen: str = ""
+    """HOST:PORT to receive the round trip's mail at, instead of the platform."""
+    timeout: float = ARRIVAL_SECONDS
+    ca_file: str = ""
+
+
+def doctor(given: DoctorOptions) -> int:
+    """Show each finding as it is made. Exit status: 0 without errors, 1 with some. Raises ResolverError."""
+    resolvers = [Resolver.parse(text) for text in given.resolvers]
+    found: list[Finding] = []
+    if not given.json:
+        print(heading(), flush=True)
+    for finding in _findings(given, resolvers):
+        found.append(finding)
+        if not given.json:
+            print(row(finding, columns=columns(), colour=wants_colour()), flush=True)
+    print(as_json(given.stack, found) if given.json else f"\n{totals(found)}")
+    return 1 if worst(found) is Status.ERROR else 0
+
+
+def _findings(given: DoctorOptions, resolvers: Sequence[Resolver]) -> Iterator[Finding]:
+    """Of a stack that cannot be examined, the reasons."""
+    yield from passphrase_findings(given.stack, given.cwd)
     try:
-        resolvers = [Resolver.parse(text) for text in given.resolver]
-    except ResolverError as error:
-        print(error, file=sys.stderr)
-        return 2
-    findings = list(passphrase_findings(given.stack, given.cwd))
-    try:
-        findings += _examination(given, resolvers)
+        yield from _examination(given, resolvers)
     except FATAL_ERRORS as error:
-        findings += [CONFIGURATION.error(given.stack, sentence) for sentence in _sentences(error)]
-    if given.json:
-        print(as_json(given.stack, findings))
-    else:
-        print(
-            as_table(findings, columns=shutil.get_terminal_size((120, 24)).columns, colour=sys.stdout.isatty()), end=""
-        )
-    return 1 if worst(findings) is Status.ERROR else 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m commands.doctor", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("stack", metavar="STACK", help="the stack's name, as in Pulumi.STACK.yaml")
-    parser.add_argument("-C", "--cwd", type=Path, default=ROOT, metavar="DIR", help="the Pulumi project's folder")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument(
-        "--resolver",
-        action="append",
-        default=[],
-        metavar="ADDRESS[:PORT]",
-        help=f"DNS resolver to ask; may be repeated (default: {', '.join(PUBLIC)}, for a stack on loopback that of "
-        "the emulators)",
-    )
-    parser.add_argument(
-        "--emulators", type=Path, metavar="DIR", help="state folder of the emulators (default: .state/emulators)"
-    )
-    parser.add_argument("--round-trip", action="store_true", help="also send one mail from an agent to an agent")
-    parser.add_argument(
-        "--listen",
-        metavar="HOST:PORT",
-        default="",
-        help="with --round-trip: receive it here, where tunnelService leads, instead of the platform",
-    )
-    parser.add_argument(
-        "--timeout", type=float, default=ARRIVAL_SECONDS, metavar="SECONDS", help="how long to wait for its arrival"
-    )
-    parser.add_argument(
-        "--ca-file", default="", metavar="FILE", help="authorities to trust for SMTP instead of the system's"
-    )
-    return parser
+        for sentence in _sentences(error):
+            yield CONFIGURATION.error(given.stack, sentence)
 
 
 def _sentences(error: Exception) -> list[str]:
@@ -142,7 +123,7 @@ class _CheckContext:
         return settings.dns is Dns.CLOUDFLARE and bool(settings.cloudflare_api_token)
 
 
-def _examination(given: argparse.Namespace, resolvers: Sequence[Resolver]) -> Iterator[Finding]:
+def _examination(given: DoctorOptions, resolvers: Sequence[Resolver]) -> Iterator[Finding]:
     """Raises what FATAL_ERRORS lists, before the first finding."""
     pulumi = Pulumi(given.stack, project=given.cwd)
     settings, cloudflare_url = read_settings(pulumi)
@@ -186,7 +167,7 @@ def _all(checks: Iterable[NamedCheck], stack: str) -> Iterator[Finding]:
             yield check.error(stack, str(error))
 
 
-def _emulators(given: argparse.Namespace, cloudflare_url: str) -> Emulators | None:
+def _emulators(given: DoctorOptions, cloudflare_url: str) -> Emulators | None:
     if given.emulators:
         return find_emulators(given.emulators)
     return find_emulators(ROOT / ".state" / "emulators") if is_loopback(cloudflare_url) else None
@@ -216,7 +197,7 @@ def _shared_domain(examined: ExaminedStack) -> Iterator[Finding]:
     owner = examined.settings.domain_stack
     yield CONFIGURATION.ok(
         examined.settings.domain,
-        f"The domain, its records and its tunnel are the stack {owner!r}'s: python -m commands.doctor {owner} looks at them.",
+        f"The domain, its records and its tunnel are the stack {owner!r}'s: {remedies.doctor(owner)} looks at them.",
     )
 
 
@@ -268,7 +249,3 @@ def _statuses(context: _CheckContext) -> Iterator[Finding]:
     yield from named_sender_findings(context.examined, mailjet.sender)
     if context.examined.settings.mailjet_events:
         yield from event_findings(context.examined, mailjet.event_callbacks())
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,35 @@
+"""`./mail demo`: the whole loop on the embedded default; one line a step."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from azmail import MailStack
+from commands.demo.loop import Mailjet, run
+from commands.demo.platform import Inboxes, webhook
+
+
+def show(stack: MailStack, status: dict[str, Any], *, patience: float) -> None:
+    """Run the loop against running emulators. `patience`: seconds to wait for each mail.
+
+    Raises AzmailError, NoMailError or UnexpectedError at the first step that has another outcome than it must have, and
+    OSError where the webhook's port is taken.
+    """
+    environment = stack.platform_env
+    service, secret = urlsplit(environment["CLOUDFLARE_TUNNEL_SERVICE"]), environment["MAILJET_INBOUND_SECRET"]
+    inboxes = Inboxes(patience)
+    with webhook(stack, inboxes, host=service.hostname or "127.0.0.1", port=service.port or 80, secret=secret):
+        run(stack, inboxes, _mailjet(status), lambda line: print(line, flush=True))
+    print("The loop is closed: sent, signed, routed, delivered and answered.")
+
+
+def _mailjet(status: dict[str, Any]) -> Mailjet:
+    def place(entry: dict[str, str]) -> tuple[str, int]:
+        return entry["host"], int(entry["port"])
+
+    return Mailjet(
+        smtp_ca_file=status["mailjet"]["smtp"]["ca_file"],
+        inbound=place(status["mailjet"]["inbound"]),
+        edge=place(status["cloudflare"]["edge"]),
+    )
