@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mailboxes.wording import first_few
+
 
 class CommandError(Exception):
     """A command that cannot do what it was asked; the message says why and what to do."""
@@ -58,8 +60,7 @@ class AmbiguousAgentError(CommandError):
     """Several agents have this name."""
 
     def __init__(self, who: str, ids: list[str]) -> None:
-        shown = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
-        super().__init__(f"{len(ids)} agents are called {who!r}; name one by its id: {shown}")
+        super().__init__(f"{len(ids)} agents are called {who!r}; name one by its id: {first_few(ids, 5)}")
 
 
 class NoEmulatorsError(CommandError):

@@ -25,10 +25,6 @@ class Cli:
     version: str
     origin: Origin
 
-    @property
-    def is_built(self) -> bool:
-        return self.origin is Origin.BUILT
-
 
 @dataclass(frozen=True)
 class _Identity:

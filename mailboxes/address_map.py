@@ -61,5 +61,5 @@ def recorded_address_map(text: str) -> dict[str, str]:
 
 
 def render_address_map(addresses: Mapping[str, str]) -> str:
-    """Sorted and compact, so that equal maps are equal texts."""
+    """The one serialiser of the map: sorted and compact, so that equal maps are equal texts, and a preview shows a diff by agent."""
     return json.dumps(dict(sorted(addresses.items())), ensure_ascii=False, separators=(",", ":"))

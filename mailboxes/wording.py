@@ -1,4 +1,4 @@
-"""Counts and lists as a sentence has them; the one place for `a, b and 7 more`."""
+"""Counts, lists and long values as a sentence has them; the one place for `a, b and 7 more` and for the ellipsis."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ def counted(number: int, noun: str) -> str:
     if number == 1:
         return f"1 {noun}"
     return f"{number:,} {noun}{'es' if noun.endswith(('s', 'x')) else 's'}"
+
+
+def shortened(text: str, limit: int) -> str:
+    """`text` in at most `limit` characters; what is cut off leaves an ellipsis."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -98,7 +98,7 @@ class TooLargeError(MessageOffenceError):
 
 
 @dataclass(frozen=True, slots=True)
-class AddressField:
+class HeaderField:
     """One header field as it came: name in lower case, value unfolded, and the octets, CRLF included."""
 
     name: str
@@ -216,8 +216,8 @@ def _split(octets: bytes) -> tuple[bytes, bytes]:
     return octets[: end + 2], octets[end + 4 :]
 
 
-def _fields(head: bytes) -> list[AddressField]:
-    found: list[AddressField] = []
+def _fields(head: bytes) -> list[HeaderField]:
+    found: list[HeaderField] = []
     begin = 0
     while begin < len(head):
         end = head.index(b"\r\n", begin) + 2
@@ -228,7 +228,7 @@ def _fields(head: bytes) -> list[AddressField]:
     return found
 
 
-def _field(octets: bytes) -> AddressField:
+def _field(octets: bytes) -> HeaderField:
     match = _FIELD.fullmatch(octets[:-2])
     if match is None:
         shown = octets[:40].decode("ascii", "backslashreplace").strip()
@@ -242,12 +242,12 @@ def _field(octets: bytes) -> AddressField:
         raise MalformedMessageError(name, "it is neither ASCII nor UTF-8") from None
     if _CONTROL.search(value):
         raise MalformedMessageError(name, "it has a control character")
-    return AddressField(name.lower(), value, octets)
+    return HeaderField(name.lower(), value, octets)
 
 
-def _once(fields: Sequence[AddressField]) -> dict[str, AddressField]:
+def _once(fields: Sequence[HeaderField]) -> dict[str, HeaderField]:
     """The fields by name. Raises for one that may not be there, or not twice."""
-    by_name: dict[str, AddressField] = {}
+    by_name: dict[str, HeaderField] = {}
     for field in fields:
         if field.name in by_name and field.name in _ONCE:
             kind = ForeignIdentityError if field.name in ("from", "sender", "reply-to") else MalformedMessageError
@@ -262,7 +262,7 @@ def _once(fields: Sequence[AddressField]) -> dict[str, AddressField]:
     return by_name
 
 
-def _value(by_name: dict[str, AddressField], name: str) -> str:
+def _value(by_name: dict[str, HeaderField], name: str) -> str:
     if name not in by_name:
         raise ForeignIdentityError(_shown(name), "it is missing, expected the agent's own address")
     return by_name[name].value

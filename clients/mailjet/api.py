@@ -94,7 +94,6 @@ class DnsRow:
     spf_status: RecordStatus
     ownership_name: str
     ownership_token: str
-    check_in_progress: bool
 
     @classmethod
     def parse(cls, row: Mapping[str, Any]) -> DnsRow:
@@ -111,7 +110,6 @@ class DnsRow:
             spf_status=RecordStatus.of(row.get("SPFStatus")),
             ownership_name=fqdn(ownership_name, domain),
             ownership_token=token,
-            check_in_progress=str(row.get("IsCheckInProgress")).lower() == "true",
         )
 
 

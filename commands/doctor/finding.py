@@ -49,9 +49,3 @@ def worst(findings: Sequence[Finding]) -> Status:
     """The status of them all together."""
     order = list(Status)
     return max((finding.status for finding in findings), key=order.index, default=Status.OK)
-
-
-def named(names: Sequence[str], first: int = 3) -> str:
-    """`a, b, c and 7 more`."""
-    shown = ", ".join(names[:first])
-    return shown if len(names) <= first else f"{shown} and {len(names) - first:,} more"

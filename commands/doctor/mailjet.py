@@ -7,9 +7,9 @@ from urllib.parse import unquote, urlsplit
 
 from clients.mailjet.api import DnsRow, EventCallbackRow, ParseRoute, RecordStatus, SenderRow, SenderStatus
 from clients.mailjet.route_identity import RouteIdentity, shown
-from commands.doctor.finding import Check, Finding, named
+from commands.doctor.finding import Check, Finding
 from commands.doctor.stack import ExaminedStack
-from mailboxes.wording import counted
+from mailboxes.wording import counted, first_few
 
 MAILJET = Check("mailjet")
 ROUTES = Check("routes")
@@ -123,12 +123,12 @@ def route_findings(examined: ExaminedStack, routes: Iterable[ParseRoute]) -> Ite
     if missing:
         yield ROUTES.error(
             "missing",
-            f"{len(missing):,} of {total} have no inbound route ({named(missing)}), so their mail bounces: {again}",
+            f"{len(missing):,} of {total} have no inbound route ({first_few(missing)}), so their mail bounces: {again}",
         )
     if foreign:
         yield ROUTES.error(
             "foreign",
-            f"{len(foreign):,} of {total} are routed elsewhere ({named(foreign)}), expected "
+            f"{len(foreign):,} of {total} are routed elsewhere ({first_few(foreign)}), expected "
             f"{settings.route_identity}: remove those routes in Mailjet, or take them over with: ./engine/pulumi "
             f"config set mailjetTakeOverRoutes true, then {again}",
         )
@@ -136,12 +136,12 @@ def route_findings(examined: ExaminedStack, routes: Iterable[ParseRoute]) -> Ite
         yield ROUTES.error(
             "stale",
             f"{len(stale):,} of {total} have a route with another webhook password than webhookSecret "
-            f"({named(stale)}): {again}",
+            f"({first_few(stale)}): {again}",
         )
     if surplus:
         yield ROUTES.warning(
             "surplus",
-            f"{counted(len(surplus), 'inbound route')} of this stack without a mailbox ({named(surplus)}): delete "
+            f"{counted(len(surplus), 'inbound route')} of this stack without a mailbox ({first_few(surplus)}): delete "
             "them in Mailjet, or give the addresses back to their agents with a local_part line each.",
         )
     if not (missing or foreign or stale or surplus):

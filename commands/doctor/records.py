@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from clients.dns import Resolver
-from commands.doctor.finding import Check, Finding, named
+from commands.doctor.finding import Check, Finding
 from commands.doctor.stack import ExaminedStack, Expected
+from mailboxes.wording import first_few, shortened
 from settings.values import Dns
 from zone.spf_lookups import NoAnswerError
 from zone.survey import SurveyedRecord, conflicts
@@ -27,7 +28,7 @@ def zone_findings(examined: ExaminedStack, zone: Sequence[SurveyedRecord]) -> It
         if not any(_same(conflict.record, record) for record in examined.records):
             yield ZONE.error(
                 f"{conflict.record.type} {conflict.record.name}",
-                f"{_short(conflict.record.text)} is not this stack's and stands in the way: {conflict.why}; take it "
+                f"{shortened(conflict.record.text, _SHOWN)} is not this stack's and stands in the way: {conflict.why}; take it "
                 f"over with: python -m commands.adopt {examined.stack}, or delete it in Cloudflare.",
             )
 
@@ -38,7 +39,7 @@ def _in_zone(record: Expected, zone: Sequence[SurveyedRecord], examined: Examine
     same = [other for other in found if _same(other, record)]
     ours = [other for other in found if other.comment == examined.settings.record_comment]
     if any(other in ours for other in same):
-        return ZONE.ok(record.label, f"{_short(record.answer)} stands in the zone.")
+        return ZONE.ok(record.label, f"{shortened(record.answer, _SHOWN)} stands in the zone.")
     if same:
         return ZONE.warning(
             record.label,
@@ -48,10 +49,10 @@ def _in_zone(record: Expected, zone: Sequence[SurveyedRecord], examined: Examine
     if ours:
         return ZONE.error(
             record.label,
-            f"The zone says {_short(_answer(ours[0]))}, expected {_short(record.answer)}; somebody has changed it: "
+            f"The zone says {shortened(_answer(ours[0]), _SHOWN)}, expected {shortened(record.answer, _SHOWN)}; somebody has changed it: "
             f"{mend}",
         )
-    return ZONE.error(record.label, f"It is not in the zone, expected {_short(record.answer)}: {mend}")
+    return ZONE.error(record.label, f"It is not in the zone, expected {shortened(record.answer, _SHOWN)}: {mend}")
 
 
 def _same(found: SurveyedRecord, record: Expected) -> bool:
@@ -115,7 +116,7 @@ def _seen(
         if wanted[0].type == "MX" and extra:
             return DNS.error(
                 label,
-                f"Besides ours, mail also goes to {named(sorted(extra))}; expected {', '.join(sorted(expected))} "
+                f"Besides ours, mail also goes to {first_few(sorted(extra))}; expected {', '.join(sorted(expected))} "
                 "alone, or agents lose a part of their mail: take the others over with: python -m commands.adopt "
                 f"{examined.stack}",
             )
@@ -123,12 +124,12 @@ def _seen(
             label, f"Seen by {', '.join(right)}." + (f" No answer from {', '.join(silent)}." if silent else "")
         )
     one = heard[wrong[0]]
-    says = f"answers {_short(', '.join(one))}" if one else "knows no such record"
-    shown = _short(", ".join(sorted(expected))) if not proxied else "addresses of Cloudflare's proxy"
+    says = f"answers {shortened(', '.join(one), _SHOWN)}" if one else "knows no such record"
+    shown = shortened(", ".join(sorted(expected)), _SHOWN) if not proxied else "addresses of Cloudflare's proxy"
     if right:
         return DNS.warning(
             label,
-            f"{named(wrong)} {says}, expected {shown}, which {named(right)} sees already: wait for the TTL "
+            f"{first_few(wrong)} {says}, expected {shown}, which {first_few(right)} sees already: wait for the TTL "
             f"({examined.settings.ttl} s, or half an hour after a name was new) and look again.",
         )
     where = (
@@ -137,7 +138,7 @@ def _seen(
         else "if the zone has it, wait half an hour, else put it back with: ./engine/pulumi up --refresh --stack "
         + examined.stack
     )
-    return DNS.error(label, f"{named(wrong)} {says}, expected {shown}: {where}")
+    return DNS.error(label, f"{first_few(wrong)} {says}, expected {shown}: {where}")
 
 
 def delegation_findings(
@@ -154,11 +155,7 @@ def delegation_findings(
         else:
             yield DNS.error(
                 f"NS {zone_name}",
-                f"{resolver} answers {named(sorted(found)) or 'nothing'}, expected {' and '.join(name_servers)}: set "
+                f"{resolver} answers {first_few(sorted(found)) or 'nothing'}, expected {' and '.join(name_servers)}: set "
                 "these at the domain's registrar, or nobody sees the zone's records.",
             )
         return
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

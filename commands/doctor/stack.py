@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from azmail.contract import Mailbox
 from azmail.stack import MailStack
@@ -67,10 +66,6 @@ class ExaminedStack:
         """Of the tunnel behind the public host; empty where there is none."""
         targets = [record.content for record in self.records if record.content.endswith(".cfargotunnel.com")]
         return targets[0].partition(".")[0] if targets else ""
-
-    @property
-    def webhook_host(self) -> str:
-        return canonical(urlsplit(self.settings.public_webhook_url).hostname or "")
 
 
 def read_settings(pulumi: Pulumi) -> tuple[Settings, str]:

@@ -10,7 +10,6 @@ from settings.values import PROJECT
 
 API_TOKEN = "cloudflare:apiToken"  # noqa: S105 - the name of a key
 BASE_URL = "cloudflare:baseUrl"
-SECRET_KEYS = ("mailjetApiKey", "mailjetApiSecret", "webhookSecret", "platformCloudflareToken", API_TOKEN)
 VARIABLES = {
     API_TOKEN: "CLOUDFLARE_API_TOKEN",
     "mailjetApiKey": "MAILJET_API_KEY",

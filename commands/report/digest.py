@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from commands.report.preview import Changes, RecordChange
+from mailboxes.wording import shortened
 
 FIRST = 20
 """How many items of a list are named; the rest is counted."""
@@ -91,7 +92,7 @@ def _record(change: RecordChange) -> str:
 
 
 def _short(value: str, limit: int = 100) -> str:
-    return value if len(value) <= limit else value[: limit - 1] + "…"
+    return shortened(value, limit)
 
 
 def _with_remedy(error: str) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from mailboxes.wording import shortened
+
 SOME = 5
 """How many addresses are shown."""
 WIDTH = 100
@@ -71,4 +73,4 @@ def _next(stack: str) -> list[tuple[str, str]]:
 
 
 def _fitting(line: str) -> str:
-    return line if len(line) <= WIDTH else line[: WIDTH - 1] + "…"
+    return shortened(line, WIDTH)

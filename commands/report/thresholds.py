@@ -9,11 +9,11 @@ from __future__ import annotations
 from commands.report.preview import Changes, RecordChange
 from mailboxes import remedies
 from mailboxes.guards import RemovalLimit, refuse_removal
+from mailboxes.wording import first_few
+from settings.values import SUPERSEDED
 
 RECORDS_REMOVED = 3
 """So many records may go without a word; a mail domain has about six."""
-SUPERSEDED = "superseded-"
-"""How the resource names of adopted foreign records begin that the next up deletes (python -m adopt)."""
 
 
 def refusals(changes: Changes, *, allowed_record_removals: int = 0) -> list[str]:
@@ -51,5 +51,4 @@ def _records(changes: Changes, allowed: int) -> str | None:
 
 
 def _named(records: list[RecordChange]) -> str:
-    shown = ", ".join(f"{record.type} {record.name}" for record in records[:3])
-    return shown + (f" and {len(records) - 3} more" if len(records) > 3 else "")
+    return first_few([f"{record.type} {record.name}" for record in records])

@@ -7,7 +7,6 @@ when a refresh finds that Mailjet no longer agrees.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -32,6 +31,7 @@ from providers.mailjet.base_provider import (
     unchanged_or,
     vanished,
 )
+from zone.txt import joined
 
 DEFAULT_TIMEOUT_SECONDS = 600
 FIRST_WAIT_SECONDS = 1.0
@@ -237,7 +237,7 @@ def _findings(outcome: _CheckOutcome, records: Sequence[dict[str, str]]) -> list
 
     def expected(name: str, otherwise: str, *, starts: str = "") -> str:
         contents = [
-            _unquoted(record["content"])
+            joined(record["content"])
             for record in records
             if record["type"].upper() == "TXT" and record["name"].rstrip(".").lower() == name
         ]
@@ -263,12 +263,6 @@ def _findings(outcome: _CheckOutcome, records: Sequence[dict[str, str]]) -> list
             f"it should be `{expected(dns.ownership_name, dns.ownership_token)}`"
         )
     return found
-
-
-def _unquoted(content: str) -> str:
-    """A TXT value as resolvers give it: quoted strings, of 255 bytes at most each, joined (RFC 7208 section 3.3)."""
-    strings = re.findall(r'"((?:[^"\\]|\\.)*)"', content)
-    return "".join(strings) if strings else content
 
 
 def _seen(values: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import requests
 
+from tests import waiting
 from tests.chaos.world import ChaosError, World
 from tests.e2e.stack import DEADLINE, ENGINE, Stack
 
@@ -81,13 +82,11 @@ def descendants(pid: int) -> list[Identity]:
 
 
 def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 60.0) -> None:
-    """Look again and again; fails after `seconds`, which no healthy run needs."""
-    pause = threading.Event()
-    for _ in range(int(seconds / _PAUSE_SECONDS)):
-        if condition():
-            return
-        pause.wait(_PAUSE_SECONDS)
-    raise ChaosError(what, [f"not after {seconds:.0f} s"])
+    """`tests.waiting`'s, whose failure is an invariant that broke; `seconds` is what no healthy run needs."""
+    try:
+        waiting.wait_until(condition, what, seconds=seconds, pause_seconds=_PAUSE_SECONDS)
+    except AssertionError as error:
+        raise ChaosError(what, [f"not after {seconds:.0f} s"]) from error
 
 
 class WriteCounter:

@@ -22,7 +22,7 @@ from tests.e2e.adoption import (
     values,
 )
 from tests.e2e.stack import ENGINE, ROOT, Emulators, Stack, mail
-from tests.e2e.waiting import until
+from tests.waiting import wait_until
 from zone.survey import Place
 
 DOMAIN = "dev.agents.example"
@@ -285,7 +285,12 @@ class TestKilledRun:
             stderr=subprocess.DEVNULL,
         )
         try:
-            until(lambda: len(self.ours(emulators)) >= 2, "two records are written, and their answers withheld")
+            wait_until(
+                lambda: len(self.ours(emulators)) >= 2,
+                "two records are written, and their answers withheld",
+                seconds=120,
+                pause_seconds=0.05,
+            )
         finally:
             os.kill(running.pid, signal.SIGKILL)
             running.wait()

@@ -8,9 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import pytest
 
 from engine.layout import layout
 from engine.plugins import DYNAMIC_HOST, LANGUAGE_HOST, script
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 LAUNCHER = ROOT / "engine" / "pulumi"
@@ -193,14 +192,6 @@ def tiny(fresh: Tiny, tmp_path: Path) -> Tiny:
     return made
 
 
-def wait_until(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + SECONDS
-    pause = threading.Event()
-    while not holds():
-        assert time.monotonic() < deadline, what
-        pause.wait(0.05)
-
-
 def descendants(pid: int) -> set[int]:
     """Every process that a process started, directly or not."""
     listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
@@ -300,7 +291,9 @@ def up_in_background(tiny: Tiny) -> Iterator[tuple[subprocess.Popen[str], set[in
         command, env=tiny.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as cli:
         try:
-            wait_until(tiny.started.exists, "neither program nor provider ever started")
+            wait_until(
+                tiny.started.exists, "neither program nor provider ever started", seconds=SECONDS, pause_seconds=0.05
+            )
             yield cli, descendants(cli.pid)
         finally:
             cli.kill()
@@ -313,7 +306,9 @@ def test_a_killed_cli_leaves_no_process(tiny: Tiny, config: dict[str, str]) -> N
         # The launcher has become the CLI: what a user kills is the engine itself.
         assert len(started) >= 2
         cli.kill()
-        wait_until(lambda: not any(runs(pid) for pid in started), "processes are left")
+        wait_until(
+            lambda: not any(runs(pid) for pid in started), "processes are left", seconds=SECONDS, pause_seconds=0.05
+        )
     tiny.pulumi("cancel", "--yes")
     tiny.write_config()
     assert "length: 3" in tiny.up()
@@ -324,7 +319,9 @@ def test_ctrl_c_cancels_a_program_that_hangs(tiny: Tiny) -> None:
     with up_in_background(tiny) as (cli, started):
         cli.send_signal(signal.SIGINT)
         said, _ = cli.communicate(timeout=SECONDS)
-        wait_until(lambda: not any(runs(pid) for pid in started), "processes are left")
+        wait_until(
+            lambda: not any(runs(pid) for pid in started), "processes are left", seconds=SECONDS, pause_seconds=0.05
+        )
     assert cli.returncode != 0
     assert "error: update canceled" in said
     assert "Traceback" not in said

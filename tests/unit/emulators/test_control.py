@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from emulators.control import LOG_CAPACITY, FaultPlan, FaultPlanError, RequestLog, controlled, redacted
 from emulators.embedded import Control
 from emulators.serving import ConnectionUnknownError, ServerThread, abort_connection
-from tests.unit.emulators.polling import wait_until
+from tests.waiting import wait_until
 
 
 class Counter:

@@ -28,7 +28,7 @@ from emulators.holders import holder
 from emulators.ports import DEFAULT_PORTS, Choice, Opening, PortError, PortRole
 from emulators.sockets import listen
 from emulators.state_folder import Process, StateFolder, StateFolderError
-from tests.unit.emulators.polling import wait_until
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 

@@ -17,8 +17,8 @@ import requests
 
 from emulators.__main__ import main
 from emulators.embedded import Control
-from tests.unit.emulators.polling import wait_until
 from tests.unit.emulators.webhook import Webhook
+from tests.waiting import wait_until
 
 DOMAIN, HOST = "dev.agents.example", "api-dev.agents.example"
 ANN, BOB = f"ann@{DOMAIN}", f"bob@{DOMAIN}"

@@ -17,9 +17,9 @@ import requests
 from emulators.embedded import EmbeddedMailjet
 from emulators.mailjet import EdgeLookup
 from tests.unit.emulators.conftest import DOMAIN, Api
-from tests.unit.emulators.polling import wait_until
 from tests.unit.emulators.tiny_zone import TinyZone
 from tests.unit.emulators.webhook import Webhook
+from tests.waiting import wait_until
 
 ANN, BOB = f"ann@{DOMAIN}", f"bob@{DOMAIN}"
 

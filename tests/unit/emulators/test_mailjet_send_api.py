@@ -12,8 +12,8 @@ import requests
 
 from emulators.embedded import EmbeddedMailjet
 from tests.unit.emulators.conftest import DOMAIN, Api
-from tests.unit.emulators.polling import wait_until
 from tests.unit.emulators.webhook import Webhook
+from tests.waiting import wait_until
 
 ANN, BOB = f"ann@{DOMAIN}", f"bob@{DOMAIN}"
 MESSAGE: dict[str, Any] = {

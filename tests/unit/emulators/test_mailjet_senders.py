@@ -11,8 +11,8 @@ import pytest
 
 from emulators.embedded import EmbeddedMailjet
 from tests.unit.emulators.conftest import DOMAIN, Api
-from tests.unit.emulators.polling import wait_until
 from tests.unit.emulators.tiny_zone import TinyZone
+from tests.waiting import wait_until
 
 
 def test_a_new_domain_is_inactive_and_has_the_recorded_types(api: Api) -> None:

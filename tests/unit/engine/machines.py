@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,17 +87,6 @@ def machine(folder: Path, *, private_home: bool = True) -> Machine:
     )
     (folder / "bin").mkdir()
     return Machine(folder, layout)
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
-    """Wait until a condition holds; False if it does not in time."""
-    deadline = time.monotonic() + seconds
-    pause = threading.Event()
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        pause.wait(0.02)
-    return True
 
 
 def alive(pid: int) -> bool:

@@ -14,7 +14,8 @@ import pytest
 
 from engine.build import BuildLimits, built_cli, ensure_built, pin
 from engine.errors import BuildError, CliBrokenError, DiskTooSmallError, GoTooOldError
-from tests.unit.engine.machines import ROOT, Machine, alive, eventually
+from tests.unit.engine.machines import ROOT, Machine, alive
+from tests.waiting import wait_until
 
 # A Go whose `build` gives a "CLI" that knows its version; it writes down its calls.
 GO = """#!/bin/sh
@@ -201,11 +202,11 @@ def test_an_interrupted_build_leaves_nothing(bare: Machine, number: signal.Signa
         # A test run in the background (`&` in a script, nohup) hands an ignored SIGINT on.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    assert eventually(lambda: pid.exists() and pid.read_text().endswith("\n"))
+    wait_until(lambda: pid.exists() and pid.read_text().endswith("\n"), seconds=20)
     setup.send_signal(number)
     _, said = setup.communicate(timeout=20)
     assert setup.returncode == 128 + number
     assert b"Traceback" not in said
     compiler = int(pid.read_text())
-    assert eventually(lambda: not alive(compiler))
+    wait_until(lambda: not alive(compiler), seconds=20)
     assert not [file for file in (bare.folder / "cache").rglob("*") if file.name not in {".lock"} and file.is_file()]

@@ -10,7 +10,8 @@ import threading
 import pytest
 
 from engine.lifetime import when_closed
-from tests.unit.engine.machines import ROOT, alive, eventually
+from tests.unit.engine.machines import ROOT, alive
+from tests.waiting import wait_until
 
 WATCHING = """
 import os, sys, threading
@@ -48,7 +49,7 @@ def test_without_a_pipe_the_death_of_the_parent_is_noticed() -> None:
         pid = int(parent.stdout.readline())
         parent.kill()
         parent.wait(20)
-        assert eventually(lambda: not alive(pid))
+        wait_until(lambda: not alive(pid), seconds=20)
 
 
 @pytest.mark.parametrize("written", [b"", b"something"])
