@@ -79,7 +79,7 @@ class AddressBookProvider(MailjetProvider):
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
         """The exception and the limits are of the moment: they are no change."""
         found = changed(_olds, _news, ("route_identity",))
-        if not known(_news.get("addresses")) or text(_olds, "digest") != _digest(_addresses(_news)):
+        if not known(_news.get("addresses")) or _digest_held(_olds) != _digest(_addresses(_news)):
             found.append("addresses")
         return unchanged_or(found)
 
@@ -143,9 +143,15 @@ def _digest(addresses: Mapping[str, str]) -> str:
     return hashlib.sha256(render_address_map(addresses).encode()).hexdigest()
 
 
+def _digest_held(outputs: Props) -> str:
+    """Of the outputs in the state; those of an older program hold the whole map instead."""
+    return text(outputs, "digest") or _digest(_addresses(outputs))
+
+
 def _held(outputs: Props) -> set[str]:
     """Every address of the book in the state."""
-    return set(unpacked_list(text(outputs, "held")))
+    held = text(outputs, "held")
+    return set(unpacked_list(held) if held else _addresses(outputs).values())
 
 
 def _refusals(olds: Props, news: Props) -> list[str]:

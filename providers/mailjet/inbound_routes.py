@@ -153,8 +153,8 @@ def _routes(props: Props) -> dict[str, str]:
 
 
 def _held(outputs: Props) -> dict[str, str]:
-    """The routes that the state holds."""
-    return recorded_address_map(text(outputs, "held"))
+    """The routes that the state holds; an older program's outputs have them as their input had."""
+    return recorded_address_map(text(outputs, "held") or text(outputs, "routes"))
 
 
 def _outputs(inputs: Props, routes: Mapping[str, str]) -> Props:
