@@ -10,7 +10,7 @@ from tests.unit.docs.pages import ROOT
 
 FOLDER = ROOT / "docs" / "decisions"
 RECORDS = sorted(path for path in FOLDER.glob("*.md") if path.name != "README.md")
-STATUS = re.compile(r"Status: (accepted|superseded by (?P<successor>\d{3})), \d{4}-\d{2}-\d{2}")
+STATUS = re.compile(r"Status: (accepted|superseded by (?P<successor>\d{3})) · \d{4}-\d{2}-\d{2}")
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda path: path.name)
@@ -19,7 +19,7 @@ def test_a_record_says_number_status_and_date(record) -> None:
     assert title.startswith(f"# {record.name[:3]}: ")
     found = STATUS.fullmatch(status)
     assert found, (
-        f"line 3 of {record.name} is {status!r}, expected `Status: accepted, 2026-11-26` or `superseded by NUMBER`"
+        f"line 3 of {record.name} is {status!r}, expected `Status: accepted · DATE` or `Status: superseded by NUMBER · DATE`"
     )
     if successor := found["successor"]:
         assert [one.name for one in RECORDS if one.name.startswith(successor)], f"there is no record {successor}"
