@@ -7,8 +7,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commands.doctor.finding import Check, Status, named, worst
+from commands.doctor.finding import Check, Status, worst
 from commands.doctor.table import as_json, as_table, totals
+from mailboxes.wording import first_few
 
 ZONE = Check("zone")
 FINDINGS = [
@@ -59,5 +60,5 @@ def test_the_worst_counts():
 
 
 def test_names_are_cut():
-    assert named(["a", "b"]) == "a, b"
-    assert named(list("abcde")) == "a, b, c and 2 more"
+    assert first_few(["a", "b"]) == "a, b"
+    assert first_few(list("abcde")) == "a, b, c and 2 more"
