@@ -10,7 +10,9 @@ anybody can have written the From.
 
 import base64
 import binascii
+import codecs
 import hashlib
+import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,13 +35,17 @@ from azmail.mail import MailAddress, find_message_ids
 _CONTENT_KEY = re.compile(r"(text-part|html-part|attachment|inlineattachment)(\d*)", re.IGNORECASE)
 _CONTENT_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
 _HEADER_NAME = re.compile(r"[\x21-\x39\x3b-\x7e]+")
-_PAYLOAD_DATE = "%Y%m%dT%H%M%S"
 _CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029], " ")
 _STRUCTURED_CHARACTERS = 6_000
 _UNSTRUCTURED_CHARACTERS = 40_000
 _PARAMETER_CHARACTERS = 4_000
 _ID_CHARACTERS = 100_000
 _MAX_HEADER_NAME = 100
+
+# Codecs of Python that no mail means: they raise for ordinary text, or read escapes in it.
+_NO_CHARSETS = frozenset(("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"))
+_AUTOMATIC_PRECEDENCE = frozenset(("auto_reply", "auto-reply", "bulk", "junk", "list"))
+_AUTOMATIC_HEADERS = frozenset(("list-id", "x-autoreply", "x-autorespond", "x-auto-response-suppress"))
 
 # Headers that say how the parts were packed; a rebuilt message has its own.
 _PACKING_HEADERS = frozenset(
@@ -80,7 +86,7 @@ class InboundMail:
     """A mail that arrived for an agent.
 
     `envelope_sender` is "" for bounces. `envelope_recipient` is the routed address, one delivery each. `received_at` is
-    when Mailjet took the mail and `sent_at` what the Date header claims; both are aware. `html` joins several HTML
+    the time of the newest Received header and `sent_at` what the sender's Date claims; both are aware or None. `html` joins several HTML
     parts. `text` and `html` are None where the mail has none.
     """
 
@@ -105,7 +111,7 @@ class InboundMail:
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     payload: Mapping[str, object] = field(repr=False, compare=False)
     delivery_key: str
-    """The same for every delivery of this mail to this recipient: a digest of Message-ID and recipient."""
+    """The same for every delivery of this mail to this recipient: a digest of recipient, Message-ID and content."""
 
     @cached_property
     def message(self) -> EmailMessage:
@@ -119,9 +125,7 @@ class InboundMail:
     @property
     def is_automatic(self) -> bool:
         """Whether a machine sent it: an agent that answers such mail can end up in a loop (RFC 3834)."""
-        submitted = (self.header("Auto-Submitted") or "no").partition(";")[0].strip().lower()
-        precedence = (self.header("Precedence") or "").strip().lower()
-        return not self.envelope_sender or submitted != "no" or precedence in ("bulk", "junk", "list")
+        return not self.envelope_sender or any(_says_automatic(name.lower(), value) for name, value in self.headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,13 +187,15 @@ def parse_inbound(payload: Mapping[str, object] | bytes | str) -> InboundMail:
         html=html,
         attachments=tuple(files),
         spam_score=_number(values.get("spamassassinscore")),
-        received_at=_received(values.get("date"), headers),
+        received_at=_received(headers),
         sent_at=_header_date(find("Date")),
         custom_id=_text(values, "CustomID") or None,
         event_payload=_text(values, "Payload") or None,
         headers=headers,
         payload=payload,
-        delivery_key=_delivery_key(message_id, recipient, sender, subject, parts),
+        delivery_key=_delivery_key(
+            recipient, (message_id or "", sender, find("From") or "", find("Date") or "", subject), parts
+        ),
     )
 
 
@@ -289,10 +295,11 @@ def _content_type(described: Message) -> str:
 def _charset(described: Message) -> str | None:
     try:
         charset = described.get_content_charset()
-        "".encode(charset or "ascii")
+        known = codecs.lookup(charset or "ascii").name.replace("-", "_")
+        "".encode(known)
     except _HEADER_ERRORS:
         return None
-    return charset
+    return None if known in _NO_CHARSETS else charset
 
 
 def _filename(described: Message) -> str:
@@ -348,13 +355,8 @@ def _number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _received(date: object, headers: tuple[tuple[str, str], ...]) -> datetime | None:
-    """Mailjet's own date, which is UTC; failing that the newest Received header's."""
-    if isinstance(date, str):
-        try:
-            return datetime.strptime(date.strip(), _PAYLOAD_DATE).replace(tzinfo=UTC)
-        except ValueError:
-            pass  # not Mailjet's format: the header below
+def _received(headers: tuple[tuple[str, str], ...]) -> datetime | None:
+    """The newest Received header's time: the payload's own Date is the sender's, who can write anything there."""
     received = _first_of(headers)("Received")
     return _header_date(received.rpartition(";")[2]) if received else None
 
@@ -372,12 +374,28 @@ def _header_date(value: str | None) -> datetime | None:
     return aware
 
 
-def _delivery_key(message_id: str | None, recipient: str, sender: str, subject: str, parts: Sequence[_Part]) -> str:
+def _delivery_key(recipient: str, identity: Sequence[str], parts: Sequence[_Part]) -> str:
+    """Of the content too: senders reuse Message-IDs, and whoever knows one could take its place in advance."""
     digest = hashlib.sha256()
-    identity = [message_id] if message_id else ["", sender, subject, *(f"{p.key}\0{p.content}" for p in parts)]
-    for item in (recipient.lower(), *identity):
+    described = (json.dumps([pair for pair in part.headers if pair[0].lower() in _PACKING_HEADERS]) for part in parts)
+    contents = (text for part in parts for text in (part.key.lower(), part.content))
+    for item in (recipient.lower(), *identity, *described, *contents):
         digest.update(hashlib.sha256(item.encode("utf-8", "surrogatepass")).digest())
     return digest.hexdigest()
+
+
+def _says_automatic(name: str, value: str) -> bool:
+    """Whether one header says that a machine wrote the mail; `name` in lower case."""
+    said = value.partition(";")[0].strip().lower()
+    match name:
+        case "auto-submitted":
+            return said not in ("", "no")
+        case "precedence":
+            return said in _AUTOMATIC_PRECEDENCE
+        case "content-type":
+            return said == "multipart/report"
+        case _:
+            return name in _AUTOMATIC_HEADERS and said not in ("", "no", "none", "false")
 
 
 # --- text -----------------------------------------------------------------------------------------------------

@@ -53,11 +53,18 @@ class MailService:
         to_all: bool = False,
         attachments: Iterable[Attachment] = (),
         custom_id: str | None = None,
+        auto_submitted: str | None = "auto-replied",
     ) -> Receipt:
         """Answer a mail in its thread. The receipt is that of `send`."""
         return self.send(
             self.compose_reply(
-                received, text=text, html=html, to_all=to_all, attachments=attachments, custom_id=custom_id
+                received,
+                text=text,
+                html=html,
+                to_all=to_all,
+                attachments=attachments,
+                custom_id=custom_id,
+                auto_submitted=auto_submitted,
             )
         )
 
@@ -70,11 +77,18 @@ class MailService:
         to_all: bool = False,
         attachments: Iterable[Attachment] = (),
         custom_id: str | None = None,
+        auto_submitted: str | None = "auto-replied",
     ) -> Receipt:
         """`reply` for asyncio."""
         return await self.send_async(
             self.compose_reply(
-                received, text=text, html=html, to_all=to_all, attachments=attachments, custom_id=custom_id
+                received,
+                text=text,
+                html=html,
+                to_all=to_all,
+                attachments=attachments,
+                custom_id=custom_id,
+                auto_submitted=auto_submitted,
             )
         )
 
@@ -87,10 +101,12 @@ class MailService:
         to_all: bool = False,
         attachments: Iterable[Attachment] = (),
         custom_id: str | None = None,
+        auto_submitted: str | None = "auto-replied",
     ) -> OutgoingMail:
         """The answer to a mail: to its Reply-To or From, with the thread headers of RFC 5322, 3.6.4.
 
-        `to_all` adds the other recipients in Cc. Raises InvalidMailError if the mail has no sender to answer, which is
+        `to_all` adds the other recipients in Cc. The answer says that a machine wrote it (RFC 3834, 5) unless
+        `auto_submitted` is None, for words that a human wrote. Raises InvalidMailError if the mail has no sender to answer, which is
         so for bounces.
         """
         if not received.envelope_sender:
@@ -116,6 +132,7 @@ class MailService:
             in_reply_to=in_reply_to,
             references=references,
             custom_id=custom_id,
+            headers=None if auto_submitted is None else {"Auto-Submitted": auto_submitted},
         )
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import email
+import encodings.aliases
 import json
 import random
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from tests.profiles import examples
 from tests.unit.azmail.conftest import ADDRESS_A
 
 PAYLOADS = Path(__file__).parent / "payloads"
+NO_ALIAS = ("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "utf_8_sig", "nonsense")
 PDF = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n" + bytes(range(256)) + b"\r\n%%EOF"
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 
@@ -214,13 +216,67 @@ class TestFields:
         assert (mail.subject, mail.text) == ("?x", "?")
         well_formed(mail)
 
-    def test_the_delivery_key_is_of_message_id_and_recipient(self) -> None:
+    def test_a_repetition_has_the_same_delivery_key(self) -> None:
         headers = {"Message-ID": "<a@b>"}
-        first = parse_inbound(minimal(Headers=headers, Subject="1")).delivery_key
-        assert parse_inbound(minimal(Headers=headers, Subject="2", Recipient=ADDRESS_A.upper())).delivery_key == first
-        assert parse_inbound(minimal(Headers=headers, Recipient="b@example.com")).delivery_key != first
+        first = parse_inbound(minimal(Headers=headers)).delivery_key
+        assert parse_inbound(minimal(Headers=headers, Recipient=ADDRESS_A.upper())).delivery_key == first
         assert parse_inbound(minimal(Headers={"message-id": ["<a@b>"]})).delivery_key == first
-        assert parse_inbound(minimal(Headers={"Message-ID": "<c@d>"})).delivery_key != first
+
+    @pytest.mark.parametrize("message_id", ["<3klmo@mct.example>", "<>", ""])
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"Sender": "eve@example.com"},
+            {"Subject": "2"},
+            {"From": "eve@example.com"},
+            {"Date": "20260102T000000", "Headers": {"Date": "Fri, 02 Jan 2026 00:00:00 +0000"}},
+            {"Text-part": "other"},
+            {"Attachment1": "eA=="},
+            {"Recipient": "b@example.com"},
+        ],
+        ids=lambda change: "-".join(change),
+    )
+    def test_a_reused_message_id_does_not_hide_another_mail(self, message_id: str, change: dict[str, Any]) -> None:
+        first = minimal(Headers={"Message-ID": message_id}, Subject="1", **{"Text-part": "one"})
+        other = first | change | {"Headers": first["Headers"] | change.get("Headers", {})}
+        assert parse_inbound(first).delivery_key != parse_inbound(other).delivery_key
+
+    def test_a_sender_cannot_set_the_time_of_receipt(self) -> None:
+        forged = {"Date": "Mon, 01 Jan 2035 00:00:00 +0000"}
+        assert parse_inbound(minimal(Headers=forged, Date="20350101T000000")).received_at is None
+        received = ["from a; Fri, 02 Jan 2026 03:04:05 +0000"]
+        mail = parse_inbound(minimal(Headers=forged | {"Received": received}, Date="20350101T000000"))
+        assert mail.received_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"X-Autoreply": "yes"},
+            {"X-Autorespond": "out of office"},
+            {"X-Auto-Response-Suppress": "All"},
+            {"Precedence": "auto_reply"},
+            {"List-Id": "<list.example.com>"},
+            {"Content-Type": "Multipart/Report; report-type=delivery-status"},
+            {"Auto-Submitted": ["no", "auto-replied"]},
+        ],
+        ids=lambda headers: next(iter(headers)),
+    )
+    def test_machines(self, headers: dict[str, Any]) -> None:
+        assert parse_inbound(minimal(Headers=headers)).is_automatic
+
+    @pytest.mark.parametrize("headers", [{"Auto-Submitted": "no"}, {"X-Autoreply": "no"}, {"Precedence": "normal"}])
+    def test_people(self, headers: dict[str, Any]) -> None:
+        assert not parse_inbound(minimal(Headers=headers)).is_automatic
+
+    @pytest.mark.parametrize(
+        "charset", sorted({*encodings.aliases.aliases, *encodings.aliases.aliases.values(), *NO_ALIAS})
+    )
+    def test_a_body_of_any_codec_that_python_knows(self, charset: str) -> None:
+        described = {"Headers": {"Content-Type": f"text/plain; charset={charset}"}, "ContentRef": "InlineAttachment1"}
+        for content in (b"plain", b"\xff\xfe\\x", b"-" * 70, bytes(range(256))):
+            mail = parse_inbound(minimal(Parts=[described], InlineAttachment1=base64.b64encode(content).decode()))
+            assert mail.text is not None
+            well_formed(mail)
 
     def test_without_a_message_id_the_content_decides(self) -> None:
         first = parse_inbound(minimal(**{"Text-part": "a"})).delivery_key

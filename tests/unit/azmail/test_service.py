@@ -83,6 +83,10 @@ class TestReply:
     def test_subjects(self, service: MailService, subject: str, answer: str) -> None:
         assert service.compose_reply(inbound(Subject=subject), text="x").subject == answer
 
+    def test_an_answer_says_that_a_machine_wrote_it(self, service: MailService) -> None:
+        assert service.compose_reply(inbound(), text="x").headers == {"Auto-Submitted": "auto-replied"}
+        assert service.compose_reply(inbound(), text="x", auto_submitted=None).headers == {}
+
     def test_a_bounce_is_never_answered(self, service: MailService) -> None:
         with pytest.raises(InvalidMailError, match="bounce"):
             service.reply(inbound(sender=""), text="x")
