@@ -28,7 +28,9 @@ def cloudflare_sentence(error: Exception, settings: Settings) -> str:
         return (
             f"Cloudflare rejected the API token while listing {zone}, code {code or 'unknown'}; expected a token with the permission "
             "Zone.DNS Edit (Read is enough for a preview) for this zone; "
-            "set it with: pulumi config set --secret cloudflare:apiToken, or in the environment as CLOUDFLARE_API_TOKEN"
+            ""
+            "set it with: ./mail pulumi config set --stack STACK --secret cloudflare:apiToken,"
+            " or in the environment as CLOUDFLARE_API_TOKEN"
         )
     if code == "7003" or " 404 " in text:
         return f"Cloudflare knows no zone with the id of {zone}; expected an existing zone; correct zoneId"
@@ -39,7 +41,7 @@ def cloudflare_sentence(error: Exception, settings: Settings) -> str:
     ):
         return (
             f"Cloudflare's API does not answer while listing {zone}; expected an API at cloudflare:baseUrl; "
-            "check the network, and for the embedded default start the emulators with: python -m emulators up"
+            "check the network, and for the embedded default start the emulators with: ./mail emulators up"
         )
     return f"Cloudflare refused to list {zone}: {_first_line(error)}"
 

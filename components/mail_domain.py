@@ -4,7 +4,7 @@ The MX comes last of all (`open_for_mail`): a domain whose MX leads to Mailjet b
 its mail (docs/decisions/110-the-mx-comes-last.md).
 
 It manages no other record of the zone and imports none: foreign records stop the program before
-(components/zone_survey.py), and `python -m commands.adopt` takes them over.
+(components/zone_survey.py), and `./mail adopt` takes them over.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Write the tunnel's token, read from standard input, into an environment file for cloudflared.
 
-    ./engine/pulumi stack output tunnelToken --show-secrets --stack STACK | python deploy/tunnel_env.py deploy/tunnel.env
+    ./mail pulumi stack output tunnelToken --show-secrets --stack STACK | python deploy/tunnel_env.py deploy/tunnel.env
 
 The token goes through a pipe and into a file that only its owner may read: never on a command line.
 """

@@ -1,4 +1,4 @@
-"""`python -m emulators up | down | status | reset`: the emulators of the embedded default."""
+"""`./mail emulators up | down | status | reset`: the emulators of the embedded default."""
 
 from __future__ import annotations
 

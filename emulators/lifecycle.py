@@ -39,7 +39,7 @@ class ResetError(Exception):
     """A running emulator did not reset itself."""
 
     def __init__(self, url: str, reason: str) -> None:
-        super().__init__(f"The emulator at {url} did not reset itself: {reason}; `python -m emulators down` ends it.")
+        super().__init__(f"The emulator at {url} did not reset itself: {reason}; `./mail emulators down` ends it.")
 
 
 def up(folder: StateFolder, *, choice: Choice) -> tuple[dict[str, Any], bool]:

@@ -106,7 +106,7 @@ async def _until_stopped(stop: asyncio.Event, folder: StateFolder, me: Process) 
 
 
 def addresses(ports: dict[PortRole, int], folder: StateFolder, ca_file: Path) -> dict[str, Any]:
-    """Where everything is, as `python -m emulators status --json` shows it."""
+    """Where everything is, as `./mail emulators status --json` shows it."""
     from emulators.cloudflare import ACCOUNT_ID, ZONE_ID, ZONE_NAME
 
     def at(role: PortRole) -> Address:

@@ -1,4 +1,4 @@
-"""`python -m engine setup | about`: make the Pulumi CLI and its plugins ready, and say which ones are used.
+"""`./mail setup | about`: make the Pulumi CLI and its plugins ready, and say which ones are used.
 
 `run ARGS` is what `engine/pulumi` calls, `plugin NAME ARGS` what the plugins in PULUMI_HOME call.
 """
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         say("interrupted")
         return 130
-    print("usage: python -m engine setup | about", file=sys.stderr)
+    print("usage: ./mail setup | about", file=sys.stderr)
     return 2
 
 

@@ -39,7 +39,7 @@ class Layout:
 
     @property
     def credentials(self) -> Path:
-        """Credentials of the loopback emulators, written by `python -m emulators up`."""
+        """Credentials of the loopback emulators, written by `./mail emulators up`."""
         return self.state / "emulators" / "credentials.env"
 
     @property

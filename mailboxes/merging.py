@@ -438,7 +438,7 @@ def _new_text(
         return json.dumps({"seed": seed, "created_at": stamp, "agents": []}, ensure_ascii=False, indent=1) + "\n"
     header = comments or (
         f"# Mailboxes of a population, from the platform's export {export_path.name}.\n"
-        "# New agents: python -m commands.agents import EXPORT FILE, which keeps every line and so every address.\n"
+        "# New agents: ./mail agents import EXPORT FILE, which keeps every line and so every address.\n"
         "# created_at: the UTC second in all addresses but those of agents with one of their own.\n"
     )
     line_end = "\r\n" if "\r\n" in header else "\n"

@@ -26,7 +26,7 @@ class LayoutError(MailboxError):
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(
             f"{path} {reason}; that cannot be edited without risk, and nothing was written. Make a new file of it "
-            f"with `python -m commands.agents import {path} NEW.yaml`, then import into that"
+            f"with `./mail agents import {path} NEW.yaml`, then import into that"
         )
 
 

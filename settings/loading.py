@@ -115,11 +115,15 @@ def from_config(
     except ValidationError as error:
         problems += _sentences(error)
     if not values.get("domain") and not values.get("domainStack"):
-        problems.append("agentmail:domain is not set; expected a value; set it with: pulumi config set domain VALUE")
+        problems.append(
+            "agentmail:domain is not set; expected a value; set it with: ./mail pulumi config set --stack STACK domain VALUE"
+        )
     if settings and not preview:
         problems += _missing_credentials(settings)
     if problems or settings is None:
-        raise SettingsError(stack, problems)
+        # Who validates a value does not know whose it is; what is pasted goes into this stack's file.
+        named = [problem.replace("--stack STACK", f"--stack {stack}") for problem in problems]
+        raise SettingsError(stack, named)
     return settings
 
 
@@ -159,7 +163,8 @@ def _missing_credentials(settings: Settings) -> list[str]:
             )
         )
     return [
-        f"{key} is not set; expected {what}; set it with: pulumi config set --secret {name}, or in the environment as {variable}"
+        f"{key} is not set; expected {what}; "
+        f"set it with: ./mail pulumi config set --stack STACK --secret {name}, or in the environment as {variable}"
         for value, key, what, name, variable in wanted
         if not value
     ]
@@ -178,7 +183,9 @@ def _sentences(error: ValidationError) -> list[str]:
         elif detail["type"] == "agentmail":
             sentences.append(f"{key} {detail['msg']}")
         elif detail["type"] == "missing":
-            sentences.append(f"{key} is not set; expected a value; set it with: pulumi config set {where} VALUE")
+            sentences.append(
+                f"{key} is not set; expected a value; set it with: ./mail pulumi config set --stack STACK {where} VALUE"
+            )
         elif detail["type"] == "extra_forbidden":
             guess = get_close_matches(str(detail["loc"][-1]), known, n=1)
             hint = f"did you mean {guess[0]}?" if guess else "Pulumi.yaml lists the keys there are"
@@ -186,6 +193,6 @@ def _sentences(error: ValidationError) -> list[str]:
         else:
             expectation = detail["msg"][:1].lower() + detail["msg"][1:]
             sentences.append(
-                f"{key} is not valid: {expectation}; correct it with: pulumi config set {where.split('[')[0]} VALUE"
+                f"{key} is not valid: {expectation}; correct it with: ./mail pulumi config set --stack STACK {where.split('[')[0]} VALUE"
             )
     return sentences

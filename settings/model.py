@@ -58,7 +58,7 @@ class PopulationSetting(BaseModel):
 
 
 class AdoptedRecord(BaseModel):
-    """A record that belonged to somebody else and that `python -m commands.adopt` has imported into the state."""
+    """A record that belonged to somebody else and that `./mail adopt` has imported into the state."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True)
 
@@ -172,7 +172,7 @@ class Settings(BaseModel):
         problems = []
         if self.dns is Dns.CLOUDFLARE:
             problems += [
-                f"agentmail:{key} is not set; expected {what}; set it with: pulumi config set {key} VALUE"
+                f"agentmail:{key} is not set; expected {what}; set it with: ./mail pulumi config set --stack STACK {key} VALUE"
                 for key, value, what in (
                     ("zoneId", self.zone_id, "the id of the Cloudflare zone that holds the mail domain"),
                     ("zoneName", self.zone_name, "the name of that zone, such as 'agents.example'"),
@@ -198,7 +198,7 @@ class Settings(BaseModel):
         if (self.account_id or self.tunnel_cname) and not self.tunnel_hostname:
             problems.append(
                 "agentmail:tunnelHostname is not set although a tunnel is; expected the public host name of the platform, "
-                "such as 'api.agents.example'; set it with: pulumi config set tunnelHostname NAME"
+                "such as 'api.agents.example'; set it with: ./mail pulumi config set --stack STACK tunnelHostname NAME"
             )
         if self.tunnel_hostname and self.tunnel_hostname == self.domain:
             problems.append(
@@ -209,7 +209,7 @@ class Settings(BaseModel):
         if not self.webhook_url and not self.tunnel_hostname:
             problems.append(
                 "agentmail:webhookUrl is not set and there is no tunnelHostname to derive it from; expected the URL that "
-                "receives inbound mail; set it with: pulumi config set webhookUrl https://HOST/PATH"
+                "receives inbound mail; set it with: ./mail pulumi config set --stack STACK webhookUrl https://HOST/PATH"
             )
         if self.webhook_url and is_loopback(self.webhook_url) and not is_loopback(self.mailjet_api_url):
             problems.append(
@@ -228,7 +228,7 @@ class Settings(BaseModel):
         """What only the stack that owns the domain may have."""
         problems = [
             f"agentmail:{key} is set beside domainStack ({self.domain_stack}); expected it in that stack alone, which owns "
-            f"the domain, its records and what leads to the platform; remove it with: pulumi config rm {key}"
+            f"the domain, its records and what leads to the platform; remove it with: ./mail pulumi config rm --stack STACK {key}"
             for key, value in (
                 ("domain", self.domain),
                 ("zoneId", self.zone_id),

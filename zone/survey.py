@@ -1,6 +1,6 @@
 """Which records of a zone stand in the way of ours. Foreign records are never lost: a conflict stops the program.
 
-A record is ours when its comment is `managed by pulumi: OWNERTAG`, and by nothing else. One that `python -m commands.adopt` has
+A record is ours when its comment is `managed by pulumi: OWNERTAG`, and by nothing else. One that `./mail adopt` has
 taken into the stack's state stays foreign until the next `up` marks it; until then its id stands in the configuration.
 """
 
@@ -162,7 +162,7 @@ class ForeignRecordsError(Exception):
         count = f"{len(conflicts)} record" + ("s" if len(conflicts) > 1 else "")
         super().__init__(
             f"The zone holds {count} that this program did not make, where its own must go; nothing was changed.\n{table}\n"
-            f"To take them over safely (with a backup first), run: python -m commands.adopt {stack}"
+            f"To take them over safely (with a backup first), run: ./mail adopt {stack}"
         )
 
 
@@ -183,7 +183,7 @@ class UnknownToTheStateError(Exception):
         super().__init__(
             f"{name} would be created, but the zone already holds {record.brief()} (id {record.id}), "
             "which the stack's state does not know; expected one such record, so this one is not written; "
-            f"take the record into the state with: python -m commands.adopt {stack}"
+            f"take the record into the state with: ./mail adopt {stack}"
         )
 
 
@@ -195,9 +195,9 @@ class SupersededRecordsError(Exception):
         count = f"{len(records)} foreign record" + ("s" if len(records) > 1 else "")
         super().__init__(
             f"The up deletes {count} ({listed}), which needs your consent first; "
-            f"to give it, run: python -m commands.adopt {stack} --replace-mx (it sets agentmail:replaceForeignMx and lifts the "
+            f"to give it, run: ./mail adopt {stack} --replace-mx (it sets agentmail:replaceForeignMx and lifts the "
             f"protection); "
-            f"to leave everything as it is, run: python -m commands.adopt {stack} --forget"
+            f"to leave everything as it is, run: ./mail adopt {stack} --forget"
         )
 
 

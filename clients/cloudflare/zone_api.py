@@ -26,10 +26,12 @@ class CloudflareRefusedError(Exception):
         if error.refused:
             remedy = (
                 "expected a token with Zone.DNS Edit (and Account.Cloudflare Tunnel Edit for a tunnel); "
-                "set it with: pulumi config set --secret cloudflare:apiToken, or in the environment as CLOUDFLARE_API_TOKEN"
+                ""
+                "set it with: ./mail pulumi config set --stack STACK --secret cloudflare:apiToken,"
+                " or in the environment as CLOUDFLARE_API_TOKEN"
             )
         elif error.status is None:
-            remedy = "check the network and cloudflare:baseUrl; for the embedded default start the emulators with: python -m emulators up"
+            remedy = "check the network and cloudflare:baseUrl; for the embedded default start the emulators with: ./mail emulators up"
         else:
             remedy = "mend it and run the command again: it goes on from here"
         super().__init__(f"{error}; {remedy}")

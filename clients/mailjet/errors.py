@@ -110,7 +110,7 @@ class EmulatorDownError(MailjetError):
 
     def __init__(self, base_url: str) -> None:
         super().__init__(
-            f"nothing listens at {base_url} (mailjetApiUrl): start the emulators with `python -m emulators up`, "
+            f"nothing listens at {base_url} (mailjetApiUrl): start the emulators with `./mail emulators up`, "
             f"then {AGAIN}."
         )
 

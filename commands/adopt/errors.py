@@ -38,7 +38,9 @@ class NoTokenError(AdoptError):
     def __init__(self) -> None:
         super().__init__(
             "cloudflare:apiToken is not set; expected a Cloudflare API token with Zone.DNS Edit; "
-            "set it with: pulumi config set --secret cloudflare:apiToken, or in the environment as CLOUDFLARE_API_TOKEN"
+            ""
+            "set it with: ./mail pulumi config set --stack STACK --secret cloudflare:apiToken,"
+            " or in the environment as CLOUDFLARE_API_TOKEN"
         )
 
 

@@ -19,7 +19,7 @@ from commands.doctor.policies import DKIM
 
 CREDENTIALS = Check("credentials")
 
-_SET_TOKEN = "./engine/pulumi config set --secret cloudflare:apiToken"  # noqa: S105 - a command
+_SET_TOKEN = "./mail pulumi config set --secret cloudflare:apiToken"  # noqa: S105 - a command
 _TOKENS_PAGE = "Cloudflare's dashboard under My Profile > API Tokens"
 
 
@@ -149,7 +149,7 @@ def _zone_not_read(error: CloudflareError, wanted: ZoneWanted) -> Finding:
     return CREDENTIALS.error(
         "Cloudflare zone",
         f"Cloudflare knows no zone with the id {wanted.zone_id} (code {error.code or error.status}): copy the Zone "
-        "ID from the zone's overview page and set it with: ./engine/pulumi config set zoneId ID",
+        "ID from the zone's overview page and set it with: ./mail pulumi config set zoneId ID",
     )
 
 
@@ -158,7 +158,7 @@ def _zone(zone: Zone, wanted: ZoneWanted) -> Finding:
         return CREDENTIALS.error(
             "Cloudflare zone",
             f"zoneId {wanted.zone_id} is the zone {zone.name!r}, expected zoneName {wanted.zone_name!r}: correct the "
-            "one that is wrong with ./engine/pulumi config set zoneId ID (or zoneName NAME)",
+            "one that is wrong with ./mail pulumi config set zoneId ID (or zoneName NAME)",
         )
     if zone.status and zone.status != "active":
         servers = " and ".join(zone.name_servers) or "the ones that its overview page names"

@@ -19,8 +19,8 @@ class EmulatorsDownError(Exception):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(
-            f"The stack's Cloudflare is on loopback, but no emulators run from {folder}: start them with: python -m "
-            "local up, or name their folder with --emulators DIR"
+            f"The stack's Cloudflare is on loopback, but no emulators run from {folder}: start them with: "
+            "./mail emulators up, or name their folder with --emulators DIR"
         )
 
 

@@ -42,7 +42,7 @@ def spf_finding(examined: ExaminedStack, ask: Resolve) -> Finding:
         return SPF.error(
             label,
             f"{domain} has {len(records)} SPF records, expected one (RFC 7208, 3.2), since receivers take several "
-            f"for an error: merge them with: python -m commands.adopt {examined.stack}",
+            f"for an error: merge them with: ./mail adopt {examined.stack}",
         )
     [record] = records
     if include.lower() not in record.lower().split():
@@ -98,7 +98,7 @@ def dmarc_findings(examined: ExaminedStack, ask: Resolve) -> Iterator[Finding]:
         yield DMARC.error(
             label,
             f"There are {len(records)} DMARC records at _dmarc.{domain}, expected one, since receivers ignore "
-            f"several: python -m commands.adopt {examined.stack} takes foreign ones over.",
+            f"several: ./mail adopt {examined.stack} takes foreign ones over.",
         )
         return
     expected = policy.text()
@@ -132,4 +132,4 @@ def _tags(text: str) -> dict[str, str]:
 
 
 def _mend(examined: ExaminedStack) -> str:
-    return f"put it back with: ./engine/pulumi up --refresh --stack {examined.stack}"
+    return f"put it back with: ./mail pulumi up --refresh --stack {examined.stack}"

@@ -21,7 +21,7 @@ class NeverUpError(Exception):
 
     def __init__(self, stack: str) -> None:
         super().__init__(
-            f"The stack {stack!r} has no outputs, expected those of an up: create it with: ./engine/pulumi up "
+            f"The stack {stack!r} has no outputs, expected those of an up: create it with: ./mail pulumi up "
             f"--stack {stack}"
         )
 

@@ -59,7 +59,7 @@ def tunnel_findings(examined: ExaminedStack, api: Cloudflare, *, emulated: bool 
         yield TUNNEL.error(
             f"{label} ingress",
             f"It leads to {leads_to or 'nothing'}, expected {settings.tunnel_service}: put it back with: "
-            f"./engine/pulumi up --refresh --stack {examined.stack}",
+            f"./mail pulumi up --refresh --stack {examined.stack}",
         )
 
 
@@ -118,7 +118,7 @@ def webhook_findings(examined: ExaminedStack, probe: WebhookProbe) -> Iterator[F
         yield WEBHOOK.warning(
             label,
             f"Nothing listens at tunnelService {settings.tunnel_service}, so the emulated edge answers {met}: start "
-            "a platform there, or try the loop with: make demo",
+            "a platform there, or try the loop with: ./mail demo",
         )
         return
     if met in _EDGE_ERRORS:

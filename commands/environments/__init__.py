@@ -1,1 +1,1 @@
-"""`python -m commands.environments`: a new environment of agent mail, checked before anything is written."""
+"""`./mail env`: a new environment of agent mail, checked before anything is written."""

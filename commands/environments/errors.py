@@ -26,8 +26,8 @@ class AlreadyMadeError(EnvironmentRefusedError):
     def __init__(self, path: Path, name: str) -> None:
         super().__init__(
             f"The environment {name!r} exists already ({path.name} has been initialised); nothing was changed; "
-            f"change it with: ./engine/pulumi config set KEY VALUE --stack {name}, look at it with: python -m "
-            f"environments check {name}, or choose another name"
+            f"change it with: ./mail pulumi config set KEY VALUE --stack {name}, look at it with: "
+            f"./mail env check {name}, or choose another name"
         )
 
 

@@ -21,7 +21,7 @@ from settings.values import PROJECT
 
 _NOT_AN_ARGUMENT = (
     "--set has the secret key {key}, and arguments show in the list of processes; expected it on standard input; "
-    "leave it out here, then store it with: ./engine/pulumi config set --secret {key}"
+    "leave it out here, then store it with: ./mail pulumi config set --secret {key}"
 )
 
 

@@ -37,12 +37,12 @@ def next_text(draft: Draft, *, stack: str) -> str:
     if not draft.plain.get("populations"):
         file = f"populations/{stack}.yaml"
         lines += [
-            f"  .venv/bin/python -m commands.agents import EXPORT.json {file}",
-            f"  ./engine/pulumi config set --path 'populations[0].file' {file} --stack {stack}",
+            f"  ./mail agents import EXPORT.json {file}",
+            f"  ./mail pulumi config set --path 'populations[0].file' {file} --stack {stack}",
         ]
     lines += [
-        f"  make preview STACK={stack}",
-        f"  ./engine/pulumi up --stack {stack}",
-        f"  .venv/bin/python -m commands.doctor {stack}",
+        f"  ./mail preview {stack}",
+        f"  ./mail pulumi up --stack {stack}",
+        f"  ./mail doctor {stack}",
     ]
     return "\n".join(lines)

@@ -100,8 +100,8 @@ def _with_remedy(error: str) -> str:
     if "because it is protected" not in error:
         return error
     return (
-        f"{error}\nTo lift the protection of the whole stack: take this change back, run ./engine/pulumi config set "
-        "protected false and ./engine/pulumi up, then make the change."
+        f"{error}\nTo lift the protection of the whole stack: take this change back, run ./mail pulumi config set "
+        "protected false and ./mail pulumi up, then make the change."
     )
 
 

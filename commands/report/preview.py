@@ -37,7 +37,7 @@ class PreviewUnreadableError(Exception):
     def __init__(self, found: str) -> None:
         self.nothing_came = found == EMPTY
         """Whether the engine ended before it had a preview; it has said why on standard error."""
-        super().__init__(f"The preview is {found}; expected the output of: ./engine/pulumi preview --json")
+        super().__init__(f"The preview is {found}; expected the output of: ./mail pulumi preview --json")
 
 
 @dataclass(frozen=True)

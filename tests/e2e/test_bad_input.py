@@ -142,11 +142,11 @@ class TestCredentials:
 class TestNothingListens:
     def test_cloudflare(self, stack, emulators):
         stack.configure(**{"cloudflare:baseUrl": "http://127.0.0.1:9/client/v4"})
-        assert_refused(stack.up(check=False), emulators, "Cloudflare's API does not answer", "python -m emulators up")
+        assert_refused(stack.up(check=False), emulators, "Cloudflare's API does not answer", "./mail emulators up")
 
     def test_mailjet(self, stack, emulators):
         stack.configure(mailjetApiUrl="http://127.0.0.1:9")
-        assert_refused(stack.up(check=False), emulators, "127.0.0.1:9", "python -m emulators up")
+        assert_refused(stack.up(check=False), emulators, "127.0.0.1:9", "./mail emulators up")
 
 
 class TestForeignRecords:

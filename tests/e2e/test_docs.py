@@ -44,7 +44,7 @@ def page(reader: Clone, tmp_path: Path) -> Iterator[Clone]:
             shutil.copy2(path, original)
             changed = True
     if changed:
-        reader.sh("./engine/pulumi up --stack dev --yes --skip-preview --suppress-outputs")
+        reader.sh("./mail pulumi up --stack dev --yes --skip-preview --suppress-outputs")
 
 
 def runnable(block: Block) -> str:

@@ -49,28 +49,28 @@ class TestPassphrase:
         assert not (fresh.folder / "Pulumi.newcomer.yaml").exists()
 
     def test_the_remedy_can_be_pasted(self, fresh: Clone, tmp_path: Path) -> None:
-        refused = fresh.sh("./engine/pulumi stack init prod", check=False).err
+        refused = fresh.sh("./mail pulumi stack init prod", check=False).err
         remedy = refused.partition("run the command again: ")[2].strip()
-        store = f"printf %s {SECRET} | ./engine/pulumi config set --secret mailjetApiSecret --stack prod"
+        store = f"printf %s {SECRET} | ./mail pulumi config set --secret mailjetApiSecret --stack prod"
         # Another home, with the engine that this machine has already.
         home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(layout(os.environ).cache.parent)}
-        fresh.sh(f"{remedy}\n./engine/pulumi stack init prod --non-interactive\n{store}", **home)
+        fresh.sh(f"{remedy}\n./mail pulumi stack init prod --non-interactive\n{store}", **home)
         written = (fresh.folder / "Pulumi.prod.yaml").read_text()
         assert not is_public(yaml.safe_load(written)["encryptionsalt"])
         assert SECRET not in written
 
     def test_a_stack_that_has_become_real_finds_the_way_out(self, fresh: Clone) -> None:
-        fresh.sh("cp Pulumi.dev.yaml Pulumi.was.yaml; ./engine/pulumi stack init was --no-select")
-        fresh.sh(f"./engine/pulumi config set --secret mailjetApiSecret {SECRET} --stack was")
-        fresh.sh("./engine/pulumi config set mailjetApiUrl https://api.mailjet.com --stack was")
-        show = "./engine/pulumi config get mailjetApiSecret --show-secrets --stack was"
+        fresh.sh("cp Pulumi.dev.yaml Pulumi.was.yaml; ./mail pulumi stack init was --no-select")
+        fresh.sh(f"./mail pulumi config set --secret mailjetApiSecret {SECRET} --stack was")
+        fresh.sh("./mail pulumi config set mailjetApiUrl https://api.mailjet.com --stack was")
+        show = "./mail pulumi config get mailjetApiSecret --show-secrets --stack was"
         assert "passphrase" in fresh.sh(f"{show} --non-interactive", check=False).err
-        checked = fresh.sh(".venv/bin/python -m commands.environments check was", check=False, COLUMNS="1000")
+        checked = fresh.sh("./mail env check was", check=False, COLUMNS="1000")
         assert "encrypted with the public passphrase" in checked.out
-        move = "./engine/pulumi stack change-secrets-provider passphrase --stack was"
+        move = "./mail pulumi stack change-secrets-provider passphrase --stack was"
         fresh.sh(f"echo our own words | {move}")
         assert not is_public(yaml.safe_load((fresh.folder / "Pulumi.was.yaml").read_text())["encryptionsalt"])
-        read = "./engine/pulumi config get mailjetApiSecret --stack was"
+        read = "./mail pulumi config get mailjetApiSecret --stack was"
         assert fresh.sh(read, PULUMI_CONFIG_PASSPHRASE="our own words").out.strip() == SECRET
 
 
@@ -79,14 +79,14 @@ class TestBackend:
         backend = tmp_path / "states"
         backend.mkdir()
         (fresh.folder / "Pulumi.team.backend").write_text(f"# ours\nfile://{backend}\n")
-        fresh.sh("./engine/pulumi stack init team --non-interactive", PULUMI_CONFIG_PASSPHRASE="ours")
+        fresh.sh("./mail pulumi stack init team --non-interactive", PULUMI_CONFIG_PASSPHRASE="ours")
         assert (backend / ".pulumi" / "stacks" / "agentmail").is_dir()
-        exported = fresh.sh("./engine/pulumi stack export --stack team", PULUMI_CONFIG_PASSPHRASE="ours")
+        exported = fresh.sh("./mail pulumi stack export --stack team", PULUMI_CONFIG_PASSPHRASE="ours")
         assert '"version"' in exported.out
 
 
 def port_of(clone: Clone, side: str) -> int:
-    status = json.loads(clone.sh(".venv/bin/python -m emulators status --json").out)
+    status = json.loads(clone.sh("./mail emulators status --json").out)
     return int(urlsplit(status[side]["url"]).port or 0)
 
 
@@ -100,26 +100,26 @@ class TestPorts:
 
     def test_a_second_clone_works_beside_the_first(self, second: Clone) -> None:
         committed = (second.folder / "Pulumi.dev.yaml").read_text()
-        second.sh("./engine/pulumi stack select --create dev --non-interactive")
-        second.sh("./engine/pulumi up --stack dev --yes --skip-preview --suppress-outputs --non-interactive")
-        shown = json.loads(second.sh("./engine/pulumi stack output --stack dev --json --show-secrets").out)
+        second.sh("./mail pulumi stack select --create dev --non-interactive")
+        second.sh("./mail pulumi up --stack dev --yes --skip-preview --suppress-outputs --non-interactive")
+        shown = json.loads(second.sh("./mail pulumi stack output --stack dev --json --show-secrets").out)
         assert shown["mailboxCount"] == 100
-        assert "ok" in second.sh(".venv/bin/python -m commands.environments check dev").out
+        assert "ok" in second.sh("./mail env check dev").out
 
         # Other ports: the next up follows, and so does what destroys.
         before = port_of(second, "mailjet")
-        second.sh(".venv/bin/python -m emulators down; rm .state/emulators/ports.json")
-        second.sh(".venv/bin/python -m emulators up --free-ports")
+        second.sh("./mail emulators down; rm .state/emulators/ports.json")
+        second.sh("./mail emulators up --free-ports")
         assert port_of(second, "mailjet") != before
-        second.sh("./engine/pulumi up --stack dev --yes --skip-preview --suppress-outputs --non-interactive")
-        second.sh("./engine/pulumi destroy --stack dev --refresh --yes --skip-preview --non-interactive")
+        second.sh("./mail pulumi up --stack dev --yes --skip-preview --suppress-outputs --non-interactive")
+        second.sh("./mail pulumi destroy --stack dev --refresh --yes --skip-preview --non-interactive")
         assert (second.folder / "Pulumi.dev.yaml").read_text() == committed
 
 
 @pytest.fixture(scope="module")
 def made(fresh: Clone) -> Clone:
     """With a stack."""
-    fresh.sh("./engine/pulumi stack select --create dev --non-interactive")
+    fresh.sh("./mail pulumi stack select --create dev --non-interactive")
     return fresh
 
 
@@ -175,8 +175,8 @@ class TestRefusals:
         state.write_text(whole[: len(whole) // 2])
         for command in (
             "./mail preview dev",
-            "./engine/pulumi up --stack dev --yes",
-            "./engine/pulumi stack rm dev --yes",
+            "./mail pulumi up --stack dev --yes",
+            "./mail pulumi stack rm dev --yes",
         ):
             said = self.refusal(made, command)
             assert "the state of 'dev' was cut off" in said

@@ -151,7 +151,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
     hub = folder / "hub.json"
     hub.write_text(json.dumps({"comments": [], "issues": [], "labels": [], "calls": []}))
     with clone(folder / "clone", replacing={POPULATION: people(AGENTS)}) as made:
-        made.sh("./mail setup && ./engine/pulumi stack select --create dev")
+        made.sh("./mail setup && ./mail pulumi stack select --create dev")
         yield Runner(made, tools, hub)
 
 

@@ -119,7 +119,7 @@ class TestNewFile:
 
         assert files.text == (
             "# Mailboxes of a population, from the platform's export population-3.json.\n"
-            "# New agents: python -m commands.agents import EXPORT FILE, which keeps every line and so every address.\n"
+            "# New agents: ./mail agents import EXPORT FILE, which keeps every line and so every address.\n"
             "# created_at: the UTC second in all addresses but those of agents with one of their own.\n"
             'seed: "20241005"\n'
             'created_at: "20241005123045"\n'

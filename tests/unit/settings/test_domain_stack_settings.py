@@ -35,7 +35,7 @@ def test_what_the_owner_of_the_domain_decides_is_refused_here_all_at_once() -> N
         "agentmail:zoneName",
         "agentmail:mailjetEvents",
     ]
-    assert all("remove it with: pulumi config rm" in problem for problem in found)
+    assert all("remove it with: ./mail pulumi config rm --stack " in problem for problem in found)
 
 
 def test_it_is_never_the_stack_itself() -> None:

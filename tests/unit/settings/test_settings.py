@@ -138,7 +138,7 @@ class TestCredentials:
         ]
         assert found[1] == (
             "agentmail:mailjetApiSecret is not set; expected Mailjet's API secret; "
-            "set it with: pulumi config set --secret mailjetApiSecret, or in the environment as MAILJET_API_SECRET"
+            "set it with: ./mail pulumi config set --stack dev --secret mailjetApiSecret, or in the environment as MAILJET_API_SECRET"
         )
 
     def test_the_environment_stands_in(self):

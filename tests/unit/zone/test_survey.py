@@ -124,7 +124,7 @@ class TestConflicts:
         message = str(ForeignRecordsError(found, stack="dev"))
         assert "1 record that this program did not make" in message
         assert "dev.agents.example  MX    mx.corp.example  mail for the domain would go to both" in message
-        assert message.endswith("python -m commands.adopt dev")
+        assert message.endswith("./mail adopt dev")
 
 
 class TestSurvey:
@@ -189,13 +189,13 @@ class TestCreating:
     def test_the_sentence_names_record_state_and_command(self):
         message = str(UnknownToTheStateError("mail-spf", self.ZONE[1], stack="prod"))
         assert "mail-spf would be created, but the zone already holds dev.agents.example TXT" in message
-        assert message.endswith("python -m commands.adopt prod")
+        assert message.endswith("./mail adopt prod")
 
     def test_the_sentence_on_consent_names_both_ways(self):
         message = str(SupersededRecordsError([record("dev.agents.example", "MX", "m.example")], stack="prod"))
         assert "The up deletes 1 foreign record (dev.agents.example MX m.example)" in message
-        assert "python -m commands.adopt prod --replace-mx" in message
-        assert "python -m commands.adopt prod --forget" in message
+        assert "./mail adopt prod --replace-mx" in message
+        assert "./mail adopt prod --forget" in message
 
 
 def listed(name, type_, content, **fields):

@@ -306,7 +306,7 @@ class TestErrors:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         client = client_for(f"http://127.0.0.1:{port}", clock)
-        with pytest.raises(EmulatorDownError, match="python -m emulators up"):
+        with pytest.raises(EmulatorDownError, match=r"\./mail emulators up"):
             client.get("/v3/REST/sender")
         assert clock.slept == []
         client.close()

@@ -94,7 +94,7 @@ class TestForeign:
         made = plan(zone(SPF), state(held("mail-spf", 9)))
         assert made.imports == []
         assert "whose own record (id" in made.blockers[0]
-        assert made.blockers[0].endswith("./engine/pulumi refresh --stack dev")
+        assert made.blockers[0].endswith("./mail pulumi refresh --stack dev")
 
     def test_the_id_of_a_wrong_hand_is_never_imported_twice(self):
         assert names(plan(zone(SPF), state(held("mail-spf", 1, comment="", protected=True)))) == []
@@ -171,7 +171,7 @@ class TestComments:
     def test_with_other_content_the_state_must_know_first(self):
         made = plan(zone({**SPF, "comment": "edited"}), state(held("mail-spf", 1, content="v=spf1 ~all")))
         assert made.comments == []
-        assert made.blockers[0].endswith("./engine/pulumi refresh --stack dev")
+        assert made.blockers[0].endswith("./mail pulumi refresh --stack dev")
 
     def test_what_a_restore_gave_back_is_foreign_again(self):
         made = plan(zone(SPF), state(held("mail-spf", 1, content=SPF["content"], retained=True)))
@@ -197,7 +197,7 @@ class TestRenamedStack:
             "agentmail:ownerTag is 'new', but the records in the stack's state carry 'agentmail-dev'"
             in made.blockers[0]
         )
-        assert "pulumi config set ownerTag agentmail-dev" in made.blockers[0]
+        assert "ownerTag agentmail-dev" in made.blockers[0]
 
 
 class TestOwnButUnknown:

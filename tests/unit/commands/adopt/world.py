@@ -280,7 +280,7 @@ class World:
         self.sender_domain = False
         return True
 
-    # -- python -m commands.adopt ---------------------------------------------------------------------------------------
+    # -- ./mail adopt ---------------------------------------------------------------------------------------
 
     def plan(self, *, discard: bool = False, replace: bool = False) -> AdoptionPlan:
         situation = PlanInput(stack=self.stack, zone=self.listing(), state=self.parsed_state(), settings=self.settings)

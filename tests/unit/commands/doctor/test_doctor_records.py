@@ -39,7 +39,7 @@ class TestZone:
         found = only(zone_findings(up.examined, up.zone), Status.ERROR)
         assert found.subject == f"MX {DOMAIN}"
         assert found.sentence == (
-            "It is not in the zone, expected 10 parse.mailjet.com: put it back with: ./engine/pulumi up --refresh --stack dev"
+            "It is not in the zone, expected 10 parse.mailjet.com: put it back with: ./mail pulumi up --refresh --stack dev"
         )
 
     def test_a_changed_record(self, up):
@@ -51,7 +51,7 @@ class TestZone:
         up.change(f"TXT {DOMAIN}", comment="")
         found = only(zone_findings(up.examined, up.zone), Status.WARNING)
         assert "has lost the comment 'managed by pulumi: agentmail-dev'" in found.sentence
-        assert "python -m commands.adopt dev" in found.sentence
+        assert "./mail adopt dev" in found.sentence
 
     def test_a_foreign_record_in_the_way(self, up):
         up.cloudflare.create(type="MX", name=DOMAIN, content="mx.elsewhere.example", priority=5, ttl=300)
