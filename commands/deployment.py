@@ -60,10 +60,12 @@ class Looked:
 
     text: str
     log: str
+    status: int | None = None
+    """What the engine ended with; None for a preview that somebody else ran."""
 
     def changes(self, stack: str) -> Changes:
         """Raises PreviewUnreadableError."""
-        found = read_preview(self.text)
+        found = read_preview(self.text, status=self.status)
         return replace(found, stack=found.stack or stack)
 
 
@@ -72,7 +74,7 @@ def look(wanted: Wanted, *, refresh: bool = False) -> Looked:
     pulumi = Pulumi(wanted.stack, project=wanted.project)
     with working(f"Looking at what an up of {wanted.stack} would change"):
         done = pulumi.attempt("preview", "--json", *(["--refresh"] if refresh else []), "--stack", wanted.stack)
-    return Looked(done.stdout, done.stderr)
+    return Looked(done.stdout, done.stderr, done.returncode)
 
 
 def preview(

@@ -49,6 +49,9 @@ class AgentMailboxesArgs:
     removal_count: int
     """Beyond both thresholds a removal is refused, unless `allow_mass_removal` names this very removal."""
     protect: bool
+    inbound_auth: str
+    webhook_url: str
+    """Where the routes lead, without the secret."""
     ahead: Mapping[str, str]
     """{agent id: created_at} of those whose second has not come yet."""
 
@@ -65,6 +68,8 @@ class AgentMailboxesArgs:
             removal_percent=settings.mass_removal_percent,
             removal_count=settings.mass_removal_count,
             protect=settings.protected,
+            inbound_auth=settings.inbound_auth.value,
+            webhook_url=settings.public_webhook_url,
         )
 
 
@@ -103,7 +108,9 @@ class AgentMailboxes(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """`after`: the verification of the domain; by dependency only, since an input from it would show every bucket as changed."""
-        super().__init__("azt3knet:mail:AgentMailboxes", name, None, opts)
+        # The component's own inputs are there to be read: no other step shows that one of these changes.
+        told = {"protected": args.protect, "inboundAuth": args.inbound_auth, "webhookUrl": args.webhook_url}
+        super().__init__("azt3knet:mail:AgentMailboxes", name, told, opts)
         book = AddressBook(
             f"{name}-book",
             AddressBookArgs(

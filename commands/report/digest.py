@@ -44,6 +44,7 @@ def sections(changes: Changes, *, refused: Sequence[str] = (), first: int = FIRS
         item for item in changes.resources if "replace" in item.operation and not item.operation.startswith("delete")
     ]
     other = [item for item in changes.resources if item not in deleted and item not in replaced]
+    settings = [item for item in changes.settings if item.old is not None]
     found = [
         section("Errors", [_with_remedy(error) for error in changes.errors], verbatim=True),
         section("Deletions without their switch", refused, verbatim=True),
@@ -58,6 +59,8 @@ def sections(changes: Changes, *, refused: Sequence[str] = (), first: int = FIRS
             "Mailboxes renamed",
             [f"{move.old} -> {move.new}  agent {move.agent_id}" for move in changes.mailboxes_moved],
         ),
+        section("Settings changed", [f"{item.name}: {item.old} -> {item.new}" for item in settings]),
+        section("Settings", [f"{item.name}: {item.new}" for item in changes.settings if item.old is None]),
         section("Records changed", [_record(item) for item in changes.records_changed]),
         section(
             "Mailboxes added",
@@ -82,12 +85,15 @@ def _kind(token: str) -> str:
 
 
 def _record(change: RecordChange) -> str:
-    name = change.name or "(name known after the sender domain exists)"
+    later = f"known after {'the tunnel' if change.type == 'CNAME' else 'the sender domain'} exists"
+    name = change.name or f"(name {later})"
     old, new = (value if value is None else _short(value) for value in (change.old, change.new))
-    if old is not None and new is not None and old != new:
-        value = f"{old} -> {new}"
+    if old is not None and change.changed and old != new:
+        value = f"{old} -> {new or f'({later})'}"
     else:
-        value = new or old or "(value known after the sender domain exists)"
+        value = new or old or f"(value {later})"
+    if change.properties:
+        value += f"  ({', '.join(change.properties)})"
     return f"{change.type:<5} {name}  {value}"
 
 
@@ -120,6 +126,7 @@ def headline(changes: Changes, *, refused: Sequence[str] = (), drift: bool = Fal
         (len(changes.records_added), "record", "records", "added"),
         (len(changes.records_removed), "record", "records", "removed"),
         (len(changes.records_changed), "record", "records", "changed"),
+        (sum(item.old is not None for item in changes.settings), "setting", "settings", "changed"),
         (len(changes.resources), "other resource", "other resources", "touched"),
     ]
     told = [f"{number} {one if number == 1 else many} {what}" for number, one, many, what in counts if number]

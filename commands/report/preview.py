@@ -19,13 +19,23 @@ from mailboxes.packed_map import NotPackedError
 ROUTES = "InboundRoutes"
 BOOK = "AddressBook"
 FOOTPRINT = "Footprint"
+MAILBOXES = "azt3knet:mail:AgentMailboxes"
+"""The component whose inputs are the settings that no other step shows."""
 RECORD_TYPES = frozenset({"cloudflare:index/dnsRecord:DnsRecord", "cloudflare:index/record:Record"})
+_SHOWN = frozenset({"name", "type", "content", "priority"})
+"""Properties of a record that stand in its line anyway."""
 UNCHANGED = frozenset({"same", "read"})
 REFRESHING = frozenset({"refresh"})
 """Steps of `preview --refresh` that only look: what they find stands as the old state of the steps after them."""
 DELETING = frozenset({"delete", "delete-replaced", "discard"})
-_SUMMARY = "preview failed"
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+"""What the engine writes where only the up will know a value (`computedValuePlaceholder` in its sources)."""
+_SUMMARIES = frozenset({"preview failed", "preview canceled"})
 """What the engine adds to the error that made it fail."""
+_BESIDE_THE_REASON = re.compile(
+    r"\[ERROR\] |an unhandled error occurred: program exited with non-zero exit code", re.IGNORECASE
+)
+"""What the official plugin logs of a refused request, and the official language host of every failed program."""
 
 
 EMPTY = "empty"
@@ -59,6 +69,9 @@ class RecordChange:
     new: str | None = None
     resource: str = ""
     """The logical name."""
+    changed: bool = False
+    properties: tuple[str, ...] = ()
+    """Which of its properties change beside or instead of name and value."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,15 @@ class ResourceChange:
     type: str
     operation: str
     properties: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SettingChange:
+    """A setting of the whole stack that a reviewer must know of; `old` is None where the stack is new."""
+
+    name: str
+    old: str | None
+    new: str
 
 
 @dataclass(frozen=True)
@@ -99,6 +121,7 @@ class Changes:
     records_removed: list[RecordChange] = field(default_factory=list)
     records_changed: list[RecordChange] = field(default_factory=list)
     resources: list[ResourceChange] = field(default_factory=list)
+    settings: list[SettingChange] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
@@ -114,11 +137,15 @@ class Changes:
             or self.records_removed
             or self.records_changed
             or self.resources
+            or any(setting.old is not None for setting in self.settings)
         )
 
 
-def read_preview(text: str) -> Changes:
+def read_preview(text: str, *, status: int | None = None) -> Changes:
     """The changes that `pulumi preview --json` announces.
+
+    `status` is what the engine ended with, None where nobody kept it. With 0 the preview is no failure, whatever was
+    logged on the way: the official plugin logs a refused question as an error, also one that the program tolerates.
 
     Raises PreviewUnreadableError for anything else.
     """
@@ -131,7 +158,12 @@ def read_preview(text: str) -> Changes:
         raise PreviewUnreadableError(f"broken at character {error.pos}") from None
     if not isinstance(document, dict) or not {"steps", "changeSummary", "diagnostics", "config"} & document.keys():
         raise PreviewUnreadableError("JSON of another kind")
-    return compare(document.get("steps") or [], document.get("diagnostics") or [], config=document.get("config") or {})
+    return compare(
+        document.get("steps") or [],
+        document.get("diagnostics") or [],
+        config=document.get("config") or {},
+        status=status,
+    )
 
 
 def compare(
@@ -139,6 +171,7 @@ def compare(
     diagnostics: Iterable[Mapping[str, Any]],
     *,
     config: Mapping[str, Any] | None = None,
+    status: int | None = None,
 ) -> Changes:
     """The changes in the steps of a preview, mailboxes merged over all buckets."""
     changes = Changes(switches=_switches(config or {}))
@@ -155,31 +188,48 @@ def compare(
             changes.before, changes.after = _book(old), {} if operation in DELETING else _book(new)
         if operation in REFRESHING:
             continue
+        differing = tuple(sorted(step.get("detailedDiff") or {}))
         if ROUTES in _kind_of(urn):
             _note_routes(changes, operation, old, new, old_routes, new_routes, counted=urn in seen)
             seen.add(urn)
         elif operation in UNCHANGED:
             continue
         elif state.get("type") in RECORD_TYPES:
-            _note_record(changes, operation, old, new, resource=urn.rsplit("::", 1)[-1])
+            _note_record(changes, operation, old, new, resource=urn.rsplit("::", 1)[-1], properties=differing)
+        elif MAILBOXES in _kind_of(urn):
+            _note_settings(changes, old.get("inputs") or {}, new.get("inputs") or {})
         elif not _is_shadow(urn):
             changes.resources.append(
                 ResourceChange(
                     name=urn.rsplit("::", 1)[-1],
                     type=str(state.get("type", "")),
                     operation=operation,
-                    properties=tuple(sorted(step.get("detailedDiff") or {})),
+                    properties=differing,
                 )
             )
     _note_mailboxes(changes, old_routes, new_routes)
+    _note_diagnostics(changes, diagnostics, status)
+    return changes
+
+
+def _note_diagnostics(changes: Changes, diagnostics: Iterable[Mapping[str, Any]], status: int | None) -> None:
+    """Errors and warnings, each once; of an error only the reason where something stands beside it."""
     for diagnostic in diagnostics:
         message = _sentence(str(diagnostic.get("message", "")))
         listed = {"warning": changes.warnings, "error": changes.errors}.get(str(diagnostic.get("severity")))
         if message and listed is not None and message not in listed:
             listed.append(message)
-    if len(changes.errors) > 1 and _SUMMARY in changes.errors:
-        changes.errors.remove(_SUMMARY)
-    return changes
+    reasons = [error for error in changes.errors if error not in _SUMMARIES and not _BESIDE_THE_REASON.match(error)]
+    if status == 0:
+        tolerated = reasons or ([] if changes.warnings else changes.errors)
+        changes.warnings += [error for error in tolerated if error not in changes.warnings]
+        changes.errors.clear()
+    elif reasons:
+        changes.errors[:] = reasons
+    elif any(error not in _SUMMARIES for error in changes.errors):
+        changes.errors[:] = [error for error in changes.errors if error not in _SUMMARIES]
+    if status and not changes.errors:
+        changes.errors.append(f"the engine ended the preview with status {status} and gave no reason")
 
 
 def _switches(config: Mapping[str, Any]) -> Allowances:
@@ -270,24 +320,57 @@ def _note_mailboxes(changes: Changes, old: Mapping[str, str], new: Mapping[str, 
 
 
 def _note_record(
-    changes: Changes, operation: str, old: Mapping[str, Any], new: Mapping[str, Any], *, resource: str
+    changes: Changes,
+    operation: str,
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    *,
+    resource: str,
+    properties: Iterable[str],
 ) -> None:
     before, after = old.get("inputs") or {}, new.get("inputs") or {}
     fields = after or before
-    name, kind = fields.get("name"), str(fields.get("type", ""))
+    name, kind = _known(fields.get("name")), str(fields.get("type", ""))
     if operation in DELETING:
-        changes.records_removed.append(RecordChange(kind, before.get("name"), old=_value(before), resource=resource))
+        changes.records_removed.append(
+            RecordChange(kind, _known(before.get("name")), old=_value(before), resource=resource)
+        )
     elif operation in {"create", "import"}:
         changes.records_added.append(RecordChange(kind, name, new=_value(after), resource=resource))
     elif operation in {"update", "replace", "create-replacement"}:
         changes.records_changed.append(
-            RecordChange(kind, name, old=_value(before), new=_value(after), resource=resource)
+            RecordChange(
+                kind,
+                name,
+                old=_value(before),
+                new=_value(after),
+                resource=resource,
+                changed=True,
+                properties=tuple(key for key in properties if key not in _SHOWN),
+            )
         )
 
 
+def _note_settings(changes: Changes, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """A stack of before this was told has no such inputs: what it was then is not known, and no change."""
+    for name, value in sorted(new.items()):
+        before = old.get(name)
+        if before != value:
+            changes.settings.append(SettingChange(name, None if before is None else _plain(before), _plain(value)))
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _known(value: Any) -> str | None:
+    """The text; None where only the up will know it."""
+    return value if isinstance(value, str) and value and UNKNOWN not in value else None
+
+
 def _value(inputs: Mapping[str, Any]) -> str | None:
-    content = inputs.get("content")
-    if not isinstance(content, str) or not content:
+    content = _known(inputs.get("content"))
+    if content is None:
         return None
     priority = inputs.get("priority")
     return content if priority is None else f"{priority:g} {content}"

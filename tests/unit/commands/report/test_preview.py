@@ -151,6 +151,109 @@ class TestDiagnostics:
         assert "the guard says no" in as_text(changes)
 
 
+BRIDGE = (
+    'error: [ERROR] GET "https://api.cloudflare.com/client/v4/accounts/a/cfd_tunnel/t/token": 403 Forbidden '
+    '{"success":false,"errors":[{"code":10000,"message":"Authentication error"}]}'
+)
+OURS = "Cloudflare does not show the token of the tunnel 'agentmail-dev' to this API token, code 10000; expected more"
+HOST = "error: an unhandled error occurred: Program exited with non-zero exit code: 1"
+
+
+def said(*messages):
+    return [
+        {"severity": "warning" if message.startswith("Cloudflare does") else "error", "message": message}
+        for message in messages
+    ]
+
+
+class TestOfficialParts:
+    """The official plugin logs every refusal as an error, and the official host adds one to every failed program."""
+
+    def test_a_preview_that_ends_with_0_is_no_failure(self):
+        changes = read_preview(document(diagnostics=said(BRIDGE, OURS)), status=0)
+        assert (changes.errors, changes.warnings) == ([], [OURS])
+        assert headline(changes) == "No changes: the stack stays as it is."
+
+    def test_what_was_tolerated_without_a_word_of_ours_is_a_warning(self):
+        changes = read_preview(document(diagnostics=said(BRIDGE)), status=0)
+        assert (changes.errors, changes.warnings) == ([], [BRIDGE.removeprefix("error: ")])
+
+    def test_one_sentence_in_a_failure(self):
+        reason = "Cloudflare rejected the API token while listing the zone"
+        found = read_preview(document(diagnostics=said(BRIDGE, reason, HOST, "error: preview failed")), status=255)
+        assert found.errors == [reason]
+
+    def test_the_plugin_s_words_where_there_are_no_others(self):
+        found = read_preview(document(diagnostics=said(BRIDGE, "error: preview failed")), status=255)
+        assert found.errors == [BRIDGE.removeprefix("error: ")]
+
+    def test_a_failure_without_any_reason_is_one(self):
+        assert headline(read_preview(document(), status=255)).startswith("The preview of the stack failed")
+
+
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+MAILBOXES = "urn:pulumi:dev::agentmail::azt3knet:mail:AgentMailboxes::agents"
+
+
+def settings(old, new, op="update"):
+    return {"urn": MAILBOXES, "op": op, "oldState": {"inputs": old}, "newState": {"inputs": new}}
+
+
+class TestKnownLater:
+    def test_no_uuid_for_names_and_values(self):
+        text = as_text(
+            read_preview(
+                document(
+                    record("dkim", "create", new={"type": "TXT", "name": UNKNOWN, "content": UNKNOWN}),
+                    record("quoted", "create", new={"type": "TXT", "name": "x.example", "content": f'"{UNKNOWN}"'}),
+                    record("cname", "create", new={"type": "CNAME", "name": "api.x.example", "content": UNKNOWN}),
+                    record(
+                        "moved",
+                        "update",
+                        old={"type": "CNAME", "name": "b.x.example", "content": "old.cfargotunnel.com"},
+                        new={"type": "CNAME", "name": "b.x.example", "content": UNKNOWN},
+                    ),
+                )
+            )
+        )
+        assert UNKNOWN[:8] not in text
+        assert "TXT   (name known after the sender domain exists)  (value known after the sender domain exists)" in text
+        assert "CNAME api.x.example  (value known after the tunnel exists)" in text
+        assert "CNAME b.x.example  old.cfargotunnel.com -> (known after the tunnel exists)" in text
+
+
+class TestSettings:
+    BEFORE = {"protected": True, "inboundAuth": "basic", "webhookUrl": "https://api.x.example/in"}
+
+    @pytest.mark.parametrize(
+        ("change", "line"),
+        [
+            ({"protected": False}, "protected: true -> false"),
+            ({"inboundAuth": "none"}, "inboundAuth: basic -> none"),
+            (
+                {"webhookUrl": "https://b.x.example/in"},
+                "webhookUrl: https://api.x.example/in -> https://b.x.example/in",
+            ),
+        ],
+    )
+    def test_what_a_reviewer_must_know(self, change, line):
+        changes = read_preview(document(settings(self.BEFORE, {**self.BEFORE, **change})))
+        assert not changes.is_empty
+        assert headline(changes) == "dev: 1 setting changed."
+        assert line in as_text(changes)
+
+    def test_a_new_stack_says_where_its_routes_lead(self):
+        changes = read_preview(document(routes(1, None, {"a": "a@x"}), settings({}, self.BEFORE, op="create")))
+        assert "webhookUrl: https://api.x.example/in" in as_text(changes)
+
+    def test_a_stack_of_before_has_not_changed(self):
+        assert read_preview(document(settings({}, self.BEFORE))).is_empty
+
+    def test_a_record_says_which_properties_change(self):
+        step = record("spf", "update", old={**MX, "ttl": 300}, new={**MX, "ttl": 600})
+        assert "10 parse.mailjet.com  (ttl)" in as_text(read_preview(document({**step, "detailedDiff": {"ttl": {}}})))
+
+
 @pytest.mark.parametrize("text", ["", "error: no stack", "{broken", "[]", '{"a": 1}'])
 def test_what_is_no_preview(text):
     with pytest.raises(PreviewUnreadableError, match="The preview is"):
