@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 
+from components.cloudflare_questions import CloudflareQuestions
 from components.cloudflare_sdk import DnsRecord, ZeroTrustTunnelCloudflared, ZeroTrustTunnelCloudflaredConfig
+from components.ending import end_with
 from components.failures import tunnel_token_sentence
 from components.tunnel_survey import ask_about_tunnels, tunnel_guard
 from components.zone_survey import ZoneSurvey
@@ -38,6 +40,7 @@ class ApiTunnelArgs:
     zone_id: str
     comment: str
     protect: bool
+    cloudflare_token: str = field(default="", repr=False)
     preview: bool = False
     guard: pulumi.ResourceHookBinding | None = None
     """Refuses to create what the zone has already."""
@@ -56,6 +59,7 @@ class ApiTunnelArgs:
             zone_id=settings.zone_id if settings.dns is Dns.CLOUDFLARE else "",
             comment=settings.record_comment,
             protect=settings.protected,
+            cloudflare_token=settings.cloudflare_api_token,
             preview=settings.preview,
             guard=zone.guard,
         )
@@ -85,7 +89,8 @@ class ApiTunnel(pulumi.ComponentResource):
         before_cname: list[pulumi.Resource] = []
 
         if args.kind is TunnelKind.CREATED:
-            guard = self._guard(args)
+            questions = CloudflareQuestions(args.cloudflare_token)
+            guard = self._guard(args, questions)
             tunnel = ZeroTrustTunnelCloudflared(
                 f"{name}-tunnel",
                 account_id=args.account_id,
@@ -108,7 +113,9 @@ class ApiTunnel(pulumi.ComponentResource):
                 ),
             )
             self.target = tunnel.id.apply(lambda tunnel_id: f"{tunnel_id}.cfargotunnel.com")
-            self.token = pulumi.Output.secret(tunnel.id.apply(lambda tunnel_id: self._token(args, tunnel_id)))
+            self.token = pulumi.Output.secret(
+                tunnel.id.apply(lambda tunnel_id: self._token(args, questions, tunnel_id))
+            )
             # No request may arrive before the tunnel knows where it goes.
             before_cname = [ingress]
         if args.kind is not TunnelKind.NONE and args.zone_id:
@@ -131,26 +138,27 @@ class ApiTunnel(pulumi.ComponentResource):
         self.register_outputs({"hostname": self.hostname})
 
     @staticmethod
-    def _guard(args: ApiTunnelArgs) -> pulumi.ResourceHookBinding:
+    def _guard(args: ApiTunnelArgs, questions: CloudflareQuestions) -> pulumi.ResourceHookBinding:
         return tunnel_guard(
-            account_id=args.account_id, tunnel_name=args.tunnel_name, stack=args.stack, preview=args.preview
+            questions, account_id=args.account_id, tunnel_name=args.tunnel_name, stack=args.stack, preview=args.preview
         )
 
-    def _token(self, args: ApiTunnelArgs, tunnel_id: str) -> pulumi.Output[str]:
+    @staticmethod
+    def _token(args: ApiTunnelArgs, questions: CloudflareQuestions, tunnel_id: str) -> pulumi.Output[str]:
         """The token that cloudflared runs the tunnel with.
 
         Cloudflare shows it only to who may change the tunnel; a preview with less than that leaves it unknown.
         """
 
         async def read() -> str | None:
-            found = await ask_about_tunnels(
-                "getZeroTrustTunnelCloudflaredToken",
-                {"accountId": args.account_id, "tunnelId": tunnel_id},
-                told=lambda error: tunnel_token_sentence(error, args.tunnel_name),
-                preview=args.preview,
-                parent=self,
-            )
-            return None if found is None else str(found["token"])
+            try:
+                return await ask_about_tunnels(
+                    lambda: questions.tunnel_token(args.account_id, tunnel_id),
+                    told=lambda error: tunnel_token_sentence(error, args.tunnel_name),
+                    preview=args.preview,
+                )
+            except pulumi.RunError as error:
+                end_with(str(error))
 
         reading = asyncio.ensure_future(read())
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pulumi
 
+from clients.cloudflare.client import CloudflareError
 from mailboxes import remedies
 from settings.model import Settings
 
@@ -20,33 +21,28 @@ _MESSAGE = re.compile(r'"message":\s*"((?:[^"\\\\]|\\\\.)*)"')
 _REFUSED_TOKEN = frozenset({"10000", "9109", "6003", "1001", "6111"})
 
 
-def cloudflare_sentence(error: Exception, settings: Settings) -> str:
+def cloudflare_sentence(error: CloudflareError, settings: Settings) -> str:
     """One sentence on a failed look at the zone: what was asked, what Cloudflare said, what to do."""
-    text, code = _said(error)
     zone = f"the zone {settings.zone_name!r} (agentmail:zoneId {settings.zone_id})"
-    if _is_refusal(text, code):
+    if error.refused or error.token_unknown:
         return (
-            f"Cloudflare rejected the API token while listing {zone}, code {code or 'unknown'}; expected a token with the permission "
+            f"Cloudflare rejected the API token while listing {zone}, code {error.code or 'unknown'}; expected a token with the permission "
             "Zone.DNS Edit (Read is enough for a preview) for this zone; "
             ""
             "set it with: ./mail pulumi config set --stack STACK --secret cloudflare:apiToken,"
             " or in the environment as CLOUDFLARE_API_TOKEN"
         )
-    if code == "7003" or " 404 " in text:
+    if error.code == 7003 or error.status == 404:
         return f"Cloudflare knows no zone with the id of {zone}; expected an existing zone; correct zoneId"
-    if re.search(
-        r"connection refused|connect(ion)? error|nothing listens|no such host|dial tcp|name resolution",
-        text,
-        re.IGNORECASE,
-    ):
+    if error.status is None:
         return (
             f"Cloudflare's API does not answer while listing {zone}; expected an API at cloudflare:baseUrl; "
             "check the network, and for the embedded default start the emulators with: ./mail emulators up"
         )
-    return f"Cloudflare refused to list {zone}: {_first_line(error)}"
+    return f"{error} of {zone}; nothing was written; run the command again"
 
 
-def tunnel_token_sentence(error: Exception, tunnel_name: str) -> str:
+def tunnel_token_sentence(error: CloudflareError, tunnel_name: str) -> str:
     """One sentence on a tunnel whose token cannot be read."""
     return _tunnel_sentence(
         error,
@@ -56,7 +52,7 @@ def tunnel_token_sentence(error: Exception, tunnel_name: str) -> str:
     )
 
 
-def tunnel_listing_sentence(error: Exception, tunnel_name: str) -> str:
+def tunnel_listing_sentence(error: CloudflareError, tunnel_name: str) -> str:
     """One sentence on a tunnel of which nobody can say whether it exists."""
     return _tunnel_sentence(
         error,
@@ -66,14 +62,13 @@ def tunnel_listing_sentence(error: Exception, tunnel_name: str) -> str:
     )
 
 
-def _tunnel_sentence(error: Exception, *, refused: str, without: str, failed: str) -> str:
-    text, code = _said(error)
-    if _is_refusal(text, code):
+def _tunnel_sentence(error: CloudflareError, *, refused: str, without: str, failed: str) -> str:
+    if error.refused or error.token_unknown:
         return (
-            f"Cloudflare {refused}, code {code or 'unknown'}; expected the permission Account.Cloudflare Tunnel Edit, "
+            f"Cloudflare {refused}, code {error.code or 'unknown'}; expected the permission Account.Cloudflare Tunnel Edit, "
             f"which an up needs (a preview goes on without: {without})"
         )
-    return f"Cloudflare {failed}: {_first_line(error)}"
+    return f"Cloudflare {failed}: {error}"
 
 
 def refusal_hook(name: str, stack: str) -> pulumi.ErrorHook:

@@ -8,13 +8,17 @@ it says so. A run that was killed leaves such a tunnel, which the state does not
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import pulumi
 
+from clients.cloudflare.client import CloudflareError
+from components.cloudflare_questions import CloudflareQuestions
 from components.failures import refusal_hook, tunnel_listing_sentence
-from components.zone_survey import plugin_version
+
+Answer = TypeVar("Answer")
 
 
 class TunnelExistsError(Exception):
@@ -29,52 +33,42 @@ class TunnelExistsError(Exception):
 
 
 async def ask_about_tunnels(
-    function: str,
-    arguments: dict[str, Any],
-    *,
-    told: Callable[[Exception], str],
-    preview: bool,
-    parent: pulumi.Resource | None = None,
-) -> dict[str, Any] | None:
-    """The answer of one of the plugin's functions.
+    question: Callable[[], Answer], *, told: Callable[[CloudflareError], str], preview: bool
+) -> Answer | None:
+    """The answer to a question about tunnels, asked in a thread.
 
     What Cloudflare refuses is `told` in a sentence: a preview, whose token may have no right to tunnels, warns and goes
     on with None; an `up` raises RunError.
     """
     try:
-        answer: dict[str, Any] = await pulumi.runtime.invoke_async(
-            f"cloudflare:index/{function}:{function}",
-            arguments,
-            pulumi.InvokeOptions(parent=parent, version=plugin_version()),
-        )
-    except Exception as error:  # noqa: BLE001 - the SDK raises a bare Exception for whatever the plugin answers
+        return await asyncio.to_thread(question)
+    except CloudflareError as error:
         sentence = told(error)
         if not preview:
             raise pulumi.RunError(sentence) from None
         pulumi.log.warn(sentence)
         return None
-    return answer
 
 
-def tunnel_guard(*, account_id: str, tunnel_name: str, stack: str, preview: bool) -> pulumi.ResourceHookBinding:
+def tunnel_guard(
+    questions: CloudflareQuestions, *, account_id: str, tunnel_name: str, stack: str, preview: bool
+) -> pulumi.ResourceHookBinding:
     """Refuses to create a tunnel whose name is taken, in a preview too; says what Cloudflare has refused to write."""
 
     async def refuse_a_second(about: pulumi.ResourceHookArgs) -> None:
         listing = await ask_about_tunnels(
-            "getZeroTrustTunnelCloudflareds",
-            {"accountId": account_id, "name": tunnel_name, "isDeleted": False},
+            lambda: questions.tunnels(account_id, tunnel_name),
             told=lambda error: tunnel_listing_sentence(error, tunnel_name),
             preview=preview,
         )
-        for found in (listing or {}).get("results") or []:
-            if found.get("name") == tunnel_name and not found.get("deletedAt"):
-                raise TunnelExistsError(
-                    about.name,
-                    tunnel_name,
-                    tunnel_id=str(found["id"]),
-                    created_at=str(found.get("createdAt") or "at an unknown time"),
-                    stack=stack,
-                )
+        for found in listing or ():
+            raise TunnelExistsError(
+                about.name,
+                tunnel_name,
+                tunnel_id=str(found["id"]),
+                created_at=str(found.get("created_at") or "at an unknown time"),
+                stack=stack,
+            )
 
     return pulumi.ResourceHookBinding(
         before_create=[

@@ -10,7 +10,8 @@ from functools import cached_property
 
 import pulumi
 
-from components.cloudflare_sdk import get_version
+from clients.cloudflare.client import CloudflareError
+from components.cloudflare_questions import CloudflareQuestions
 from components.failures import cloudflare_sentence, refusal_hook
 from components.own_stack import changed_owner_tag
 from settings.model import Settings
@@ -29,9 +30,6 @@ from zone.survey import (
     survey,
     wildcard_warnings,
 )
-
-EVERY_RECORD = 1_000_000
-"""More than a zone can hold; the plugin's own default stops after 1,000 records."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +72,7 @@ class ZoneSurvey:
 
 
 def survey_zone(settings: Settings, resolve: Resolve) -> ZoneSurvey:
-    """List the zone with the default provider and refuse to go on over foreign records.
+    """List the zone and refuse to go on over foreign records.
 
     `resolve` is asked for MX that the listing does not show.
 
@@ -92,15 +90,11 @@ def survey_zone(settings: Settings, resolve: Resolve) -> ZoneSurvey:
         )
         return unseen
     try:
-        listing = pulumi.runtime.invoke(
-            "cloudflare:index/getDnsRecords:getDnsRecords",
-            {"zoneId": settings.zone_id, "maxItems": EVERY_RECORD},
-            pulumi.InvokeOptions(version=plugin_version()),
-        ).value
-    except Exception as error:  # noqa: BLE001 - the SDK raises a bare Exception for whatever the plugin answers
+        listing = CloudflareQuestions(settings.cloudflare_api_token).records(settings.zone_id)
+    except CloudflareError as error:
         raise pulumi.RunError(cloudflare_sentence(error, settings)) from None
     try:
-        records = survey(listing["results"] or [], zone_name=settings.zone_name, zone_id=settings.zone_id)
+        records = survey(listing, zone_name=settings.zone_name, zone_id=settings.zone_id)
         refuse_conflicts(records, needs, settings)
     except ForeignRecordsError as error:
         raise pulumi.RunError(changed_owner_tag(settings) or str(error)) from None
@@ -130,8 +124,3 @@ def refuse_conflicts(records: list[SurveyedRecord], needs: ZoneNeeds, settings: 
     agreed = settings.replace_foreign_mx and not any(adopted[record.id].protected for record in to_delete)
     if to_delete and not agreed:
         raise SupersededRecordsError(to_delete, stack=settings.stack)
-
-
-def plugin_version() -> str:
-    """The plugin that the resources ask for, so that one provider serves them and every function call."""
-    return str(get_version())  # type: ignore[no-untyped-call]

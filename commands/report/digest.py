@@ -88,10 +88,9 @@ def _record(change: RecordChange) -> str:
     later = f"known after {'the tunnel' if change.type == 'CNAME' else 'the sender domain'} exists"
     name = change.name or f"(name {later})"
     old, new = (value if value is None else _short(value) for value in (change.old, change.new))
+    value = new or old or f"(value {later})"
     if old is not None and change.changed and old != new:
         value = f"{old} -> {new or f'({later})'}"
-    else:
-        value = new or old or f"(value {later})"
     if change.properties:
         value += f"  ({', '.join(change.properties)})"
     return f"{change.type:<5} {name}  {value}"

@@ -25,13 +25,19 @@ class EngineLog:
 
     def warn(self, urn: str, message: str) -> None:
         """Show a warning; an empty message shows nothing."""
-        if not message:
+        self._say("warning", engine_pb2.LogRequest(severity=engine_pb2.WARNING, urn=urn, message=message))
+
+    def error(self, message: str) -> None:
+        """Show an error, which by itself does not make the run fail."""
+        self._say("error", engine_pb2.LogRequest(severity=engine_pb2.ERROR, message=message))
+
+    def _say(self, kind: str, request: engine_pb2.LogRequest) -> None:
+        if not request.message:
             return
-        request = engine_pb2.LogRequest(severity=engine_pb2.WARNING, urn=urn, message=message)
         with self._lock:
             address = self._address
         if not (address and _logged(address, request)):
-            print(f"warning: {message}", file=sys.stderr, flush=True)
+            print(f"{kind}: {request.message}", file=sys.stderr, flush=True)
 
 
 def _logged(address: str, request: engine_pb2.LogRequest) -> bool:

@@ -18,6 +18,7 @@ from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime.proto import plugin_pb2, provider_pb2
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
+from engine import official
 from engine.cloudflare import VERSION, configuration, fields
 from engine.cloudflare.api import CloudflareApi
 from engine.cloudflare.dns_record import DnsRecord
@@ -147,7 +148,13 @@ class CloudflareProvider(ResourceProviderServicer):
         failures = list(function.check(arguments))
         if failures:
             return provider_pb2.InvokeResponse(failures=_failures(failures))
-        result = function.call(self._configured(), arguments)
+        try:
+            result = function.call(self._configured(), arguments)
+        except CloudflareError as error:
+            if official.manners():
+                # As Pulumi's bridge of Terraform plugins does, whatever the program makes of the error.
+                self._engine.error(f"[ERROR] {str(error).removeprefix('failed to make http request: ')}")
+            raise
         return provider_pb2.InvokeResponse(**{"return": to_struct(result)})
 
     # Resources

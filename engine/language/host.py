@@ -19,7 +19,7 @@ from google.protobuf.empty_pb2 import Empty
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 from pulumi.runtime.proto import LanguageRuntimeServicer, language_pb2, language_pb2_grpc, plugin_pb2
 
-from engine import lifetime
+from engine import lifetime, official
 from engine.errors import EngineError
 from engine.language import packages
 from engine.language.program import ERROR_WAS_SHOWN
@@ -82,6 +82,7 @@ class PythonLanguageHost(LanguageRuntimeServicer):
                 "PULUMI_CONFIG": json.dumps(dict(request.config)),
                 "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
             },
+            when_nobody_waits=context.add_callback,
         )
         if status is None or status == ERROR_WAS_SHOWN:
             return language_pb2.RunResponse(bail=True)
@@ -151,12 +152,25 @@ class _Programs:
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
         self._cancelled = False
+        self._official = official.manners()
         self._lifeline, self._held = os.pipe()
         os.set_inheritable(self._lifeline, True)
 
-    def run(self, python: Interpreter, arguments: Sequence[str], config: dict[str, str]) -> int | None:
-        """Run a program to its end; None if it was cancelled, else its exit status."""
-        command = [str(python.python), "-u", str(_PROGRAM), "--lifeline", str(self._lifeline), *arguments]
+    def run(
+        self,
+        python: Interpreter,
+        arguments: Sequence[str],
+        config: dict[str, str],
+        *,
+        when_nobody_waits: Callable[[Callable[[], None]], object],
+    ) -> int | None:
+        """Run a program to its end; None if it was cancelled, else its exit status.
+
+        `when_nobody_waits` registers what is to be done once the engine has given up on the answer.
+        """
+        # The official host leaves its programs to themselves when it is killed.
+        own = ["--official"] if self._official else ["--lifeline", str(self._lifeline)]
+        command = [str(python.python), "-u", str(_PROGRAM), *own, *arguments]
         with self._lock:
             if self._cancelled:
                 return None
@@ -167,6 +181,8 @@ class _Programs:
                 pass_fds=(self._lifeline,),
             )
             self._running.add(program)
+        if self._official:
+            when_nobody_waits(lambda: self._interrupt(program))
         try:
             status = program.wait()
         finally:
@@ -174,13 +190,19 @@ class _Programs:
                 self._running.discard(program)
         return None if self._cancelled else status
 
+    def _interrupt(self, program: subprocess.Popen[bytes]) -> None:
+        """As the official host does, at whatever the program is just doing; one that has ended is left alone."""
+        with self._lock:
+            if program in self._running:
+                program.send_signal(signal.SIGINT)
+
     def end(self) -> None:
         """Ask every program to end, and make those end that do not."""
         with self._lock:
             self._cancelled = True
             running = list(self._running)
         for program in running:
-            program.terminate()
+            program.send_signal(signal.SIGINT if self._official else signal.SIGTERM)
         if running:
             timer = threading.Timer(_CANCEL_GRACE_SECONDS, self.kill)
             timer.daemon = True

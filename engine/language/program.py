@@ -51,6 +51,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--parallel", type=int, default=0)
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--lifeline", type=int)
+    parser.add_argument("--official", action="store_true", help="fail as pulumi-language-python-exec does")
     parser.add_argument("program")
     parser.add_argument("arguments", nargs="*")
     return parser.parse_args()
@@ -98,7 +99,7 @@ def _exit_status(ending: SystemExit, logged: _LoggedErrors) -> int:
     return ending.code
 
 
-def _run(program: str, parallel: int) -> int:
+def _run(program: str, parallel: int, *, official: bool) -> int:
     logged = _LoggedErrors()
     pulumi.log.error = logged.report
     loop = asyncio.new_event_loop()
@@ -115,8 +116,10 @@ def _run(program: str, parallel: int) -> int:
         loop.run_until_complete(pulumi.runtime.run_in_stack(run_program))
     except pulumi.RunError as error:
         logged.report(str(error))
-        return ERROR_WAS_SHOWN
+        return 1 if official else ERROR_WAS_SHOWN
     except SystemExit as ending:
+        if official:
+            raise
         return _exit_status(ending, logged)
     except Exception:  # noqa: BLE001 - whatever the user's program raises is shown to the user
         logged.report(f"Program failed with an unhandled exception:\n{_program_traceback(program)}")
@@ -155,12 +158,15 @@ def main() -> int:
     if not _main_file(arguments.program).is_file():
         pulumi.log.error(f"there is no program {_main_file(arguments.program)}: a Pulumi program starts there.")
         return ERROR_WAS_SHOWN
-    return _run(arguments.program, arguments.parallel)
+    return _run(arguments.program, arguments.parallel, official=arguments.official)
 
 
 if __name__ == "__main__":
+    as_official = "--official" in sys.argv
     try:
         status = main()
     except KeyboardInterrupt:
+        if as_official:
+            raise
         status = 130
     sys.exit(status)

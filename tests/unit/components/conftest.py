@@ -21,11 +21,13 @@ class Recorder(mocks.Mocks):
     calls: list[mocks.MockCallArgs] = field(default_factory=list)
     computed: dict[str, dict[str, Any]] = field(default_factory=dict)
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
+    """Of resources whose id is looked up elsewhere; any other gets `NAME-id`."""
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         self.resources.append(args)
         outputs = next((value for kind, value in self.computed.items() if args.typ.endswith(kind)), {})
-        return f"{args.name}-id", {**args.inputs, **outputs}
+        return self.ids.get(args.name, f"{args.name}-id"), {**args.inputs, **outputs}
 
     def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
         self.calls.append(args)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 
 import pulumi
 import pytest
 
+from emulators.cloudflare import ACCOUNT_ID, ZONE_ID
+from emulators.cloudflare.tokens import DNS_READ_ONLY
 from settings.loading import from_config
+from tests.unit.emulators.cloudflare_fixtures import TOKEN, running
 
 with warnings.catch_warnings():
     # The generated SDK warns of its own old names.
     warnings.simplefilter("ignore", DeprecationWarning)
     from components.api_tunnel import ApiTunnel, ApiTunnelArgs
+    from components.cloudflare_questions import CloudflareQuestions
+    from components.failures import tunnel_listing_sentence
+    from components.tunnel_survey import ask_about_tunnels
     from components.zone_survey import ZoneSurvey
 
-TOKEN_FUNCTION = "cloudflare:index/getZeroTrustTunnelCloudflaredToken:getZeroTrustTunnelCloudflaredToken"
 CONFIG = {
     "domain": "dev.agents.example",
     "zoneName": "agents.example",
-    "zoneId": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
-    "accountId": "00112233445566778899aabbccddeeff",
+    "zoneId": ZONE_ID,
+    "accountId": ACCOUNT_ID,
     "tunnelHostname": "api-dev.agents.example",
     "mailjetApiKey": "k" * 32,
     "mailjetApiSecret": "s" * 32,
@@ -32,10 +38,10 @@ EXISTING = {"accountId": "", "tunnelCname": "0f0f.cfargotunnel.com"}
 class Declared:
     """A finished program: the component's outputs, and the options of everything in it."""
 
-    def __init__(self, recorder, *, preview=False, **config):
+    def __init__(self, recorder, *, preview=False, token=TOKEN, **config):
         self.options = {}
         self.outputs = {}
-        settings = from_config({**CONFIG, **config}, stack="dev", preview=preview, cloudflare_api_token="t" * 40)
+        settings = from_config({**CONFIG, **config}, stack="dev", preview=preview, cloudflare_api_token=token)
 
         def remember(args):
             self.options[args.name] = args.opts
@@ -58,8 +64,18 @@ class Declared:
 
 
 @pytest.fixture
-def cloudflare(recorder):
-    recorder.results[TOKEN_FUNCTION] = {"accountId": "a", "tunnelId": "t", "token": "the-token"}
+def world(tmp_path, monkeypatch):
+    """An emulated Cloudflare, where the program asks."""
+    with running(tmp_path) as emulated:
+        monkeypatch.setenv("CLOUDFLARE_BASE_URL", emulated.base)
+        yield emulated
+
+
+@pytest.fixture
+def cloudflare(recorder, world):
+    """What is declared, with a tunnel that exists behind it."""
+    made = world.call("POST", f"/accounts/{ACCOUNT_ID}/cfd_tunnel", {"name": "made", "config_src": "cloudflare"})
+    recorder.ids["api-tunnel"] = made.json()["result"]["id"]
     return recorder
 
 
@@ -81,17 +97,20 @@ class TestCreated:
         assert {key: cname[key] for key in ("name", "type", "content", "proxied", "ttl", "comment")} == {
             "name": "api-dev.agents.example",
             "type": "CNAME",
-            "content": "api-tunnel-id.cfargotunnel.com",
+            "content": f"{cloudflare.ids['api-tunnel']}.cfargotunnel.com",
             "proxied": True,
             "ttl": 1,
             "comment": "managed by pulumi: agentmail-dev",
         }
 
-    def test_the_token_is_a_secret_of_the_new_tunnel(self, cloudflare):
+    def test_the_token_is_a_secret_of_the_new_tunnel(self, cloudflare, world):
         found = Declared(cloudflare)
-        assert (found.outputs["token"], found.outputs["secret"]) == ("the-token", True)
-        [call] = cloudflare.calls
-        assert call.args["tunnelId"] == "api-tunnel-id"
+        path = f"/accounts/{ACCOUNT_ID}/cfd_tunnel/{cloudflare.ids['api-tunnel']}/token"
+        assert (found.outputs["token"], found.outputs["secret"]) == (world.call("GET", path).json()["result"], True)
+
+    def test_no_plugin_is_asked_which_would_log_a_refusal_as_an_error(self, cloudflare):
+        Declared(cloudflare)
+        assert cloudflare.calls == []
 
     def test_the_name_leads_there_only_when_the_tunnel_knows_where_to(self, cloudflare):
         found = Declared(cloudflare)
@@ -105,7 +124,10 @@ class TestCreated:
 
     def test_the_cname_is_among_the_expected_records(self, cloudflare):
         [record] = Declared(cloudflare).outputs["records"]
-        assert (record.type, record.content) == ("CNAME", "api-tunnel-id.cfargotunnel.com")
+        assert (record.type, record.content) == (
+            "CNAME",
+            f"{cloudflare.ids['api-tunnel']}.cfargotunnel.com",
+        )
 
     def test_protected_where_the_configuration_says_so(self, cloudflare):
         found = Declared(cloudflare, protected="true")
@@ -139,19 +161,30 @@ class TestExistingOrNone:
 
 class TestReadOnlyToken:
     @pytest.fixture
-    def refusing(self, recorder):
-        said = 'GET "https://x/token": 403 Forbidden {"errors":[{"code": 10000,"message":"Authentication error"}]}'
-        recorder.results[TOKEN_FUNCTION] = ({}, [("", said)])
-        return recorder
+    def token(self, world):
+        """What the documentation gives a pull request's preview: DNS Read."""
+        return world.emulator.add_token(permissions=DNS_READ_ONLY)[1]
 
-    def test_a_preview_goes_on_without_the_tunnel_s_token(self, refusing, caplog):
-        found = Declared(refusing, preview=True)
+    def test_a_preview_goes_on_without_the_tunnel_s_token(self, cloudflare, token, caplog):
+        found = Declared(cloudflare, preview=True, token=token)
         assert found.outputs["known"] is False
         [warning] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
         assert (
             "Cloudflare does not show the token of the tunnel 'agentmail-dev' to this API token, code 10000" in warning
         )
+        assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
-    def test_an_up_says_which_permission_it_needs(self, refusing):
+    async def refused(self, token, *, preview):
+        questions = CloudflareQuestions(token)
+        return await ask_about_tunnels(
+            lambda: questions.tunnels(ACCOUNT_ID, "agentmail-dev"),
+            told=lambda error: tunnel_listing_sentence(error, "agentmail-dev"),
+            preview=preview,
+        )
+
+    def test_an_up_says_which_permission_it_needs(self, token):
         with pytest.raises(pulumi.RunError, match=r"expected the permission Account\.Cloudflare Tunnel Edit"):
-            Declared(refusing)
+            asyncio.run(self.refused(token, preview=False))
+
+    def test_a_preview_goes_on_without_the_list(self, token):
+        assert asyncio.run(self.refused(token, preview=True)) is None

@@ -222,9 +222,10 @@ class TestKnownLater:
         assert "CNAME b.x.example  old.cfargotunnel.com -> (known after the tunnel exists)" in text
 
 
-class TestSettings:
-    BEFORE = {"protected": True, "inboundAuth": "basic", "webhookUrl": "https://api.x.example/in"}
+BEFORE = {"protected": True, "inboundAuth": "basic", "webhookUrl": "https://api.x.example/in"}
 
+
+class TestSettings:
     @pytest.mark.parametrize(
         ("change", "line"),
         [
@@ -237,17 +238,17 @@ class TestSettings:
         ],
     )
     def test_what_a_reviewer_must_know(self, change, line):
-        changes = read_preview(document(settings(self.BEFORE, {**self.BEFORE, **change})))
+        changes = read_preview(document(settings(BEFORE, {**BEFORE, **change})))
         assert not changes.is_empty
         assert headline(changes) == "dev: 1 setting changed."
         assert line in as_text(changes)
 
     def test_a_new_stack_says_where_its_routes_lead(self):
-        changes = read_preview(document(routes(1, None, {"a": "a@x"}), settings({}, self.BEFORE, op="create")))
+        changes = read_preview(document(routes(1, None, {"a": "a@x"}), settings({}, BEFORE, op="create")))
         assert "webhookUrl: https://api.x.example/in" in as_text(changes)
 
     def test_a_stack_of_before_has_not_changed(self):
-        assert read_preview(document(settings({}, self.BEFORE))).is_empty
+        assert read_preview(document(settings({}, BEFORE))).is_empty
 
     def test_a_record_says_which_properties_change(self):
         step = record("spf", "update", old={**MX, "ttl": 300}, new={**MX, "ttl": 600})

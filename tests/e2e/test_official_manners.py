@@ -1,0 +1,114 @@
+"""The stand-ins with the manners of the official parts: what a person reads, and what a pull request is told.
+
+The official language host interrupts a failing program and adds lines of its own; the official plugin logs what it is
+refused. Both are imitated here (engine/official.py), because both are there wherever Pulumi is installed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+
+from engine.official import VARIABLE
+from tests.e2e.stack import Emulators, Finished, Stack, python
+
+
+@pytest.fixture
+def stack(stack: Stack) -> Stack:
+    stack.environment[VARIABLE] = "official"
+    return stack
+
+
+def assert_only(done: Finished, sentence: str) -> None:
+    """Our sentence, once, and nothing around it."""
+    text = " ".join(done.text.split())
+    assert done.code != 0, text
+    assert text.count(sentence) == 1, done.text
+    for noise in ("Traceback", "KeyboardInterrupt", "unhandled error", "non-zero exit code", "[ERROR]"):
+        assert noise not in text, done.text
+
+
+def read_only_token(emulators: Emulators) -> str:
+    """A Cloudflare token with what the documentation prescribes for a preview: DNS Read."""
+    groups: list[dict[str, Any]] = _ask(emulators, "GET", "/user/tokens/permission_groups")
+    zone = emulators.status["cloudflare"]["zone_id"]
+    body = {
+        "name": "preview",
+        "policies": [
+            {
+                "effect": "allow",
+                "resources": {f"com.cloudflare.api.account.zone.{zone}": "*"},
+                "permission_groups": [{"id": group["id"]} for group in groups if group["name"] == "DNS Read"],
+            }
+        ],
+    }
+    return str(_ask(emulators, "POST", "/user/tokens", body)["value"])
+
+
+def _ask(emulators: Emulators, method: str, path: str, body: Any = None) -> Any:
+    headers = {"Authorization": f"Bearer {emulators.credentials['CLOUDFLARE_API_TOKEN']}"}
+    url = emulators.status["cloudflare"]["url"] + path
+    answer = requests.request(method, url, headers=headers, json=body, timeout=10)
+    answer.raise_for_status()
+    return answer.json()["result"]
+
+
+class TestOneSentence:
+    def test_bad_configuration(self, stack):
+        stack.configure(zoneId=None)
+        assert_only(stack.up(check=False), "agentmail:zoneId is not set")
+
+    @pytest.mark.parametrize("command", ["preview", "up"])
+    def test_a_wrong_cloudflare_token(self, stack, command):
+        done = getattr(stack, command)(check=False, CLOUDFLARE_API_TOKEN="t" * 40)
+        assert_only(done, "Cloudflare rejected the API token while listing the zone")
+
+    def test_an_api_that_is_down(self, stack):
+        stack.configure(**{"cloudflare:baseUrl": "http://127.0.0.1:9/client/v4"})
+        assert_only(stack.preview(check=False), "Cloudflare's API does not answer while listing the zone")
+
+    def test_a_rejected_mailjet_key_while_the_program_runs(self, stack):
+        assert_only(stack.up(check=False, MAILJET_API_SECRET="0" * 32), "Mailjet rejected the API key")
+
+    def test_an_up_without_the_right_to_tunnels(self, stack, emulators):
+        stack.up()
+        token = read_only_token(emulators)
+        done = stack.up(check=False, CLOUDFLARE_API_TOKEN=token)
+        assert_only(done, "Cloudflare does not show the token of the tunnel 'agentmail-dev' to this API token")
+
+
+class TestReadOnlyToken:
+    """A preview with the token that the documentation prescribes is no failure."""
+
+    def digest(self, stack: Stack, emulators: Emulators) -> Finished:
+        token = read_only_token(emulators)
+        return python(
+            "-m",
+            "commands",
+            "preview",
+            "dev",
+            "--project",
+            stack.folder,
+            env=stack.environment | {"CLOUDFLARE_API_TOKEN": token},
+            check=False,
+        )
+
+    def test_before_and_after_the_first_up(self, stack, emulators):
+        first = self.digest(stack, emulators)
+        assert first.code == 0, first.text
+        assert "Errors" not in first.out
+        assert "does not list the account's tunnels to this API token" in " ".join(first.out.split())
+        assert "04da6b54" not in first.out
+
+        stack.up()
+        later = self.digest(stack, emulators)
+        assert later.code == 0, later.text
+        assert "No changes: dev stays as it is." in later.out
+        assert "does not show the token of the tunnel" in " ".join(later.out.split())
+
+        stack.configure(protected="true")
+        changed = self.digest(stack, emulators)
+        assert changed.code == 0, changed.text
+        assert "protected: false -> true" in changed.out
