@@ -150,7 +150,7 @@ class CloudflareProvider(ResourceProviderServicer):
             return provider_pb2.InvokeResponse(failures=_failures(failures))
         try:
             result = function.call(self._configured(), arguments)
-        except CloudflareError as error:
+        except OperationError as error:
             if official.manners():
                 # As Pulumi's bridge of Terraform plugins does, whatever the program makes of the error.
                 self._engine.error(f"[ERROR] {str(error).removeprefix('failed to make http request: ')}")
