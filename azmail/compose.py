@@ -1,12 +1,12 @@
 """An `OutgoingMail` as the two things Mailjet takes: a MIME message for SMTP, a JSON object for the Send API."""
 
 import base64
-import re
 from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
+from azmail.addresses import decodable_name, quoted_name
 from azmail.mail import Attachment, MailAddress, OutgoingMail
 
 # 7bit: no server on the way needs 8BITMIME. Headers are stored folded and are written as they stand: left to itself the
@@ -85,9 +85,8 @@ def _address(address: MailAddress) -> str:
     if not address.name:
         return address.email
     if _needs_encoding(address.name):
-        return f"{_encoded(address.name)} <{address.email}>"
-    quoted = re.sub(r'(["\\])', r"\\\1", address.name)
-    return f'"{quoted}" <{address.email}>'
+        return f"{_encoded(decodable_name(address.name))} <{address.email}>"
+    return f"{quoted_name(address.name)} <{address.email}>"
 
 
 def _needs_encoding(text: str) -> bool:
@@ -145,7 +144,13 @@ def _wire_type(attachment: Attachment) -> str:
 
 
 def _json_address(address: MailAddress) -> dict[str, str]:
-    return {"Email": address.email} | ({"Name": address.name} if address.name else {})
+    if not address.name:
+        return {"Email": address.email}
+    # Mailjet quotes a name in ASCII and encodes others, as SMTP's header does.
+    return {
+        "Email": address.email,
+        "Name": decodable_name(address.name) if _needs_encoding(address.name) else address.name,
+    }
 
 
 def _json_attachment(attachment: Attachment) -> dict[str, str | None]:

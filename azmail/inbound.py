@@ -24,10 +24,11 @@ from email.header import decode_header, make_header
 from email.headerregistry import HeaderRegistry
 from email.message import EmailMessage, Message
 from email.policy import SMTP
-from email.utils import getaddresses, parsedate_to_datetime
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import cast
 
+from azmail.addresses import read_addresses, read_author
 from azmail.errors import PayloadError
 from azmail.json_body import decode_json
 from azmail.mail import MailAddress, find_message_ids
@@ -171,14 +172,14 @@ def parse_inbound(payload: Mapping[str, object] | bytes | str) -> InboundMail:
     subject = _one_line(_decoded(_unfold(_text(values, "Subject")) or find("Subject") or ""))
     sender = _unfold(_text(values, "Sender")).strip().removeprefix("<").removesuffix(">")
     message_id = _message_id(find("Message-ID"))
-    origin = _addresses([find("From") or ""])
+    author = read_author(find("From") or "")
     return InboundMail(
         envelope_sender=sender,
         envelope_recipient=recipient,
         message_id=message_id,
         in_reply_to=next(iter(_ids(find("In-Reply-To") or "")), None),
         references=_ids(" ".join(value for name, value in headers if name.lower() == "references")),
-        from_address=origin[0] if origin else None,
+        from_address=_address(*author) if author else None,
         to=_addresses(value for name, value in headers if name.lower() == "to"),
         cc=_addresses(value for name, value in headers if name.lower() == "cc"),
         reply_to=_addresses(value for name, value in headers if name.lower() == "reply-to"),
@@ -338,11 +339,11 @@ def _message_id(header: str | None) -> str | None:
 
 
 def _addresses(values: Iterable[str]) -> tuple[MailAddress, ...]:
-    try:
-        pairs = getaddresses([", ".join(values)[:_UNSTRUCTURED_CHARACTERS]])
-    except _HEADER_ERRORS:
-        return ()
-    return tuple(MailAddress(_one_line(email), _one_line(_decoded(name))) for name, email in pairs if "@" in email)
+    return tuple(_address(email, name) for value in values for email, name in read_addresses(value))
+
+
+def _address(email: str, name: str) -> MailAddress:
+    return MailAddress(email, _one_line(_decoded(name)))
 
 
 def _number(value: object) -> float | None:

@@ -63,8 +63,8 @@ class Raw:
         return Raw(((name, f"{name}: {value}\r\n".encode()), *self.fields), self.body)
 
     def addresses(self, name: str) -> list[str]:
-        """The addresses in all fields of this name."""
-        values = [decoded(field.partition(b":")[2]) for known, field in self.fields if known.lower() == name]
+        """The addresses in all fields of this name, read before encoded words are decoded: a name may hold a comma."""
+        values = [unfolded(field.partition(b":")[2]) for known, field in self.fields if known.lower() == name]
         return [address for _, address in getaddresses(values) if address]
 
 
