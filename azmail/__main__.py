@@ -216,7 +216,7 @@ def _send(options: argparse.Namespace) -> None:
     shown = {
         "from": mailbox.address,
         "to": receipt.recipients,
-        "message_id": receipt.message_id,
+        "custom_id": receipt.custom_id,
         "mailjet_ids": receipt.mailjet_ids,
         "answer": receipt.answer,
     }

@@ -2,7 +2,7 @@
 
 import base64
 from datetime import datetime
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
 from email.policy import SMTP
 from email.utils import format_datetime
 
@@ -115,7 +115,7 @@ def _add_bodies(message: EmailMessage, mail: OutgoingMail) -> None:
     html = message.get_body(preferencelist=("html",))
     for image in mail.attachments:
         if image.content_id is not None and isinstance(html, EmailMessage):
-            maintype, _, subtype = _wire_type(image).partition("/")
+            maintype, _, subtype = image.wire_type.partition("/")
             html.add_related(
                 image.content,
                 maintype=maintype,
@@ -128,7 +128,7 @@ def _add_bodies(message: EmailMessage, mail: OutgoingMail) -> None:
 
 
 def _attach(message: EmailMessage, attachment: Attachment) -> None:
-    maintype, _, subtype = _wire_type(attachment).partition("/")
+    maintype, _, subtype = attachment.wire_type.partition("/")
     message.add_attachment(
         attachment.content,
         maintype=maintype,
@@ -136,11 +136,6 @@ def _attach(message: EmailMessage, attachment: Attachment) -> None:
         filename=attachment.filename,
         params=attachment.parameters,
     )
-
-
-def _wire_type(attachment: Attachment) -> str:
-    # RFC 2046, 5.2.1 forbids base64 for message/rfc822, and without it not every byte survives. As a plain file it does.
-    return "application/octet-stream" if attachment.media_type.startswith("message/") else attachment.media_type
 
 
 def _json_address(address: MailAddress) -> dict[str, str]:
@@ -153,9 +148,18 @@ def _json_address(address: MailAddress) -> dict[str, str]:
     }
 
 
+def _content_type(attachment: Attachment) -> str:
+    """With its parameters: an invitation without `method=REQUEST` is no invitation."""
+    header = Message()
+    header["Content-Type"] = attachment.wire_type
+    for name, value in attachment.parameters.items():
+        header.set_param(name, value)
+    return str(header["Content-Type"])
+
+
 def _json_attachment(attachment: Attachment) -> dict[str, str | None]:
     return {
-        "ContentType": attachment.media_type,
+        "ContentType": _content_type(attachment),
         "Filename": attachment.filename,
         "Base64Content": base64.b64encode(attachment.content).decode("ascii"),
     }

@@ -10,12 +10,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
 
+import idna
+
 from azmail.errors import InvalidMailError, MailTooLargeError, TooManyRecipientsError
 
 MAX_RECIPIENTS = 50
 MAX_SUBJECT_CHARACTERS = 255
 MAX_NAME_CHARACTERS = 255
 MAX_CONTENT_BYTES = 15 * 1024 * 1024
+MAX_CUSTOM_ID_CHARACTERS = 64
 MAX_EVENT_PAYLOAD_CHARACTERS = 900
 """An unfoldable header line may have 998 characters (RFC 5322, 2.1.1), its name included."""
 
@@ -62,7 +65,8 @@ class MailAddress:
     def parse(cls, value: "str | MailAddress", role: str = "address") -> "MailAddress":
         """`a@example.com` or `A <a@example.com>`, checked so that it can stand in an envelope (RFC 5321, 4.1.2).
 
-        Quoted and non-ASCII local parts are refused: Mailjet takes neither. Raises InvalidMailError.
+        A domain in another script is converted to its A-labels (RFC 5891). Quoted and non-ASCII local parts are
+        refused: Mailjet takes neither. Raises InvalidMailError.
         """
         if isinstance(value, MailAddress):
             name, email = value.name, value.email
@@ -72,11 +76,11 @@ class MailAddress:
                 name = re.sub(r"\\(.)", r"\1", name[1:-1])
         else:
             name, email = "", value.strip()
+        email = _with_a_labels(email)
         match = _ADDRESS.fullmatch(email)
         if match is None or len(match[1]) > 64 or len(match[2]) > 253:
             raise InvalidMailError(
-                f"{role}: found {_shown(email)}, expected an address such as ada@example.com in ASCII (a domain in "
-                "another script in its xn-- form)"
+                f"{role}: found {_shown(email)}, expected an address such as ada@example.com, in ASCII before the @"
             )
         if len(name) > MAX_NAME_CHARACTERS:
             raise InvalidMailError(
@@ -126,6 +130,13 @@ class Attachment:
         return self.content_type.partition(";")[0].strip().lower()
 
     @property
+    def wire_type(self) -> str:
+        """The media type that the file is sent with, the same by SMTP and by the Send API."""
+        # RFC 2046, 5.2.1 forbids base64 for message/rfc822, and without it not every byte survives. As a plain file it
+        # does.
+        return "application/octet-stream" if self.media_type.startswith("message/") else self.media_type
+
+    @property
     def parameters(self) -> dict[str, str]:
         """The parameters of the content type, such as its charset."""
         header = Message()
@@ -138,7 +149,8 @@ class OutgoingMail:
     """What to send, to whom; who sends it is the `MailService`'s mailbox.
 
     Raises InvalidMailError (TooManyRecipientsError, among others) or MailTooLargeError when it is made.
-    Message ids may come with or without their angle brackets.
+    Message ids may come with or without their angle brackets. `left_out` are addresses that an answer should have gone
+    to and that no mail can go to, as they were found.
     """
 
     __slots__ = (
@@ -150,6 +162,7 @@ class OutgoingMail:
         "headers",
         "html",
         "in_reply_to",
+        "left_out",
         "references",
         "reply_to",
         "subject",
@@ -184,7 +197,8 @@ class OutgoingMail:
         self.attachments = tuple(attachments)
         self.in_reply_to = None if in_reply_to is None else _message_id(in_reply_to, "in_reply_to")
         self.references = tuple(_message_id(reference, "references") for reference in references)
-        self.custom_id = _token(custom_id, "custom_id")
+        self.custom_id = _token(custom_id, "custom_id", MAX_CUSTOM_ID_CHARACTERS)
+        self.left_out: tuple[str, ...] = ()
         self.event_payload = _token(event_payload, "event_payload")
         self.headers = {name: _header(name, value) for name, value in (headers or {}).items()}
         self._check_limits()
@@ -192,7 +206,12 @@ class OutgoingMail:
     def _check_limits(self) -> None:
         recipients = len(self.to) + len(self.cc) + len(self.bcc)
         if recipients == 0:
-            raise InvalidMailError("the mail has no recipient, expected at least one in To, Cc or Bcc")
+            raise InvalidMailError("the mail has no recipient, expected at least one in To")
+        if not self.to:
+            raise InvalidMailError(
+                f"the mail has nobody in To and {recipients} in Cc and Bcc, expected at least one in To: Mailjet's Send "
+                "API refuses it otherwise (mj-0003); for a hidden circle of recipients put the sender in To"
+            )
         if recipients > MAX_RECIPIENTS:
             raise TooManyRecipientsError(recipients, MAX_RECIPIENTS)
         if not (self.text or self.html):
@@ -231,6 +250,18 @@ class OutgoingMail:
         changed.event_payload = _token(event_payload, "event_payload")
         return changed
 
+    def with_custom_id(self, custom_id: str) -> "OutgoingMail":
+        """The same mail with another custom id."""
+        changed = copy.copy(self)
+        changed.custom_id = _token(custom_id, "custom_id", MAX_CUSTOM_ID_CHARACTERS)
+        return changed
+
+    def with_left_out(self, left_out: Iterable[str]) -> "OutgoingMail":
+        """The same mail, which says whom it could not be addressed to."""
+        changed = copy.copy(self)
+        changed.left_out = tuple(left_out)
+        return changed
+
     def __repr__(self) -> str:
         return (
             f"OutgoingMail(recipients={len(self.recipients)}, attachments={len(self.attachments)}, "
@@ -241,6 +272,17 @@ class OutgoingMail:
 def find_message_ids(text: str) -> tuple[str, ...]:
     """The message ids in a header's text, with their angle brackets, in order."""
     return tuple(_MESSAGE_ID.findall(text))
+
+
+def _with_a_labels(email: str) -> str:
+    """The address with a domain in another script in its xn-- form; what is no domain stays for the check to refuse."""
+    local, at, domain = email.rpartition("@")
+    if not at or domain.isascii():
+        return email
+    try:
+        return f"{local}@{idna.encode(domain, uts46=True).decode('ascii')}"
+    except idna.IDNAError:
+        return email
 
 
 def _split_named(value: str) -> tuple[str, str] | None:
@@ -257,19 +299,29 @@ def _recipients(value: Recipients, role: str) -> tuple[MailAddress, ...]:
     return tuple(MailAddress.parse(one, role) for one in several)
 
 
+def is_message_id(text: str) -> bool:
+    """Whether it is a message id with its brackets that fits on a header line."""
+    return _MESSAGE_ID.fullmatch(text) is not None and len(text) <= 900
+
+
+def is_control(character: str) -> bool:
+    """Whether the character ends a line or is no text at all."""
+    return ord(character) < 32 or 127 <= ord(character) < 160 or character in "\u2028\u2029"
+
+
 def _message_id(value: str, role: str) -> str:
     bracketed = value.strip() if value.strip().startswith("<") else f"<{value.strip()}>"
-    if not _MESSAGE_ID.fullmatch(bracketed) or len(bracketed) > 900:
+    if not is_message_id(bracketed):
         raise InvalidMailError(f"{role}: found {_shown(value)}, expected a message id such as <abc@example.com>")
     return bracketed
 
 
-def _token(value: str | None, role: str) -> str | None:
+def _token(value: str | None, role: str, most: int = MAX_EVENT_PAYLOAD_CHARACTERS) -> str | None:
     if value is None:
         return None
-    if not (value.isascii() and value.isprintable()) or len(value) > MAX_EVENT_PAYLOAD_CHARACTERS:
+    if not (value.isascii() and value.isprintable()) or len(value) > most:
         raise InvalidMailError(
-            f"{role}: expected at most {MAX_EVENT_PAYLOAD_CHARACTERS} printable ASCII characters (JSON with \\u "
+            f"{role}: expected at most {most} printable ASCII characters (JSON with \\u "
             f"escapes carries anything), found {len(value)} characters"
             + ("" if value.isascii() and value.isprintable() else ", some of them others")
         )
@@ -291,7 +343,7 @@ def _header(name: str, value: str) -> str:
 
 def _single_line(value: str, what: str) -> str:
     # A line break in a header value would start a header of somebody else's choosing.
-    if any(ord(character) < 32 or 127 <= ord(character) < 160 or character in "\u2028\u2029" for character in value):
+    if any(is_control(character) for character in value):
         raise InvalidMailError(f"{what} has a line break or another control character, expected one line of text")
     return _unicode(value, what)
 

@@ -167,6 +167,7 @@ class SendApiTransport(Transport):
             mailjet_ids=tuple(ids),
             custom_id=mail.custom_id,
             answer="success",
+            left_out=mail.left_out,
         )
 
     def _refusal(self, error: Mapping[str, object], status: int, mail: OutgoingMail, sender: MailAddress) -> SendError:

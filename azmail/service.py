@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
+from uuid import uuid4
 
+from azmail.answering import addressable, one_line, usable_ids
 from azmail.contract import Mailbox
 from azmail.errors import InvalidMailError
 from azmail.inbound import InboundMail
@@ -22,7 +24,8 @@ class MailService:
     The agents of a stack share one account: give them one transport and they share its connections.
 
     Every mail that sets no `event_payload` of its own carries the agent id in it, so that a bounce can be told to the
-    agent who sent the mail.
+    agent who sent the mail. A mail without a `custom_id` gets one: Mailjet replaces the Message-ID, so it is the custom
+    id, in the receipt, that tells which mail an event or an answer is about.
     """
 
     def __init__(self, mailbox: Mailbox, transport: Transport | None = None, *, display_name: str = "") -> None:
@@ -105,24 +108,30 @@ class MailService:
     ) -> OutgoingMail:
         """The answer to a mail: to its Reply-To or From, with the thread headers of RFC 5322, 3.6.4.
 
-        `to_all` adds the other recipients in Cc. The answer says that a machine wrote it (RFC 3834, 5) unless
+        `to_all` adds the other recipients in Cc. Addresses that no mail can go to are left out and named in the result's
+        (and its receipt's) `left_out`. The answer says that a machine wrote it (RFC 3834, 5) unless
         `auto_submitted` is None, for words that a human wrote. Raises InvalidMailError if the mail has no sender to answer, which is
         so for bounces.
         """
         if not received.envelope_sender:
             raise InvalidMailError("the mail has an empty envelope sender, it is a bounce: it must not be answered")
-        to = received.reply_to or ((received.from_address,) if received.from_address else ())
-        if not to:
+        author = (received.from_address,) if received.from_address else ()
+        if not received.reply_to and not author:
             raise InvalidMailError("the mail has neither Reply-To nor From: nobody to answer")
+        to, left_out = addressable(received.reply_to or author)
+        if not to and received.reply_to:
+            to, also_left_out = addressable(author)
+            left_out += also_left_out
+        if not to:
+            raise InvalidMailError(
+                f"found {ascii(', '.join(left_out))[:200]} to answer, expected at least one address that a mail can go to"
+            )
         answered = {self.address.email.lower(), *(address.email.lower() for address in to)}
-        cc = {
-            address.email.lower(): address
-            for address in (*received.to, *received.cc)
-            if to_all and address.email.lower() not in answered
-        }
+        others, others_left_out = addressable((*received.to, *received.cc) if to_all else ())
+        cc = {address.email.lower(): address for address in others if address.email.lower() not in answered}
         in_reply_to, references = thread_of(received)
-        subject = received.subject
-        return OutgoingMail(
+        subject = one_line(received.subject)
+        answer = OutgoingMail(
             to=to,
             cc=cc.values(),
             subject=(subject if subject.lower().startswith("re:") else f"Re: {subject}")[:MAX_SUBJECT_CHARACTERS],
@@ -134,6 +143,7 @@ class MailService:
             custom_id=custom_id,
             headers=None if auto_submitted is None else {"Auto-Submitted": auto_submitted},
         )
+        return answer.with_left_out(dict.fromkeys((*left_out, *others_left_out)))
 
     def close(self) -> None:
         """Close the transport if this service made it."""
@@ -141,6 +151,8 @@ class MailService:
             self.transport.close()
 
     def _labelled(self, mail: OutgoingMail) -> OutgoingMail:
+        if mail.custom_id is None:
+            mail = mail.with_custom_id(uuid4().hex)
         if mail.event_payload is not None:
             return mail
         return mail.with_event_payload(json.dumps({"agent_id": self.mailbox.agent_id}))
@@ -162,8 +174,8 @@ def thread_of(received: InboundMail) -> tuple[str | None, tuple[str, ...]]:
 
     A long thread keeps its first and its latest ids: the ones that readers thread by.
     """
-    answered = next(iter(find_message_ids(received.message_id or "")), None)
-    earlier = received.references or ((received.in_reply_to,) if received.in_reply_to else ())
+    answered = next(iter(usable_ids(find_message_ids(received.message_id or ""))), None)
+    earlier = usable_ids(received.references or ((received.in_reply_to,) if received.in_reply_to else ()))
     references = tuple(dict.fromkeys((*earlier, *((answered,) if answered else ()))))
     if len(references) > MAX_REFERENCES:
         references = (references[0], *references[-(MAX_REFERENCES - 1) :])

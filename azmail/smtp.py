@@ -60,7 +60,8 @@ class SmtpTransport(Transport):
 
     `security` defaults to implicit TLS on port 465 and STARTTLS on any other. `ca_file` is a PEM file of the
     authorities to trust *instead of* the system's. `timeout` bounds every single step in seconds, `pool_timeout` the
-    wait for a free connection. A connection unused for `idle_seconds`, or used for `mails_per_connection`, is not used
+    wait for a free connection. `keeps_message_id` is for a server that leaves the Message-ID alone, which Mailjet's does
+    not: only then does a receipt name it. A connection unused for `idle_seconds`, or used for `mails_per_connection`, is not used
     again.
     """
 
@@ -79,6 +80,7 @@ class SmtpTransport(Transport):
         idle_seconds: float = 30.0,
         mails_per_connection: int = 100,
         retries: Retries | None = None,
+        keeps_message_id: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(concurrency=pool_size, retries=retries or Retries())
@@ -93,6 +95,7 @@ class SmtpTransport(Transport):
         self._pool_timeout = pool_timeout
         self._idle_seconds = idle_seconds
         self._mails_per_connection = mails_per_connection
+        self._keeps_message_id = keeps_message_id
         self._clock = clock
         self._places = BoundedSemaphore(pool_size)
         self._idle: list[_Connection] = []
@@ -130,7 +133,13 @@ class SmtpTransport(Transport):
 
         def attempt() -> Receipt:
             answer = self.hand_over(wire, sender.email, recipients)
-            return Receipt(recipients, message_id=message_id, custom_id=mail.custom_id, answer=answer)
+            return Receipt(
+                recipients,
+                message_id=message_id if self._keeps_message_id else None,
+                custom_id=mail.custom_id,
+                answer=answer,
+                left_out=mail.left_out,
+            )
 
         return self.retries.run(attempt)
 

@@ -25,9 +25,11 @@ from azmail.mail import MailAddress, OutgoingMail
 class Receipt:
     """What is known of a mail that Mailjet accepted.
 
-    `message_id`: the Message-ID header, which SMTP sends along; None from the Send API, where Mailjet makes one.
+    `custom_id`: what events and answers to the mail carry; the way to tell which mail they are about.
+    `message_id`: the Message-ID header that arrives; None where the server may replace it, as Mailjet does by SMTP and
+    by its Send API.
     `mailjet_ids`: Mailjet's numbers, one for each recipient, as events carry them; empty from SMTP.
-    `answer`: the server's reply as text.
+    `answer`: the server's reply as text. `left_out`: whom a reply could not be addressed to.
     """
 
     recipients: tuple[str, ...]
@@ -35,6 +37,7 @@ class Receipt:
     mailjet_ids: tuple[int, ...] = ()
     custom_id: str | None = None
     answer: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

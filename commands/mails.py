@@ -125,7 +125,7 @@ def send(
         receipt = MailService(mailbox, transport, display_name=writer.name).send(
             OutgoingMail(to=others, subject=subject, text=sys.stdin.read() if text == "-" else text)
         )
-    print(f"Sent from {writer.address} to {', '.join(others)}: {receipt.message_id}")
+    print(f"Sent from {writer.address} to {', '.join(others)}: custom id {receipt.custom_id}")
     _show(outbox, newest, only="", watch=watch, json=False)
     return 0
 

@@ -78,9 +78,7 @@ class PostOffice:
         sender = next(iter(raw.addresses("from")), "")
         domain = sender.rpartition("@")[2].lower()
         if raw.get("Message-ID") is None or (via is Via.SMTP and not self._state.switches.smtp_keeps_message_id):
-            raw = raw.without({"message-id"}).with_first(
-                "Message-ID", f"<{secrets.token_hex(16)}@{domain or 'mailjet.com'}>"
-            )
+            raw = raw.without({"message-id"}).with_first("Message-ID", f"<{secrets.token_hex(4)}.MJMid@mailjet.com>")
         if raw.get("Date") is None:
             raw = raw.with_first("Date", format_datetime(datetime.now(UTC)))
         row = self._domains.find(key, domain) if domain else None

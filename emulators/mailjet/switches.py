@@ -56,8 +56,8 @@ class Switches(BaseModel):
     """Send API from an address that is no sender: an error, or success and a blocked message."""
     blocked_account: bool = False
     """Every call answers 401 mj-0001."""
-    smtp_keeps_message_id: bool = True
-    """A Message-ID given over SMTP stays."""
+    smtp_keeps_message_id: bool = False
+    """A Message-ID given over SMTP stays; in public list archives of 2025 and 2026 it does not."""
     smtp_replies: dict[Literal["MAIL", "RCPT", "DATA", "DATA-after"], str] = Field(default_factory=dict)
     """Replies of both SMTP servers instead of their own, such as `{"DATA": "451 4.3.0 Try again later"}`;
     `drop` cuts the connection. `DATA-after` comes after the message was taken."""

@@ -7,6 +7,7 @@ from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.policy import default
 from email.utils import getaddresses
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -143,7 +144,16 @@ class TestAddresses:
                 ".a@example.com",
                 "ü@example.com",
             ),
-            *("a@bücher.example", "a@-x.example", "a@x..example", "a@[127.0.0.1]", '"a b"@example.com', "a@b@c"),
+            *(
+                "a@xn--büch.example",
+                "a@-ü.example",
+                "jörg@bücher.example",
+                "a@-x.example",
+                "a@x..example",
+                "a@[127.0.0.1]",
+                '"a b"@example.com',
+                "a@b@c",
+            ),
             *(
                 "a@example.com, b@example.com",
                 f"{'a' * 65}@example.com",
@@ -208,12 +218,12 @@ class TestMessage:
     def test_long_tokens_in_thread_and_event_headers_are_not_encoded(self) -> None:
         references = [f"{'r' * 300}{n}@example.com" for n in range(10)]
         payload = '{"x":"' + "y" * 800 + '"}'
-        raw = wire(mail(references=references, in_reply_to=references[0], custom_id="c" * 400, event_payload=payload))
+        raw = wire(mail(references=references, in_reply_to=references[0], custom_id="c" * 64, event_payload=payload))
         assert b"=?" not in raw
         message = read(raw)
         assert str(message["References"]).split() == [f"<{reference}>" for reference in references]
         assert message["X-MJ-EventPayload"] == payload
-        assert message["X-MJ-CustomID"] == "c" * 400
+        assert message["X-MJ-CustomID"] == "c" * 64
 
     def test_structure(self) -> None:
         image = Attachment("l.png", b"\x89PNG", "image/png", content_id="logo")
@@ -265,7 +275,7 @@ class TestSendApiForm:
             },
             "Attachments": [
                 {
-                    "ContentType": "text/plain",
+                    "ContentType": 'text/plain; charset="utf-8"',
                     "Filename": "a.txt",
                     "Base64Content": base64.b64encode(b"\x00\xff").decode(),
                 }
@@ -275,6 +285,26 @@ class TestSendApiForm:
             ],
         }
 
+    @pytest.mark.parametrize(
+        ("given", "by_both"),
+        [
+            ("text/calendar; method=REQUEST; charset=utf-8", 'text/calendar; method="REQUEST"; charset="utf-8"'),
+            ("TEXT/CSV; header=present", 'text/csv; header="present"'),
+            ("application/x-a; x_y=1", 'application/x-a; x_y="1"'),
+            ("message/rfc822", "application/octet-stream"),
+            ("message/delivery-status", "application/octet-stream"),
+            ("application/pdf", "application/pdf"),
+        ],
+    )
+    def test_a_file_has_the_same_type_by_both_ways(self, given: str, by_both: str) -> None:
+        outgoing = mail(attachments=[Attachment("a", b"x", given)])
+        files: Any = as_send_api(outgoing, SENDER)["Attachments"]
+        (by_api,) = files
+        (by_smtp,) = read(wire(outgoing)).iter_attachments()
+        assert by_api["ContentType"] == by_both
+        shown = by_smtp["Content-Type"]
+        assert "; ".join([shown.content_type, *(f'{k}="{v}"' for k, v in shown.params.items())]) == by_both
+
     def test_absent_fields_are_left_out(self) -> None:
         assert as_send_api(mail(), MailAddress("a@b.example")) == {
             "From": {"Email": "a@b.example"},
@@ -282,3 +312,31 @@ class TestSendApiForm:
             "Subject": "Hello",
             "TextPart": "Hello Ada\n",
         }
+
+
+class TestEitherWay:
+    """What one of the two ways refuses is refused when the mail is made."""
+
+    @pytest.mark.parametrize("role", ["cc", "bcc"])
+    def test_somebody_is_in_to(self, role: str) -> None:
+        with pytest.raises(InvalidMailError, match="nobody in To and 1 in Cc and Bcc"):
+            OutgoingMail(subject="s", text="t", **{role: "ada@example.com"})  # type: ignore[arg-type]  # either name
+
+    def test_a_custom_id_has_at_most_64_characters(self) -> None:
+        assert mail(custom_id="c" * 64).custom_id == "c" * 64
+        with pytest.raises(InvalidMailError, match=r"custom_id: expected at most 64 .*found 65"):
+            mail(custom_id="c" * 65)
+        with pytest.raises(InvalidMailError, match="custom_id"):
+            mail().with_custom_id("c" * 65)
+
+    @pytest.mark.parametrize(
+        ("given", "sent"),
+        [
+            ("a@münchen.example", "a@xn--mnchen-3ya.example"),
+            ("Jörg <a@MÜNCHEN.example>", "a@xn--mnchen-3ya.example"),
+            ("a@例え.テスト", "a@xn--r8jz45g.xn--zckzah"),
+            ("a@xn--mnchen-3ya.example", "a@xn--mnchen-3ya.example"),
+        ],
+    )
+    def test_domains_in_another_script_are_converted(self, given: str, sent: str) -> None:
+        assert mail(to=given).to[0].email == sent

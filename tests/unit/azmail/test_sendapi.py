@@ -77,6 +77,7 @@ def test_a_mail_is_one_authenticated_request(http: HttpServer, service: MailServ
     assert base64.b64decode(message["Attachments"][0]["Base64Content"]) == bytes(range(256))
     assert receipt.mailjet_ids == (LARGE_ID,)
     assert receipt.message_id is None
+    assert receipt.custom_id == message["CustomID"] != ""
     assert receipt.recipients == ("ada@example.com", "bob@example.com")
 
 

@@ -1,11 +1,12 @@
 """Answering a mail: who gets the answer and how it stays in its thread."""
 
 import asyncio
+import dataclasses
 import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from azmail import (
@@ -76,6 +77,51 @@ class TestReply:
         mail = service.compose_reply(received, text="x", to_all=True)
         assert [address.email for address in mail.cc] == ["bob@example.com", "carol@example.com"]
         assert service.compose_reply(received, text="x").cc == ()
+
+    @pytest.mark.parametrize(
+        "bad",
+        ["x@server_mail.example", "jörg@example.com", f"{'x' * 65}@example.com", "x@-example.com", "a b@example.com"],
+    )
+    def test_one_who_cannot_be_addressed_does_not_keep_the_answer_from_the_others(
+        self, service: MailService, mailbox: Mailbox, bad: str
+    ) -> None:
+        received = dataclasses.replace(inbound(), cc=(MailAddress(bad), MailAddress("carol@münchen.example")))
+        mail = service.compose_reply(received, text="x", to_all=True)
+        assert [address.email for address in mail.cc] == ["carol@xn--mnchen-3ya.example"]
+        assert mail.left_out == (bad,)
+        assert service.compose_reply(received, text="x").left_out == ()
+
+    def test_the_author_is_answered_where_reply_to_is_no_address(self, service: MailService) -> None:
+        received = dataclasses.replace(inbound(), reply_to=(MailAddress("x@server_mail.example"),))
+        mail = service.compose_reply(received, text="x")
+        assert [address.email for address in mail.to] == ["ada@example.com"]
+        assert mail.left_out == ("x@server_mail.example",)
+
+    def test_nobody_who_can_be_addressed(self, service: MailService) -> None:
+        received = dataclasses.replace(inbound(), from_address=MailAddress("x@server_mail.example"))
+        with pytest.raises(InvalidMailError, match=r"x@server_mail\.example"):
+            service.compose_reply(received, text="x")
+
+    @given(
+        subject=st.text(),
+        name=st.text(max_size=400),
+        emails=st.lists(st.text(max_size=80), max_size=5),
+        ids=st.lists(st.text(max_size=1000), max_size=3),
+    )
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_whatever_was_received_can_be_answered(
+        self, service: MailService, subject: str, name: str, emails: list[str], ids: list[str]
+    ) -> None:
+        received = dataclasses.replace(
+            inbound(),
+            subject=f"{subject}\ud800\r\n",
+            from_address=MailAddress("ada@example.com", f"{name}\x00\udc00"),
+            cc=tuple(MailAddress(email) for email in emails),
+            message_id=ids[0] if ids else None,
+            references=tuple(ids),
+        )
+        mail = service.compose_reply(received, text="x", to_all=True)
+        assert len(mail.cc) + len(mail.left_out) <= len(emails)
 
     @pytest.mark.parametrize(
         ("subject", "answer"), [("Re: a", "Re: a"), ("RE:a", "RE:a"), ("", "Re: "), ("x" * 300, "Re: " + "x" * 251)]

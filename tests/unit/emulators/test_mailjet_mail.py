@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import smtplib
 import ssl
 from collections.abc import Iterator
@@ -159,7 +160,7 @@ class TestSubmission:
             "from": ANN,
             "to": "joe@corp.example",
             "subject": "Grüße",
-            "message_id": "<first@mail.example>",
+            "message_id": sent[0]["message_id"],
             "custom_id": "id-7",
             "event_payload": "pay",
             "status": "sent",
@@ -172,12 +173,22 @@ class TestSubmission:
         assert b"date: " in header
         assert mailjet.control.state()["outbox"] == 2
 
-    def test_the_message_id_can_be_replaced_on_request(
+    def test_the_message_id_is_replaced_and_the_thread_is_not(
+        self, mailjet: EmbeddedMailjet, smtp: smtplib.SMTP, routed: Webhook
+    ) -> None:
+        smtp.send_message(letter(In_Reply_To="<zeroth@far.example>", References="<zeroth@far.example>"))
+        (call,) = wait_until(lambda: routed.calls)
+        headers = call.payload["Headers"]
+        assert re.fullmatch(r"<[0-9a-f]{8}\.MJMid@mailjet\.com>", headers["Message-ID"])
+        assert (headers["In-Reply-To"], headers["References"]) == ("<zeroth@far.example>", "<zeroth@far.example>")
+        assert mailjet.control.outbox()[0]["message_id"] == headers["Message-ID"]
+
+    def test_the_message_id_stays_on_request(
         self, mailjet: EmbeddedMailjet, smtp: smtplib.SMTP, verified: dict[str, Any]
     ) -> None:
-        mailjet.control.switches(smtp_keeps_message_id=False)
+        mailjet.control.switches(smtp_keeps_message_id=True)
         smtp.send_message(letter())
-        assert mailjet.control.outbox()[0]["message_id"] != "<first@mail.example>"
+        assert mailjet.control.outbox()[0]["message_id"] == "<first@mail.example>"
 
     def test_the_signature_is_that_of_the_published_key(
         self, api: Api, mailjet: EmbeddedMailjet, smtp: smtplib.SMTP, verified: dict[str, Any]
@@ -236,7 +247,7 @@ class TestDelivery:
         assert payload["From"] == f"Ann <{ANN}>"
         assert payload["Subject"] == "Grüße"
         assert payload["Text-part"] == "Hello Bob\r\n"
-        assert payload["Headers"]["Message-ID"] == "<first@mail.example>"
+        assert payload["Headers"]["Message-ID"] == mailjet.control.outbox()[0]["message_id"]
         assert payload["Headers"]["Received"][0].startswith("from o1.mailjet.com")
         assert payload["Headers"]["Return-Path"] == [f"<{payload['Sender']}>"]
         assert payload["Headers"]["DKIM-Signature"][0].startswith("v=1; a=rsa-sha256;")
@@ -246,7 +257,7 @@ class TestDelivery:
             "kind": "parse",
             "route_id": mailjet.control.state()["parseroutes"][0]["ID"],
             "recipient": BOB,
-            "message_id": "<first@mail.example>",
+            "message_id": payload["Headers"]["Message-ID"],
             "event": None,
             "state": "delivered",
             "attempts": 1,
@@ -483,7 +494,8 @@ class TestInbound:
         self, smtp: smtplib.SMTP, mailjet: EmbeddedMailjet, routed: Webhook
     ) -> None:
         smtp.send_message(letter(to="x@faraway.example", X_MJ_CustomID="thread-1", X_MJ_EventPayload="state"))
-        reply = letter("x@faraway.example", In_Reply_To="<first@mail.example>", References="<0@y> <first@mail.example>")
+        sent = mailjet.control.outbox()[0]["message_id"]
+        reply = letter("x@faraway.example", In_Reply_To=sent, References=f"<0@y> {sent}")
         with smtplib.SMTP("127.0.0.1", mailjet.inbound_port, timeout=10) as client:
             client.send_message(reply)
         (call,) = wait_until(lambda: routed.calls)
