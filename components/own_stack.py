@@ -6,6 +6,7 @@ as an existing one, and when records are about to be called foreign.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,11 @@ import pulumi
 from mailboxes import remedies
 from settings.model import Settings
 from settings.values import PROJECT, TunnelKind
+
+_HALF_WRITTEN = "failed to load checkpoint: EOF"
+"""A file backend with sidecars rewrites them in place, and this very run is saving its steps (decision record 070)."""
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds between attempts to read past that moment."""
 
 _SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d"  # noqa: S105 - the engine's mark of a secret value
 
@@ -51,15 +57,25 @@ def changed_owner_tag(settings: Settings) -> str:
 
 
 def _outputs() -> Mapping[str, Any]:
-    """Of the last `up`; none before the first."""
-    reference = f"{pulumi.get_organization()}/{PROJECT}/{pulumi.get_stack()}"
+    """Of the last `up`; none before the first. Raises RunError."""
     try:
-        answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": reference}).value
+        return _read(list(_PAUSES))
     except Exception as error:  # noqa: BLE001 - the SDK raises a bare Exception for whatever the engine answers
         raise pulumi.RunError(
             f"The stack's own outputs cannot be read ({str(error).strip().splitlines()[-1]}); expected those of the last up; "
             f"look with: {remedies.mail('pulumi', 'stack', 'output', '--stack', pulumi.get_stack())}"
         ) from None
+
+
+def _read(pauses: list[float]) -> Mapping[str, Any]:
+    reference = f"{pulumi.get_organization()}/{PROJECT}/{pulumi.get_stack()}"
+    try:
+        answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": reference}).value
+    except Exception as error:
+        if not pauses or _HALF_WRITTEN not in str(error):
+            raise
+        time.sleep(pauses.pop(0))
+        return _read(pauses)
     return answer.get("outputs") or {}
 
 

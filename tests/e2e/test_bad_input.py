@@ -78,7 +78,7 @@ class TestConfiguration:
             done,
             emulators,
             "agentmail:mailjetApiSecret is stored in plain text",
-            "pulumi config set --secret mailjetApiSecret",
+            "./mail pulumi config set --stack dev --secret agentmail:mailjetApiSecret",
         )
         assert "planted-secret" not in done.text
 

@@ -1,4 +1,4 @@
-"""Eleven hundred mailboxes (two pages of routes) on the real engine: exact counts of requests, and the size of the state. No seconds here:
+"""Two thousand mailboxes on the real engine: exact counts of requests, and the size of the state. No seconds here:
 `python -m tests.bench` measures those."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from tests.bench.scenario import EVERY_STEP, Calls, Step, play
 from tests.bench.subjects import Subject, program
 from tests.e2e.stack import Emulators
 
-SIZE = 1100
+SIZE = 2000
 PAGES = SIZE // 1000 + 1
 """Mailjet lists 1,000 routes at a time, and a short page is the last."""
 FEW = 100

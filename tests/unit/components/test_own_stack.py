@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pulumi
 import pytest
 
+from components import own_stack
 from components.own_stack import changed_owner_tag, refuse_own_tunnel
 from settings.loading import from_config
 from settings.model import Settings
@@ -83,3 +85,28 @@ class TestOwnerTag:
         assert "'agentmail-dev' (the default, which follows the stack's name), and the last up" in changed_owner_tag(
             settings()
         )
+
+
+def test_a_state_that_is_being_written_is_read_again(monkeypatch: pytest.MonkeyPatch, recorder: Any) -> None:
+    """The engine saves the steps of this very run; a file backend rewrites its sidecar in place meanwhile."""
+    monkeypatch.setattr(own_stack, "_PAUSES", (0.0, 0.0))
+    answers = iter([Exception("failed to load checkpoint: EOF"), Exception("failed to load checkpoint: EOF")])
+
+    def invoke(*_given: Any) -> Any:
+        for error in answers:
+            raise error
+        return SimpleNamespace(value={"outputs": OUTPUTS})
+
+    monkeypatch.setattr(pulumi.runtime, "invoke", invoke)
+    assert own_stack._outputs() == OUTPUTS
+
+
+def test_a_state_that_stays_unreadable_is_told(monkeypatch: pytest.MonkeyPatch, recorder: Any) -> None:
+    monkeypatch.setattr(own_stack, "_PAUSES", (0.0, 0.0))
+
+    def invoke(*_given: Any) -> Any:
+        raise Exception("failed to load checkpoint: EOF")
+
+    monkeypatch.setattr(pulumi.runtime, "invoke", invoke)
+    with pytest.raises(pulumi.RunError, match="The stack's own outputs cannot be read"):
+        own_stack._outputs()
