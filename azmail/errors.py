@@ -5,6 +5,7 @@ credential, a webhook secret or the text of a mail.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Self
 
 MAX_QUOTED_REPLY = 200
 
@@ -87,6 +88,20 @@ class SendError(AzmailError):
 
     temporary = False
     maybe_sent = False
+    status: int | None = None
+    """The HTTP status of the Send API's answer; None where there was none."""
+    error_code = ""
+    """Mailjet's ErrorCode, such as send-0008."""
+    error_identifier = ""
+    """Mailjet's ErrorIdentifier, by which its support finds the request."""
+
+    def answered(self, status: int, *, code: str = "", identifier: str = "") -> Self:
+        """This error with what the Send API answered, at the end of its sentence too."""
+        self.status, self.error_code, self.error_identifier = status, _one_line(code), _one_line(identifier)
+        named = (("ErrorCode", self.error_code), ("ErrorIdentifier", self.error_identifier))
+        told = ", ".join([f"status {status}", *(f"{name} {value}" for name, value in named if value)])
+        self.args = (f"{self} [{told}]",)
+        return self
 
 
 class TransportConfigError(SendError):

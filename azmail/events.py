@@ -87,6 +87,11 @@ class SpamEvent(MailEvent):
 class OtherEvent(MailEvent):
     """Any other kind; its fields are in `payload`."""
 
+    @property
+    def delivery_key(self) -> str:
+        """Of the whole payload: somebody who clicks two links within a second causes two events."""
+        return hashlib.sha256(json.dumps(self.payload, sort_keys=True, default=str).encode()).hexdigest()
+
 
 class _Common(TypedDict):
     kind: str

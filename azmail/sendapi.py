@@ -125,9 +125,11 @@ class SendApiTransport(Transport):
         if status == 429:
             raise TemporarySendError(
                 self.server, "429 too many requests", retry_after=_seconds(response.headers.get("Retry-After"))
-            )
+            ).answered(status, **_reported(_object(response)))
         if status >= 500 or status == 408:
-            raise DeliveryUncertainError(self.server, f"status {status}")
+            raise DeliveryUncertainError(self.server, f"status {status}").answered(
+                status, **_reported(_object(response))
+            )
         answer = _object(response)
         results = answer.get("Messages")
         result = results[0] if isinstance(results, list) and results and isinstance(results[0], dict) else None
@@ -136,10 +138,15 @@ class SendApiTransport(Transport):
         if result is not None and isinstance(result.get("Errors"), list):
             errors = [item for item in result["Errors"] if isinstance(item, dict)]
             if errors:
-                raise self._refusal(errors[0], status, mail, sender)
+                # The identifier of the whole answer stands in for one that the error lacks.
+                raise self._refusal(errors[0], status, mail, sender).answered(
+                    status, **(_reported(answer) | _reported(errors[0]))
+                )
         if 200 <= status < 300:
-            raise DeliveryUncertainError(self.server, f"status {status} with an answer that is not Mailjet's")
-        raise self._refusal(answer, status, mail, sender)
+            raise DeliveryUncertainError(self.server, f"status {status} with an answer that is not Mailjet's").answered(
+                status
+            )
+        raise self._refusal(answer, status, mail, sender).answered(status, **_reported(answer))
 
     def _no_answer(self, error: requests.RequestException) -> SendError:
         causes = _causes(error)
@@ -208,6 +215,12 @@ def _object(response: requests.Response) -> dict[str, object]:
     except ValueError:
         return {}
     return answer if isinstance(answer, dict) else {}
+
+
+def _reported(error: Mapping[str, object]) -> dict[str, str]:
+    """The arguments of `SendError.answered` that an error of Mailjet names."""
+    names = {"code": "ErrorCode", "identifier": "ErrorIdentifier"}
+    return {key: str(error[name]) for key, name in names.items() if error.get(name)}
 
 
 def _causes(error: BaseException) -> list[object]:

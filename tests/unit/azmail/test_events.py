@@ -117,3 +117,10 @@ def test_any_object_is_an_event_or_a_payload_error(body: dict[str, Any]) -> None
     else:
         hash(events[0].delivery_key)
         assert events[0].agent_id is None or isinstance(events[0].agent_id, str)
+
+
+def test_two_clicks_in_a_second_are_two_events_and_a_repetition_is_none() -> None:
+    click = {"event": "click", "time": 1433333949, "MessageID": 19421777835146490, "email": "a@b.example"}
+    first, again, second = parse_events(json.dumps([click | {"url": url} for url in ("a", "a", "b")]))
+    assert first.delivery_key == again.delivery_key
+    assert first.delivery_key != second.delivery_key

@@ -24,6 +24,7 @@ from azmail import (
     Retries,
     SendApiTransport,
     SenderRefusedError,
+    SendError,
     TemporarySendError,
     TlsError,
     TransportConfigError,
@@ -228,3 +229,22 @@ class TestTls:
 def test_nothing_secret_in_a_representation(service: MailService) -> None:
     assert PASSWORD not in repr(service)
     assert USER not in repr(service)
+
+
+class TestWhatMailjetReported:
+    @pytest.mark.parametrize("code", ["mj-0001", "mj-0011", "mj-0013", "mj-0015", "send-0008", "send-0015", "new-1"])
+    def test_is_on_every_kind_of_refusal(self, http: HttpServer, service: MailService, code: str) -> None:
+        error = {"ErrorIdentifier": "f987008f-251a", "ErrorCode": code, "ErrorMessage": "no", "StatusCode": 400}
+        http.answers.append(Answer(400, {"Messages": [{"Status": "error", "Errors": [error]}]}))
+        with pytest.raises(SendError) as caught:
+            service.send(mail())
+        assert (caught.value.status, caught.value.error_code) == (400, code)
+        assert caught.value.error_identifier == "f987008f-251a"
+        assert str(caught.value).endswith(f"[status 400, ErrorCode {code}, ErrorIdentifier f987008f-251a]")
+
+    @pytest.mark.parametrize("status", [400, 429, 500])
+    def test_is_read_from_an_answer_without_messages(self, http: HttpServer, service: MailService, status: int) -> None:
+        http.answer = lambda request: Answer(status, {"ErrorIdentifier": "0a1b", "ErrorMessage": "no"})
+        with pytest.raises(SendError, match=rf"\[status {status}, ErrorIdentifier 0a1b\]$") as caught:
+            service.send(mail())
+        assert (caught.value.status, caught.value.error_code) == (status, "")
