@@ -22,6 +22,7 @@ from azmail.errors import (
     DeliveryUncertainError,
     ForwardError,
     InvalidMailError,
+    LoopBoundError,
     MailTooLargeError,
     MessageRefusedError,
     PayloadError,
@@ -43,6 +44,7 @@ from azmail.errors import (
 from azmail.events import BlockedEvent, BounceEvent, EventKind, MailEvent, OtherEvent, SpamEvent, parse_events
 from azmail.forward import Forwarder
 from azmail.inbound import InboundAttachment, InboundMail, parse_inbound
+from azmail.loops import ReplyBound
 from azmail.mail import Attachment, MailAddress, OutgoingMail
 from azmail.sendapi import SendApiTransport
 from azmail.service import MailService, thread_of
@@ -82,6 +84,7 @@ __all__ = [
     "InboundAttachment",
     "InboundMail",
     "InvalidMailError",
+    "LoopBoundError",
     "MailAddress",
     "MailEvent",
     "MailService",
@@ -97,6 +100,7 @@ __all__ = [
     "PoolExhaustedError",
     "Receipt",
     "RecipientsRefusedError",
+    "ReplyBound",
     "Retries",
     "Security",
     "SendApiTransport",

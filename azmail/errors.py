@@ -122,6 +122,23 @@ class TooManyRecipientsError(InvalidMailError):
         )
 
 
+class LoopBoundError(SendError):
+    """An agent has answered so often that two machines may be answering each other; nothing was sent.
+
+    `thread`: the thread, subject or correspondent; `count`: the answers within `seconds`; `wait`: seconds until the
+    next is allowed. It is not `temporary`: sending again by itself would keep the loop alive.
+    """
+
+    def __init__(self, agent: str, thread: str, count: int, seconds: float, wait: float) -> None:
+        self.agent, self.thread, self.count, self.seconds, self.wait = agent, thread, count, seconds, wait
+        span = "an hour" if seconds == 3600 else f"{seconds:g} s"
+        super().__init__(
+            f"agent {agent} has answered {count} times within {span} ({thread}), expected fewer: two machines may be "
+            f"answering each other. Look at that mail; answers go out again in {wait:.0f} s, or at once with "
+            f"MailService(..., reply_bound=ReplyBound({count * 2}, most_to_one={max(30, count * 4)}))"
+        )
+
+
 class MailTooLargeError(SendError):
     """The mail is larger than this package, the server or Mailjet allows."""
 

@@ -10,6 +10,7 @@ from azmail.answering import addressable, one_line, usable_ids
 from azmail.contract import Mailbox
 from azmail.errors import InvalidMailError
 from azmail.inbound import InboundMail
+from azmail.loops import SHARED_BOUND, ReplyBound
 from azmail.mail import MAX_SUBJECT_CHARACTERS, Attachment, MailAddress, OutgoingMail, find_message_ids
 from azmail.smtp import SmtpTransport
 from azmail.transport import Receipt, Transport
@@ -26,12 +27,22 @@ class MailService:
     Every mail that sets no `event_payload` of its own carries the agent id in it, so that a bounce can be told to the
     agent who sent the mail. A mail without a `custom_id` gets one: Mailjet replaces the Message-ID, so it is the custom
     id, in the receipt, that tells which mail an event or an answer is about.
+
+    Answers are counted (`ReplyBound`), by all services of a process together unless `reply_bound` is another.
     """
 
-    def __init__(self, mailbox: Mailbox, transport: Transport | None = None, *, display_name: str = "") -> None:
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        transport: Transport | None = None,
+        *,
+        display_name: str = "",
+        reply_bound: ReplyBound = SHARED_BOUND,
+    ) -> None:
         self.mailbox = mailbox
         self.address = MailAddress.parse(MailAddress(mailbox.address, display_name), "sender")
         self.transport = transport or SmtpTransport.of(mailbox)
+        self.reply_bound = reply_bound
         self._owns_transport = transport is None
 
     def send(self, mail: OutgoingMail) -> Receipt:
@@ -39,13 +50,15 @@ class MailService:
 
         Raises SendError: SenderRefusedError, AccountBlockedError, MailTooLargeError, RecipientsRefusedError,
         CredentialsRefusedError, TlsError, MessageRefusedError; TemporarySendError after the retries;
-        DeliveryUncertainError when the mail may have been sent.
+        DeliveryUncertainError when the mail may have been sent; LoopBoundError for one answer too many.
         """
-        return self.transport.send(self._labelled(mail), self.address)
+        with self.reply_bound.counting(mail, self.address.email):
+            return self.transport.send(self._labelled(mail), self.address)
 
     async def send_async(self, mail: OutgoingMail) -> Receipt:
         """`send` for asyncio."""
-        return await self.transport.send_async(self._labelled(mail), self.address)
+        with self.reply_bound.counting(mail, self.address.email):
+            return await self.transport.send_async(self._labelled(mail), self.address)
 
     def reply(
         self,
