@@ -57,7 +57,7 @@ class SharedCredentials(_Model):
 
 
 class Mailbox(_Model):
-    """One agent's mailbox: her address, the account's SMTP login and where her inbound mail is delivered.
+    """One agent's mailbox: its address, the account's SMTP login and where its inbound mail is delivered.
 
     `inbound_secret` is "" unless the stack's `inboundAuth` is `basic` or `forwarder`.
     """

@@ -17,7 +17,7 @@ from azmail.json_body import decode_json
 
 
 class EventKind(StrEnum):
-    """The events that tell an agent that her mail did not arrive or was not wanted."""
+    """The events that tell an agent that a mail did not arrive or was not wanted."""
 
     BOUNCE = "bounce"
     BLOCKED = "blocked"
@@ -58,7 +58,7 @@ class MailEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BounceEvent(MailEvent):
-    """The recipient's server gave the mail back. `hard_bounce`: for good. `blocked`: Mailjet won't try her again."""
+    """The recipient's server gave the mail back. `hard_bounce`: for good. `blocked`: Mailjet won't try that address again."""
 
     hard_bounce: bool
     blocked: bool

@@ -45,7 +45,7 @@ class Forwarder:
         self._session.mount("https://", adapter)
 
     def __call__(self, mail: InboundMail, _agent_id: str) -> None:
-        """Post one delivery; the agent id is not needed, the platform finds her by the recipient."""
+        """Post one delivery; the agent id is not needed, the platform finds the agent by the recipient."""
         body = {key: value for key, value in mail.payload.items() if key not in TOKEN_KEYS}
         if self._token:
             body["token"] = self._token

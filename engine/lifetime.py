@@ -20,11 +20,6 @@ def when_engine_ends(end: Callable[[], None]) -> None:
     start_watch(wait, end)
 
 
-def when_closed(descriptor: int, end: Callable[[], None]) -> None:
-    """Call `end` once the other end of the pipe `descriptor` is closed."""
-    start_watch(lambda: _until_closed(descriptor), end)
-
-
 def start_watch(wait: Callable[[], None], end: Callable[[], None]) -> None:
     def watch() -> None:
         wait()
@@ -42,11 +37,7 @@ def _is_pipe(descriptor: int) -> bool:
 
 
 def _until_stdin_closes() -> None:
-    _until_closed(0)
-
-
-def _until_closed(descriptor: int) -> None:
-    while os.read(descriptor, 4096):
+    while os.read(0, 4096):
         pass
 
 

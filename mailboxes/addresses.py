@@ -67,7 +67,7 @@ def addresses(
             continue
         if same_agent(agent_id) in known:
             sentence = (
-                "is named as a single mailbox but has one already; an agent has one mailbox: remove her here or there"
+                "is named as a single mailbox but has one already; an agent has one mailbox: remove it here or there"
             )
             problems.append(Problem(sentence, agent=agent_id))
             continue

@@ -157,7 +157,7 @@ def assign_local_parts(entries: Iterable[NamingInput], reserved: Mapping[str, st
                 # Nothing is left for her, so nothing is left for those after her either.
                 sentence = (
                     f"all {CHOICES:,} local parts {first}.{last}.<3 digits>.{second} are taken; "
-                    "give her another created_at (a second later is enough) or a local_part of her own"
+                    "give the agent another created_at (a second later is enough) or a local_part"
                 )
                 problems += (Problem(sentence, agent=late.agent_id) for late in group[position:])
                 break

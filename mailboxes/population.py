@@ -2,7 +2,7 @@
 
 ```yaml
 seed: madrid-100                  # decides the three digits
-created_at: "20241005123045"      # UTC second; the stamp of every agent who has none of her own
+created_at: "20241005123045"      # UTC second; the stamp of every agent without one of its own
 agents:
   - {id: 447ceb38-2be4-5501-8a98-f6ca15bb0edb, name: Nexus Signal, username_hint: nexus_signal_madrid6897}
   - {id: a1, name: María José Núñez, created_at: "20241106080000", local_part: maria.nunez.007.20241106080000}
@@ -98,7 +98,7 @@ class Agent(BaseModel):
     name: Text = ""
     username_hint: Text = ""
     created_at: Stamp | None = None
-    """UTC second, `YYYYMMDDHHMMSS` however the file spells it; the population's if she has none of her own."""
+    """UTC second, `YYYYMMDDHHMMSS` however the file spells it; the population's if the agent has none."""
     local_part: LocalPart | None = None
     """What stands before the @ of her address, whatever her name, seed and stamp are."""
 
@@ -284,7 +284,7 @@ def read_population(
             agent = agents[index]
             if exported and not agent.name and not agent.username_hint and same_agent(agent.id) not in exported:
                 sentence = (
-                    f"is not in {file.exported[0].path}, and has no name here; correct the id, or give her a name"
+                    f"is not in {file.exported[0].path}, and has no name here; correct the id, or give the agent a name"
                 )
             file.problems.append(file.agents[index].problem(sentence))
     if file.problems and not detailed:
@@ -405,7 +405,7 @@ def _duplicate_ids(agents: Sequence[Agent]) -> Iterator[tuple[int | None, str]]:
     for index, agent in enumerate(agents):
         key = same_agent(agent.id)
         if key in seen:
-            yield index, "her id is also that of an agent before her; keep one of them"
+            yield index, "its id is also that of an agent before it; keep one of them"
         seen.add(key)
 
 
@@ -426,7 +426,7 @@ def _faults(
             "or as --created-at; `./mail agents import` stamps for you"
         )
         if len(unstamped) == len(free):
-            yield None, f"has no created_at, and none of its agents ({len(free):,}) has one of her own; {advice}"
+            yield None, f"has no created_at, and none of its agents ({len(free):,}) has one of its own; {advice}"
         else:
             yield from (
                 (index, f"has no created_at, and the population has none either; {advice}") for index in unstamped

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clients.cloudflare.zone_api import AccountTunnel
-from commands.adopt.stack_state import HeldRecord, StackState
+from commands.adopt.stack_state import RECORD_TYPE, TUNNEL_TYPE, HeldRecord, StackState
 from mailboxes import remedies
 from settings.model import AdoptedRecord, Settings
 from settings.values import SUPERSEDED, TunnelKind
@@ -112,10 +112,6 @@ class AdoptionPlan:
         """Whether the next `up` may delete foreign records that it could not delete before."""
         unprotected = any(item.superseded and not item.protect for item in self.imports)
         return bool(self.releases) or unprotected or self.settings.get("replaceForeignMx") is True
-
-    @property
-    def writes_to_cloudflare(self) -> bool:
-        return bool(self.comments or self.copies or self.discards or self.tunnel_discards)
 
 
 def make_plan(situation: PlanInput, *, discard: bool = False, replace: bool = False) -> AdoptionPlan:
@@ -552,9 +548,9 @@ def import_file(
             resources.append({"type": type_, "name": parent, "component": True})
     for item in imports:
         if item.record is None:
-            type_, owner = "cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared", account_id
+            type_, owner = TUNNEL_TYPE, account_id
         else:
-            type_, owner = "cloudflare:index/dnsRecord:DnsRecord", zone_id
+            type_, owner = RECORD_TYPE, zone_id
         entry = {"type": type_, "name": item.name, "id": f"{owner}/{item.id}", "version": version}
         resources.append(entry | ({"parent": item.parent} if item.parent else {}))
     return {"nameTable": name_table, "resources": resources}

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-RECORD_TYPES = frozenset({"cloudflare:index/dnsRecord:DnsRecord", "cloudflare:index/record:Record"})
-TUNNEL_TYPES = frozenset(
-    {"cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared", "cloudflare:index/tunnel:Tunnel"}
-)
+RECORD_TYPE = "cloudflare:index/dnsRecord:DnsRecord"
+TUNNEL_TYPE = "cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared"
 SENDER_DOMAIN_TYPE = "pulumi-python:dynamic/mailjet:SenderDomain"
 
 
@@ -59,7 +57,7 @@ def parse_state(export: Mapping[str, Any]) -> StackState:
         inputs = resource.get("inputs") or {}
         parent = str(resource.get("parent") or "")
         parents[parent] = parents.get(parent, 0) + 1
-        if type_ in RECORD_TYPES:
+        if type_ == RECORD_TYPE:
             records.append(
                 HeldRecord(
                     urn=urn,
@@ -71,7 +69,7 @@ def parse_state(export: Mapping[str, Any]) -> StackState:
                     retained=bool(resource.get("retainOnDelete")),
                 )
             )
-        elif type_ in TUNNEL_TYPES:
+        elif type_ == TUNNEL_TYPE:
             tunnels[str(resource.get("id") or "")] = name
         elif type_ == SENDER_DOMAIN_TYPE:
             ownership_name = str((resource.get("outputs") or {}).get("ownership_name") or "")

@@ -74,7 +74,7 @@ def import_(
     """Merge a platform export into a population file, so that nobody who is in the file moves.
 
     New agents are appended, stamped with the current UTC second, and given what those already there leave. An agent
-    who did not get her first choice, or whose name has changed, gets her local_part written down. Order, stamps, pins
+    who did not get the first choice, or whose name has changed, gets the local_part written down. Order, stamps, pins
     and comments stay; agents who have left the export stay until --prune. A second run changes nothing.
     """
     from commands.agents import import_export

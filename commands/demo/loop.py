@@ -70,7 +70,7 @@ def run(stack: MailStack, inboxes: Inboxes, mailjet: Mailjet, tell: Callable[[st
         _show(mail, tell)
         arrived.append(mail)
 
-        tell("2. she answers in the thread")
+        tell("2. the other agent answers in the thread")
         bob.reply(mail, text="Sí, nos vemos.")
         agent, answer = inboxes.wait_for("Re: Exposición de arte")
         require("the agent who got the answer", agent, first.agent_id)

@@ -21,7 +21,7 @@ BOOK = "AddressBook"
 FOOTPRINT = "Footprint"
 MAILBOXES = "azt3knet:mail:AgentMailboxes"
 """The component whose inputs are the settings that no other step shows."""
-RECORD_TYPES = frozenset({"cloudflare:index/dnsRecord:DnsRecord", "cloudflare:index/record:Record"})
+RECORD_TYPE = "cloudflare:index/dnsRecord:DnsRecord"
 _SHOWN = frozenset({"name", "type", "content", "priority"})
 """Properties of a record that stand in its line anyway."""
 UNCHANGED = frozenset({"same", "read"})
@@ -194,7 +194,7 @@ def compare(
             seen.add(urn)
         elif operation in UNCHANGED:
             continue
-        elif state.get("type") in RECORD_TYPES:
+        elif state.get("type") == RECORD_TYPE:
             _note_record(changes, operation, old, new, resource=urn.rsplit("::", 1)[-1], properties=differing)
         elif MAILBOXES in _kind_of(urn):
             _note_settings(changes, old.get("inputs") or {}, new.get("inputs") or {})

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import threading
 
 import pytest
 
-from engine.lifetime import when_closed
 from tests.unit.engine.machines import ROOT, alive
 from tests.waiting import wait_until
 
@@ -29,13 +26,17 @@ sys.stdin.read()
 """
 
 
-def test_the_end_of_stdin_is_the_end_of_the_engine() -> None:
+@pytest.mark.parametrize("written", [b"", b"something"])
+def test_the_end_of_stdin_is_the_end_of_the_engine(written: bytes) -> None:
+    """What is written there is no end."""
     with subprocess.Popen(
         [sys.executable, "-c", WATCHING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
     ) as watching:
         assert watching.stdout is not None
         assert watching.stdin is not None
         watching.stdout.readline()
+        watching.stdin.write(written)
+        watching.stdin.flush()
         assert watching.poll() is None
         watching.stdin.close()
         assert watching.wait(20) == 5
@@ -50,15 +51,3 @@ def test_without_a_pipe_the_death_of_the_parent_is_noticed() -> None:
         parent.kill()
         parent.wait(20)
         wait_until(lambda: not alive(pid), seconds=20)
-
-
-@pytest.mark.parametrize("written", [b"", b"something"])
-def test_what_is_written_is_no_end(written: bytes) -> None:
-    reading, writing = os.pipe()
-    ended = threading.Event()
-    when_closed(reading, ended.set)
-    os.write(writing, written)
-    assert not ended.is_set()
-    os.close(writing)
-    assert ended.wait(20)
-    os.close(reading)

@@ -134,7 +134,7 @@ class TestPopulationMadeByHand:
             Population(agents=(Agent(id="a", name="Maria Nunez"),), created_at=SECOND)
         with pytest.raises(ValidationError, match="has no created_at"):
             Population(agents=(Agent(id="a", name="Maria Nunez"),), seed="s")
-        with pytest.raises(ValidationError, match="agent a: her id is also that of an agent before her"):
+        with pytest.raises(ValidationError, match="agent a: its id is also that of an agent before it"):
             population(Agent(id="A", name="Maria Nunez"), Agent(id="a", name="Maria Nunez"))
 
     def test_pinned_agents_need_nothing(self) -> None:

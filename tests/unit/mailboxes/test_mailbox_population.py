@@ -402,7 +402,7 @@ class TestAgentsFile:
         )
 
         assert said == [
-            f"FILE:5: agent a9: is not in {export}, and has no name here; correct the id, or give her a name"
+            f"FILE:5: agent a9: is not in {export}, and has no name here; correct the id, or give the agent a name"
         ]
 
     def test_a_file_that_is_not_there(self, file: Path) -> None:
