@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.errors import HeaderParseError
-from email.header import decode_header, make_header
 from email.headerregistry import HeaderRegistry
 from email.message import EmailMessage, Message
 from email.policy import SMTP
@@ -29,6 +28,7 @@ from functools import cached_property
 from typing import cast
 
 from azmail.addresses import read_addresses, read_author
+from azmail.encoded_words import NO_CHARSETS, decode_words
 from azmail.errors import PayloadError
 from azmail.json_body import decode_json
 from azmail.mail import MailAddress, find_message_ids
@@ -43,8 +43,12 @@ _PARAMETER_CHARACTERS = 4_000
 _ID_CHARACTERS = 100_000
 _MAX_HEADER_NAME = 100
 
-# Codecs of Python that no mail means: they raise for ordinary text, or read escapes in it.
-_NO_CHARSETS = frozenset(("idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"))
+_FILENAME_CHARACTERS = 255
+# Bounds of `InboundMail.message`: the standard library recurses into parts, and takes a millisecond for each.
+_MOST_FILES = 1_000
+_MOST_CONTAINERS = 50
+_CONTAINER = re.compile(rb"message/|boundary", re.IGNORECASE)
+
 _AUTOMATIC_PRECEDENCE = frozenset(("auto_reply", "auto-reply", "bulk", "junk", "list"))
 _AUTOMATIC_HEADERS = frozenset(("list-id", "x-autoreply", "x-autorespond", "x-auto-response-suppress"))
 
@@ -113,6 +117,8 @@ class InboundMail:
     payload: Mapping[str, object] = field(repr=False, compare=False)
     delivery_key: str
     """The same for every delivery of this mail to this recipient: a digest of recipient, Message-ID and content."""
+    defects: tuple[str, ...] = ()
+    """What could not be read as it was sent, or is left out of `message`, one sentence each; `payload` has all of it."""
 
     @cached_property
     def message(self) -> EmailMessage:
@@ -158,10 +164,11 @@ def parse_inbound(payload: Mapping[str, object] | bytes | str) -> InboundMail:
     for name in ("From", "Subject"):
         if (repeated := _unfold(_text(values, name))) and _first_of(headers)(name) is None:
             headers += ((name, repeated),)
-    parts = list(_parts(values, headers))
+    defects: list[str] = []
+    parts = list(_parts(values, headers, defects))
     texts = [part for part in parts if part.kind == "text-part"]
     htmls = [part for part in parts if part.kind == "html-part"]
-    files = [_attachment(part) for part in parts if part.kind.endswith("attachment")]
+    files = [_attachment(part, defects) for part in parts if part.kind.endswith("attachment")]
     text = _join(part.content for part in texts)
     html = _join(part.content for part in htmls)
     # Recorded: mails whose only body came as an inline attachment without name or id.
@@ -169,7 +176,9 @@ def parse_inbound(payload: Mapping[str, object] | bytes | str) -> InboundMail:
         text, files = _body_among(files, "text/plain")
         html, files = _body_among(files, "text/html")
     find = _first_of(headers)
-    subject = _one_line(_decoded(_unfold(_text(values, "Subject")) or find("Subject") or ""))
+    # The header is as it was sent, the top decoded already: decoding that again would read words in what they stand for.
+    repeated, sent = _unfold(_text(values, "Subject")), find("Subject") or ""
+    subject = _one_line(_decoded(sent) if "=?" in sent else repeated or sent)
     sender = _unfold(_text(values, "Sender")).strip().removeprefix("<").removesuffix(">")
     message_id = _message_id(find("Message-ID"))
     author = read_author(find("From") or "")
@@ -197,6 +206,7 @@ def parse_inbound(payload: Mapping[str, object] | bytes | str) -> InboundMail:
         delivery_key=_delivery_key(
             recipient, (message_id or "", sender, find("From") or "", find("Date") or "", subject), parts
         ),
+        defects=(*defects, *_beyond_bounds(files)),
     )
 
 
@@ -227,7 +237,7 @@ def _headers(value: object, where: str) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _parts(values: Mapping[str, object], headers: tuple[tuple[str, str], ...]) -> Iterator[_Part]:
+def _parts(values: Mapping[str, object], headers: tuple[tuple[str, str], ...], defects: list[str]) -> Iterator[_Part]:
     listed = values.get("parts")
     if listed is not None and not isinstance(listed, list):
         raise PayloadError("Parts", _type_name(listed), "a list")
@@ -245,8 +255,12 @@ def _parts(values: Mapping[str, object], headers: tuple[tuple[str, str], ...]) -
     for where, reference, part_headers in references:
         if reference is None or reference == "":
             continue  # a container: its boundary is all it had to say
-        if not isinstance(reference, str) or not _CONTENT_KEY.fullmatch(reference):
-            raise PayloadError(where, _shown(reference), "Text-part, Html-part, AttachmentN or InlineAttachmentN")
+        expected = "Text-part, Html-part, AttachmentN or InlineAttachmentN"
+        if not isinstance(reference, str):
+            raise PayloadError(where, _shown(reference), expected)
+        if not _CONTENT_KEY.fullmatch(reference):
+            defects.append(f"{where}: found {_shown(reference)}, expected {expected}: the part is in the payload only")
+            continue
         if reference.lower() not in used:
             used.add(reference.lower())
             yield _part(values, reference, part_headers)
@@ -266,11 +280,8 @@ def _part(values: Mapping[str, object], key: str, headers: tuple[tuple[str, str]
     return _Part(kind, key, _whole(content) if kind.endswith("-part") else content, headers)
 
 
-def _attachment(part: _Part) -> InboundAttachment:
-    try:
-        content = base64.b64decode(part.content.encode("ascii").translate(None, b" \t\r\n\v\f"), validate=True)
-    except (binascii.Error, ValueError):
-        raise PayloadError(_shown(part.key), "characters that are not base64", "base64") from None
+def _attachment(part: _Part, defects: list[str]) -> InboundAttachment:
+    content = _file_content(part, defects)
     described = Message()
     find = _first_of(part.headers)
     for name in ("Content-Type", "Content-Disposition"):
@@ -288,6 +299,29 @@ def _attachment(part: _Part) -> InboundAttachment:
     )
 
 
+def _file_content(part: _Part, defects: list[str]) -> bytes:
+    try:
+        digits = part.content.encode("ascii").translate(None, b" \t\r\n\v\f")
+        unpadded = digits.rstrip(b"=")
+        return base64.b64decode(unpadded + b"=" * (-len(unpadded) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        defects.append(f"{_shown(part.key)}: found characters that are not base64: its content is kept as it came")
+        return _whole(part.content).encode()
+
+
+def _beyond_bounds(files: Sequence[InboundAttachment]) -> Iterator[str]:
+    if len(files) > _MOST_FILES:
+        yield f"{len(files)} attachments: `message` has the first {_MOST_FILES} of them, `attachments` has all"
+    for number, file in enumerate(files[:_MOST_FILES]):
+        if file.content_type.startswith("message/") and _is_deep(file.content):
+            yield f"attachments[{number}] has too many nested parts: `message` has it as application/octet-stream"
+
+
+def _is_deep(content: bytes) -> bool:
+    """Whether it could have more nested parts than the standard library can be trusted with."""
+    return sum(1 for _ in _CONTAINER.finditer(content)) > _MOST_CONTAINERS
+
+
 def _content_type(described: Message) -> str:
     declared = (described.get("Content-Type") or "").partition(";")[0].strip().lower()
     return declared if _CONTENT_TYPE.fullmatch(declared) else "application/octet-stream"
@@ -300,7 +334,7 @@ def _charset(described: Message) -> str | None:
         "".encode(known)
     except _HEADER_ERRORS:
         return None
-    return None if known in _NO_CHARSETS else charset
+    return None if known in NO_CHARSETS else charset
 
 
 def _filename(described: Message) -> str:
@@ -310,7 +344,16 @@ def _filename(described: Message) -> str:
         return ""
     # Only a suggestion (RFC 2183, 2.3): folders in it must not steer where it is saved.
     base = re.split(r"[/\\]", "".join(c for c in name if c.isprintable()))[-1].strip()
-    return "" if base in (".", "..") else base[:255]
+    return "" if base in (".", "..") else _shortened(base)
+
+
+def _shortened(name: str) -> str:
+    """At most 255 characters, with its extension: that says what the file is."""
+    if len(name) <= _FILENAME_CHARACTERS:
+        return name
+    stem, dot, extension = name.rpartition(".")
+    kept = dot + extension if stem and len(extension) <= 20 else ""
+    return name[: _FILENAME_CHARACTERS - len(kept)] + kept
 
 
 def _body_among(files: Sequence[InboundAttachment], content_type: str) -> tuple[str | None, list[InboundAttachment]]:
@@ -410,8 +453,9 @@ def _unfold(value: str) -> str:
 
 
 def _whole(value: str) -> str:
-    """Without halves of surrogate pairs, which JSON can carry and UTF-8 cannot."""
-    return value.encode("utf-8", "replace").decode() if not _is_whole(value) else value
+    """Without halves of surrogate pairs, which JSON can carry and UTF-8 cannot, and without NUL, which databases refuse."""
+    readable = value if _is_whole(value) else value.encode("utf-8", "replace").decode()
+    return readable.replace("\0", "\ufffd")
 
 
 def _is_whole(value: str) -> bool:
@@ -426,10 +470,7 @@ def _decoded(value: str) -> str:
     """With RFC 2047 encoded words as the text they stand for."""
     if "=?" not in value or len(value) > _UNSTRUCTURED_CHARACTERS:
         return value
-    try:
-        return _whole(str(make_header(decode_header(value))))
-    except _HEADER_ERRORS:
-        return value
+    return _whole(decode_words(value))
 
 
 def _one_line(value: str) -> str:
@@ -473,10 +514,11 @@ def _rebuild(mail: InboundMail) -> EmailMessage:
     else:
         message.set_content(mail.html, subtype="html")
     shown = message.get_body(preferencelist=("html",))
-    for file in mail.attachments:
+    files = mail.attachments[:_MOST_FILES]
+    for file in files:
         if file.inline and file.content_id and isinstance(shown, EmailMessage):
             _add_file(shown, file, related=True)
-    for file in mail.attachments:
+    for file in files:
         if not (file.inline and file.content_id and isinstance(shown, EmailMessage)):
             _add_file(message, file, related=False)
     return message
@@ -494,7 +536,7 @@ def _add_header(message: EmailMessage, name: str, value: str, *, parsed: bool) -
         message.set_raw(name, header)
     except _HEADER_ERRORS:
         # Beyond the standard library's parser: kept where software that looks for the header won't trip over it.
-        message.set_raw(f"X-Unparsed-{name}", ascii(clean)[1:-1][:900])
+        message.set_raw(f"X-Unparsed-{name}", ascii(clean)[1:-1][:900].replace("=?", "=\\x3f"))
 
 
 def _add_file(message: EmailMessage, file: InboundAttachment, *, related: bool) -> None:
@@ -519,6 +561,8 @@ def _add_file(message: EmailMessage, file: InboundAttachment, *, related: bool) 
 
 def _add_message(message: EmailMessage, file: InboundAttachment) -> bool:
     """Add a message inside the message; False if it is too malformed to be written again."""
+    if _is_deep(file.content):
+        return False
     # It is never base64 (RFC 2046, 5.2.1): the standard library parses it as part of the tree.
     part = message_from_bytes(b"Content-Type: %b\r\n\r\n" % file.content_type.encode() + file.content, policy=_POLICY)
     part["Content-Disposition"] = "attachment"

@@ -1,0 +1,106 @@
+"""Mails that break readers: each can be read and written, and what is out of bounds is kept and told."""
+
+import base64
+from email import message_from_bytes
+from email.policy import default
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from azmail import InboundMail, parse_inbound
+from azmail.encoded_words import decode_words
+from tests.profiles import examples
+from tests.unit.azmail.conftest import ADDRESS_A
+
+BROKEN = "=?utf-8?Q?Gr=FC=DFe_aus_K=C3=B6ln_und_noch_viel_mehr_Text_hier_drin?="
+CHARSETS = ["utf-8", "gb2312", "iso-8859-1", "shift_jis", "utf-7", "idna", "hex", "nonsense", "utf-8*en", "\x80"]
+
+
+def parsed(**values: Any) -> InboundMail:
+    return parse_inbound({"Sender": "a@b.example", "Recipient": ADDRESS_A, "Headers": {}, "Parts": []} | values)
+
+
+def words() -> st.SearchStrategy[str]:
+    content = st.text(st.sampled_from("=_ABCFabf0123+/ é"), max_size=120)
+    word = st.tuples(st.sampled_from(CHARSETS), st.sampled_from("bBqQ"), content)
+    return st.lists(word.map(lambda parts: "=?{}?{}?{}?=".format(*parts)) | st.text(max_size=20)).map(" ".join)
+
+
+def nested(depth: int) -> bytes:
+    return b"Content-Type: message/rfc822\r\n\r\n" * depth + b"Subject: inmost\r\n\r\nhello\r\n"
+
+
+@pytest.mark.parametrize("name", ["Subject", "From", "To", "X-Note", "Content-Description", "References"])
+def test_a_long_broken_word_can_be_written(name: str) -> None:
+    mail = parsed(Headers={name: BROKEN})
+    message_from_bytes(mail.message.as_bytes(), policy=default).as_bytes()
+    assert mail.header(name) == BROKEN
+
+
+@settings(max_examples=examples(200), deadline=None, database=None)
+@given(words(), st.sampled_from(["Subject", "From", "To", "X-Note", "Message-ID", "Date"]))
+def test_any_header_can_be_read_and_written(value: str, name: str) -> None:
+    mail = parsed(Headers={name: value})
+    mail.message.as_bytes()
+    assert mail.subject.isascii() or mail.subject.encode()
+
+
+@pytest.mark.parametrize(("depth", "whole"), [(3, True), (1_000, False), (20_000, False)])
+def test_nested_messages(depth: int, whole: bool) -> None:
+    content = nested(depth)
+    part = {"ContentRef": "Attachment1", "Headers": {"Content-Type": "message/rfc822"}}
+    mail = parsed(Parts=[part], Attachment1=base64.b64encode(content).decode())
+    assert mail.attachments[0].content == content
+    assert (mail.defects == ()) is whole
+    assert b"inmost" in mail.message.as_bytes() or content in [p.get_payload(decode=True) for p in mail.message.walk()]
+
+
+def test_ten_thousand_attachments() -> None:
+    mail = parsed(**{f"Attachment{number}": "YQ==" for number in range(1, 10_001)})
+    assert len(mail.attachments) == 10_000
+    assert len(list(mail.message.iter_attachments())) == 1_000
+    assert "10000 attachments" in mail.defects[0]
+
+
+def test_nothing_is_lost_silently() -> None:
+    unknown = parsed(Parts=[{"ContentRef": "Calendar-part"}], **{"Calendar-part": "BEGIN", "Text-part": "hi\0"})
+    assert unknown.text == "hi\ufffd"
+    assert "'Calendar-part'" in unknown.defects[0]
+    assert unknown.payload["Calendar-part"] == "BEGIN"
+    assert parsed(Attachment1="YQ").attachments[0].content == b"a"
+    broken = parsed(Attachment1="no base64!")
+    assert broken.attachments[0].content == b"no base64!"
+    assert "'attachment1'" in broken.defects[0]
+
+
+@pytest.mark.parametrize(("name", "end"), [("a" * 300 + ".pdf", "a.pdf"), ("ü" * 300, "ü"), ("." + "b" * 300, "b")])
+def test_a_long_name_keeps_its_extension(name: str, end: str) -> None:
+    part = {"ContentRef": "Attachment1", "Headers": {"Content-Disposition": f'attachment; filename="{name}"'}}
+    found = parsed(Parts=[part], Attachment1="YQ==").attachments[0].filename
+    assert len(found) == 255
+    assert found.endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ("=?gb2312?b?" + base64.b64encode("镕基".encode("gbk")).decode() + "?=", "镕基"),
+        ("=?iso-8859-1?q?=93a=94_=80?=", "“a” €"),
+        ("=?nonsense?q?x?= =?utf-8?q?=C3=A9?=", "=?nonsense?q?x?= é"),
+        ("=?utf-8?q?=C3?= =?utf-8?q?=A9?=", "é"),
+        ("=?utf-8?q?a=FF?= b", "a\ufffd b"),
+        ("=?utf-8?b?w6k?=", "é"),
+        ("=?utf-8?q?a?= =?iso-8859-1?q?=E9?=", "aé"),
+        ("=?utf-8?q?=3D=3Futf-8=3Fq=3FA=3F=3D?=", "=?utf-8?q?A?="),
+    ],
+)
+def test_words_are_read_one_by_one(sent: str, read: str) -> None:
+    assert decode_words(sent) == read
+    assert parsed(Subject="whatever Mailjet made of it", Headers={"Subject": sent}).subject == read
+
+
+def test_what_arrives_decoded_is_not_decoded_again() -> None:
+    sent = "=?utf-8?q?=3D=3Futf-8=3Fq=3FA=3F=3D?="
+    assert parsed(Subject="=?utf-8?q?A?=", Headers={"Subject": sent}).subject == "=?utf-8?q?A?="
