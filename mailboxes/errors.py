@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mailboxes.wording import shortened
+
 SHOWN_PROBLEMS = 20
 """A report spells out this many problems and counts the rest."""
 
@@ -12,8 +14,8 @@ SHOWN_CHARACTERS = 60
 
 
 def quoted(text: str) -> str:
-    """`text` as a message shows it: quoted, control characters escaped, cut after 60 characters."""
-    return repr(text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…")
+    """`text` as a message shows it: quoted, control characters escaped, cut to 60 characters."""
+    return repr(shortened(text, SHOWN_CHARACTERS))
 
 
 class MailboxError(Exception):
