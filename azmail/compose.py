@@ -39,6 +39,9 @@ def as_message(mail: OutgoingMail, sender: MailAddress, *, message_id: str, date
         message.set_raw("X-MJ-CustomID", mail.custom_id)
     if mail.event_payload is not None:
         message.set_raw("X-MJ-EventPayload", mail.event_payload)
+    # A letter from an agent is no campaign: links stay as they are, and nobody is watched reading.
+    message.set_raw("X-Mailjet-TrackOpen", "0")
+    message.set_raw("X-Mailjet-TrackClick", "0")
     for name, value in mail.headers.items():
         message.set_raw(name, value)
     _add_bodies(message, mail)
@@ -64,6 +67,7 @@ def as_send_api(mail: OutgoingMail, sender: MailAddress) -> dict[str, object]:
         message["CustomID"] = mail.custom_id
     if mail.event_payload is not None:
         message["EventPayload"] = mail.event_payload
+    message["TrackOpens"] = message["TrackClicks"] = "disabled"
     # Unlike Message-ID, the two thread headers are allowed in Headers.
     headers = dict(mail.headers)
     if mail.in_reply_to is not None:

@@ -1,7 +1,7 @@
 """Mailjet's bounce, blocked and spam events as types.
 
-Version 1 callbacks post one object, version 2 an array; both are read. Other kinds of event (sent, open, click, unsub)
-become an `OtherEvent`: a callback URL that was set up for them by hand must not end in errors.
+Version 1 callbacks post one object, version 2 an array; both are read. Other kinds of event (sent, open, click, and
+`unsub`, which has nothing of its own) become an `OtherEvent`: a callback URL that was set up for them by hand must not end in errors.
 """
 
 import hashlib
@@ -22,6 +22,8 @@ class EventKind(StrEnum):
     BOUNCE = "bounce"
     BLOCKED = "blocked"
     SPAM = "spam"
+    UNSUB = "unsub"
+    """She followed the List-Unsubscribe that some accounts add: Mailjet blocks what the account sends her from now on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

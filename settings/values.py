@@ -44,6 +44,7 @@ class MailEventType(StrEnum):
     BOUNCE = "bounce"
     BLOCKED = "blocked"
     SPAM = "spam"
+    UNSUB = "unsub"
 
 
 class TunnelKind(StrEnum):

@@ -154,7 +154,7 @@ def _natural(text: str | None, default: int) -> int:
     return int(text) if text is not None and text.isdecimal() else default
 
 
-def properties(body: bytes, resource: str, known: Mapping[str, type]) -> Row:
+def properties(body: bytes, resource: str, known: Mapping[str, type], *, ignore_unknown: bool = False) -> Row:
     """The properties that a request sets, with types checked; quoted numbers and booleans are taken too."""
     try:
         given = json.loads(body or b"{}")
@@ -164,6 +164,8 @@ def properties(body: bytes, resource: str, known: Mapping[str, type]) -> Row:
         raise Refusal(400, "Invalid json input: an object is expected")
     taken: Row = {}
     for name, value in given.items():
+        if name not in known and ignore_unknown:
+            continue
         if name not in known:
             raise UnknownProperty(resource, name)
         taken[name] = _typed(name, value, known[name])

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
+from uuid import uuid4
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -113,6 +114,8 @@ class MailjetEndpoints:
         """The ASGI entry point."""
         request = Request(scope, receive)
         response = await self._respond(request)
+        if not request.scope["path"].startswith("/_emulator/"):
+            response.headers["X-Mj-Request-Guid"] = str(uuid4())
         await response(scope, receive, send)
 
     async def _respond(self, request: Request) -> Response:
@@ -185,8 +188,7 @@ class MailjetEndpoints:
     async def _eventcallbackurl(self, call: Call) -> Response:
         return self._collection(call, self._callbacks, "Eventcallbackurl", eventcallbacks.PROPERTIES)
 
-    @staticmethod
-    def _collection(call: Call, resource: Collection, title: str, known: dict[str, type]) -> Response:
+    def _collection(self, call: Call, resource: Collection, title: str, known: dict[str, type]) -> Response:
         if call.action is not None:
             raise NotFound
         if call.name is None:
@@ -201,7 +203,11 @@ class MailjetEndpoints:
         if call.method == "GET":
             return rows([resource.shown(row)])
         if call.method in ("PUT", "PATCH"):
-            changed = resource.change(call.key, row, properties(call.body, title, known))
+            ignore = self._state.switches.put_ignores_unknown
+            given = properties(call.body, title, known, ignore_unknown=ignore)
+            if ignore:
+                given.pop("CreatedAt", None)
+            changed = resource.change(call.key, row, given)
             return not_modified() if changed is None else rows([changed])
         if call.method == "DELETE":
             resource.delete(row)

@@ -194,6 +194,9 @@ class MailjetEmulator:
         if kind not in EVENT_TYPES or len(messages) != len(ids) or not ids:
             known = ", ".join(EVENT_TYPES)
             return JSONResponse({"error": f"expected one of {known}, and ids of messages in the outbox"}, 400)
+        if kind == "unsub":
+            for message in messages:
+                self.messages.unsubscribe(message)
         return JSONResponse({"posted": self.events.report_all(messages, kind)})
 
 

@@ -95,12 +95,24 @@ class Messages:
                 submission.custom_id,
                 submission.event_payload,
                 submission.campaign,
-                MessageStatus.BLOCKED if submission.blocked else MessageStatus.QUEUED,
+                MessageStatus.BLOCKED
+                if submission.blocked or self._unsubscribed(submission.apikey_id, recipient)
+                else MessageStatus.QUEUED,
                 content,
                 timestamp(),
             ),
         )
         return int(cursor.lastrowid or 0)
+
+    def unsubscribe(self, message: SentMessage) -> None:
+        """Block what the key of `message` sends to its recipient from now on."""
+        self._db.execute(
+            "INSERT OR IGNORE INTO unsubscribed VALUES (?, ?)", (message.apikey_id, message.recipient.lower())
+        )
+
+    def _unsubscribed(self, apikey_id: int, recipient: str) -> bool:
+        query = "SELECT 1 FROM unsubscribed WHERE apikey_id = ? AND recipient = ?"
+        return self._db.execute(query, (apikey_id, recipient.lower())).fetchone() is not None
 
     def _forget_old(self) -> None:
         newest = self._db.execute("SELECT max(id) FROM message").fetchone()[0] or 0

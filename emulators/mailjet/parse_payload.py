@@ -40,6 +40,15 @@ SPAM_SCORE = "0.602"
 SPAM_SCORE_HEADER = "X-Emulator-Spam-Score"
 
 
+class _Part(Message):
+    """A part whose content stays as it came where it is a message: parsed and written again it would be another."""
+
+    def get_content_type(self) -> str:
+        """`application/octet-stream` in place of message/*, so that the parser leaves it alone."""
+        kind = super().get_content_type()
+        return "application/octet-stream" if kind.startswith("message/") else kind
+
+
 @dataclass(frozen=True, kw_only=True)
 class Style:
     """Variants seen in production."""
@@ -58,7 +67,7 @@ def parse_payload(
     """The payload for `message`, that `sender` (envelope) sent to `recipient` (envelope) at `received`."""
     style = style or Style()
     raw = Raw.parse(message)
-    parsed = email.message_from_bytes(raw.octets(), policy=email.policy.compat32)
+    parsed = email.message_from_bytes(raw.octets(), _class=_Part, policy=email.policy.compat32)
     contents = _Contents(style)
     payload: Payload = {
         "Sender": sender,
@@ -164,9 +173,6 @@ class _Contents:
 
 
 def _octets(part: Message) -> bytes:
-    if part.is_multipart():
-        # A forwarded message, whole.
-        return b"".join(inner.as_bytes() for inner in _children(part))
     content = part.get_payload(decode=True)
     return content if isinstance(content, bytes) else b""
 

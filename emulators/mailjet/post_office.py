@@ -81,10 +81,18 @@ class PostOffice:
             raw = raw.without({"message-id"}).with_first("Message-ID", f"<{secrets.token_hex(4)}.MJMid@mailjet.com>")
         if raw.get("Date") is None:
             raw = raw.with_first("Date", format_datetime(datetime.now(UTC)))
+        if self._state.switches.list_unsubscribe and raw.get("List-Unsubscribe") is None:
+            raw = raw.with_first("List-Unsubscribe", f"<mailto:unsub-{secrets.token_hex(8)}@{BOUNCE_DOMAIN}>")
         row = self._domains.find(key, domain) if domain else None
         octets = raw.octets()
         if row is not None:
-            octets = await asyncio.to_thread(signed, octets, domain=domain, private_key=row["dkim_private"])
+            octets = await asyncio.to_thread(
+                signed,
+                octets,
+                domain=domain,
+                private_key=row["dkim_private"],
+                expires_seconds=self._state.switches.dkim_expires_seconds,
+            )
         accepted = self._messages.add(
             Submission(
                 apikey_id=key.id,
@@ -102,7 +110,10 @@ class PostOffice:
         )
         for message in accepted:
             if message.status is MessageStatus.BLOCKED:
-                self._events.report(message, "blocked", error_related_to="mailjet", error="sender not validated")
+                if blocked:
+                    self._events.report(message, "blocked", error_related_to="mailjet", error="sender not validated")
+                else:
+                    self._events.report(message, "blocked", error_related_to="recipient", error="preblocked")
         self._wake.set()
         return accepted
 

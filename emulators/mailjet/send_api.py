@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email.headerregistry import Address
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
 from email.policy import SMTP
 from typing import Any
 from uuid import uuid4
@@ -23,8 +24,12 @@ from emulators.mailjet.state import ApiKey, MailjetState
 MOST_MESSAGES = 50
 MOST_RECIPIENTS = 50
 LONGEST_SUBJECT = 255
+LONGEST_CUSTOM_ID = 64
 LARGEST_ATTACHMENTS = 15 * 1024 * 1024
 TRACKING = ("account_default", "disabled", "enabled")
+CLICK_URL = "https://x1.mjt.lu/lnk/emulated"
+OPEN_URL = "https://x1.mjt.lu/oo/emulated/e.gif"
+_OPAQUE = "application/x-emulator-"
 MESSAGE_URL = "https://api.mailjet.com/v3/REST/message/{}"
 
 UNAUTHORIZED = (
@@ -138,7 +143,8 @@ class SendApi:
             return JSONResponse(refusal, 401)
         try:
             given = json.loads(body)
-        except ValueError:
+            json.dumps(given, ensure_ascii=False).encode()  # half a surrogate pair is no text
+        except (ValueError, RecursionError):
             return _refused(MessageProblem("mj-0002", "Malformed JSON, please review the syntax and properties types."))
         if not isinstance(given, dict):
             return _refused(MessageProblem("mj-0002", "Malformed JSON, please review the syntax and properties types."))
@@ -152,8 +158,12 @@ class SendApi:
                 return _refused(mistyped)
         sandbox = given.get("SandboxMode") in (True, "true")
         results = [await self._message(key, message, sandbox=sandbox) for message in merged]
-        good = any(result["Status"] == "success" for result in results)
-        status = 200 if good else int(results[0]["Errors"][0]["StatusCode"])
+        refused = [result for result in results if result["Status"] != "success"]
+        status = 200
+        if len(refused) == len(results):
+            status = int(refused[0]["Errors"][0]["StatusCode"])
+        elif refused:
+            status = self._state.switches.some_refused_status
         return JSONResponse({"Messages": results}, status)
 
     async def _message(self, key: ApiKey, given: Mapping[str, Any], *, sandbox: bool) -> dict[str, Any]:
@@ -166,23 +176,24 @@ class SendApi:
         if problems:
             return {"Status": "error", "Errors": [problem.plain() for problem in problems]}
         recipients = {name: [to["Email"] for to in given.get(name, [])] for name in ("To", "Cc", "Bcc")}
-        ids: Callable[[str], dict[str, object]] = _sandbox_id
+        result: dict[str, Any] = {"Status": "success", "CustomID": given.get("CustomID", "")}
+        result |= {name: [_sandbox_id(email) for email in emails] for name, emails in recipients.items()}
         if not sandbox:
-            everyone = list(dict.fromkeys(email for emails in recipients.values() for email in emails))
+            # An address in To, Cc and Bcc has three ids.
+            everyone = [email for emails in recipients.values() for email in emails]
+            if self._state.switches.track_by_default:
+                given = tracked(given)
             sent = await self._office.submit(
                 key,
-                compose(given).as_bytes(policy=SMTP),
+                composed(given),
                 everyone,
                 via=Via.API,
                 custom_id=given.get("CustomID", ""),
                 event_payload=given.get("EventPayload", ""),
                 blocked=unregistered,
             )
-            by_recipient = {message.recipient: message for message in sent}
-            ids = lambda email: _sent_id(by_recipient[email])  # noqa: E731
-        result: dict[str, Any] = {"Status": "success", "CustomID": given.get("CustomID", "")}
-        for name, emails in recipients.items():
-            result[name] = [ids(email) for email in emails]
+            numbered = iter(sent)
+            result |= {name: [_sent_id(next(numbered)) for _ in emails] for name, emails in recipients.items()}
         return result
 
 
@@ -265,6 +276,9 @@ def _problems(given: Mapping[str, Any]) -> Iterator[MessageProblem]:
             yield MessageProblem("send-0011", f'Header "{name}" is not allowed to be set.', (f"Headers.{name}",))
         elif not isinstance(value, str):
             yield MessageProblem("mj-0004", 'Type mismatch. Expected type "string".', (f"Headers.{name}",))
+    if len(given.get("CustomID", "")) > LONGEST_CUSTOM_ID:
+        text = f"The string must not be longer than {LONGEST_CUSTOM_ID} characters."
+        yield MessageProblem("mj-0006", text, ("CustomID",))
     yield from _attachment_problems(given)
 
 
@@ -317,11 +331,37 @@ def _attachment_problems(given: Mapping[str, Any]) -> Iterator[MessageProblem]:
             if not attachment["Filename"]:
                 yield MessageProblem("mj-0012", "The string must not be empty.", (f"{place}.Filename",))
             try:
-                size += len(base64.b64decode(attachment["Base64Content"], validate=True))
+                size += len(base64.b64decode(attachment["Base64Content"].rstrip("\r\n"), validate=True))
             except (binascii.Error, ValueError):
                 yield MessageProblem("mj-0014", "The value is not valid base64.", (f"{place}.Base64Content",))
     if size > LARGEST_ATTACHMENTS:
         yield MessageProblem("mj-0011", "The attachments are larger than 15 MB.", ("Attachments", "InlinedAttachments"))
+
+
+def tracked(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The properties with links that lead through Mailjet, and the picture that tells of an opened mail."""
+    html = given.get("HTMLPart", "")
+    if html and given.get("TrackClicks", TRACKING[0]) != "disabled":
+        html = re.sub(r'href="https?://[^"]*"', f'href="{CLICK_URL}"', html)
+    if html and given.get("TrackOpens", TRACKING[0]) != "disabled":
+        html += f'<img src="{OPEN_URL}" height="1" width="1" alt="" border="0">'
+    return {**given, "HTMLPart": html} if html else given
+
+
+def composed(given: Mapping[str, Any]) -> bytes:
+    """The message that the properties describe, as octets.
+
+    Parts of type message/* are written under another type and renamed: the standard library wants them parsed.
+    """
+    octets = compose(given).as_bytes(policy=SMTP)
+    for attachment in (*given.get("Attachments", []), *given.get("InlinedAttachments", [])):
+        kind = _media_type(attachment)
+        octets = octets.replace(f"{_OPAQUE}{kind.replace('/', '.')}".encode(), kind.encode())
+    return octets
+
+
+def _media_type(attachment: Mapping[str, Any]) -> str:
+    return str(attachment["ContentType"]).partition(";")[0].strip().lower()
 
 
 def compose(given: Mapping[str, Any]) -> EmailMessage:
@@ -354,8 +394,14 @@ def compose(given: Mapping[str, Any]) -> EmailMessage:
 
 def _attach(message: EmailMessage, attachment: Mapping[str, Any], *, inline: bool) -> None:
     content = base64.b64decode(attachment["Base64Content"])
-    maintype, _, subtype = attachment["ContentType"].partition(";")[0].strip().partition("/")
-    options: dict[str, Any] = {"filename": attachment["Filename"], "disposition": "attachment"}
+    kind = _media_type(attachment)
+    if kind.startswith("message/"):
+        kind = _OPAQUE + kind.replace("/", ".")
+    maintype, _, subtype = kind.partition("/")
+    header = Message()
+    header["Content-Type"] = attachment["ContentType"]
+    parameters = {name: value for name, value in header.get_params(failobj=[])[1:] if name.lower() != "name"}
+    options: dict[str, Any] = {"filename": attachment["Filename"], "disposition": "attachment", "params": parameters}
     if inline:
         options |= {"disposition": "inline", "cid": f"<{attachment.get('ContentID') or attachment['Filename']}>"}
     root = message.get_body(("html",)) if inline else None

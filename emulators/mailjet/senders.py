@@ -41,6 +41,8 @@ def split_address(address: str) -> tuple[str, str] | None:
     local, _, domain = address.rpartition("@")
     if not _LOCAL_PART.fullmatch(local) or not _DOMAIN.fullmatch(domain):
         return None
+    if domain.rpartition(".")[2].isdecimal():
+        return None
     if local.startswith(".") or local.endswith(".") or ".." in local:
         return None
     return local, domain.lower()

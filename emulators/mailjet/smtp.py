@@ -156,7 +156,9 @@ def _not_validated(address: str) -> str:
 
 
 class _TrackedConnection(SMTP):
-    """aiosmtpd's protocol, which knows when its connection is over."""
+    """aiosmtpd's protocol, which knows when its connection is over and takes lines of any length (RFC 5321 has 1,000)."""
+
+    line_length_limit = LARGEST_MESSAGE + 2
 
     def __init__(self, *args: Any, open_connections: set[SMTP], **options: Any) -> None:
         super().__init__(*args, **options)

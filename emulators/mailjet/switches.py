@@ -44,7 +44,7 @@ class Switches(BaseModel):
     """Shape of `validate`'s answer: as recorded, or as documented."""
     dns_names: Literal["absolute", "relative-dot", "label"] = "absolute"
     """Record names of `dns`: with a trailing dot, without it, or the ownership record as a bare label."""
-    not_checked: Literal["Not checked", "Not Checked"] = "Not checked"
+    not_checked: Literal["Not checked", "Not Checked"] = "Not Checked"
     """Status of a record that was never looked at."""
     error_info: Literal["text", "object"] = "text"
     """Type of ErrorInfo in a refusal that has details."""
@@ -58,6 +58,16 @@ class Switches(BaseModel):
     """Every call answers 401 mj-0001."""
     smtp_keeps_message_id: bool = False
     """A Message-ID given over SMTP stays; in public list archives of 2025 and 2026 it does not."""
+    some_refused_status: Literal[200, 400] = 400
+    """Status of a Send API call of whose messages some were taken and some refused; 400 is what was recorded."""
+    track_by_default: bool = True
+    """The account tracks opens and clicks of what the Send API takes, unless the message says `disabled`."""
+    list_unsubscribe: bool = True
+    """A List-Unsubscribe header is added, as on some accounts; who follows it is blocked for the API key."""
+    dkim_expires_seconds: int | None = Field(default=7200, ge=1)
+    """After how long a DKIM signature expires (`x=`); how long it is at Mailjet was not seen. None: never."""
+    put_ignores_unknown: bool = True
+    """A PUT with a property that the resource does not have (`Id`), or that it does not set (`CreatedAt`), is taken."""
     smtp_replies: dict[Literal["MAIL", "RCPT", "DATA", "DATA-after"], str] = Field(default_factory=dict)
     """Replies of both SMTP servers instead of their own, such as `{"DATA": "451 4.3.0 Try again later"}`;
     `drop` cuts the connection. `DATA-after` comes after the message was taken."""

@@ -94,6 +94,11 @@ CREATE TABLE IF NOT EXISTS delivery (
   due REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS delivery_due ON delivery (state, due);
+CREATE TABLE IF NOT EXISTS unsubscribed (
+  apikey_id INTEGER NOT NULL,
+  recipient TEXT NOT NULL,
+  PRIMARY KEY (apikey_id, recipient)
+);
 CREATE TABLE IF NOT EXISTS switches (
   one INTEGER PRIMARY KEY CHECK (one = 1),
   value TEXT NOT NULL

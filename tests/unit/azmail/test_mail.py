@@ -269,6 +269,8 @@ class TestSendApiForm:
             "HTMLPart": "<p>t</p>",
             "CustomID": "id",
             "EventPayload": "label",
+            "TrackOpens": "disabled",
+            "TrackClicks": "disabled",
             "Headers": {
                 "X-Ticket": "42",
                 "In-Reply-To": "<m@x.example>",
@@ -312,6 +314,8 @@ class TestSendApiForm:
             "To": [{"Email": "ada@example.com"}],
             "Subject": "Hello",
             "TextPart": "Hello Ada\n",
+            "TrackOpens": "disabled",
+            "TrackClicks": "disabled",
         }
 
 

@@ -26,7 +26,7 @@ def test_a_new_row_is_unchecked_and_names_are_absolute(api: Api) -> None:
     assert row == {
         "DKIMRecordName": f"mailjet._domainkey.{DOMAIN}.",
         "DKIMRecordValue": row["DKIMRecordValue"],
-        "DKIMStatus": "Not checked",
+        "DKIMStatus": "Not Checked",
         "Domain": DOMAIN,
         "ID": sender["DNSID"],
         "IsCheckInProgress": False,
@@ -34,7 +34,7 @@ def test_a_new_row_is_unchecked_and_names_are_absolute(api: Api) -> None:
         "OwnerShipToken": token,
         "OwnerShipTokenRecordName": f"mailjet._{token[:8]}.{DOMAIN}.",
         "SPFRecordValue": "v=spf1 include:spf.mailjet.com ?all",
-        "SPFStatus": "Not checked",
+        "SPFStatus": "Not Checked",
     }
 
 

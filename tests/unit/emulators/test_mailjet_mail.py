@@ -183,6 +183,46 @@ class TestSubmission:
         assert (headers["In-Reply-To"], headers["References"]) == ("<zeroth@far.example>", "<zeroth@far.example>")
         assert mailjet.control.outbox()[0]["message_id"] == headers["Message-ID"]
 
+    def test_a_line_of_any_length_is_taken(self, smtp: smtplib.SMTP, verified: dict[str, Any]) -> None:
+        assert smtp.sendmail(ANN, [BOB], letter().as_bytes() + b"x" * 100_000 + b"\r\n") == {}
+
+    def test_list_unsubscribe_is_added_and_the_signature_expires(
+        self, mailjet: EmbeddedMailjet, smtp: smtplib.SMTP, routed: Webhook
+    ) -> None:
+        smtp.send_message(letter())
+        (call,) = wait_until(lambda: routed.calls)
+        headers = call.payload["Headers"]
+        assert headers["List-Unsubscribe"][0].startswith("<mailto:unsub-")
+        found = re.search(r"t=(\d+);\s*x=(\d+);", headers["DKIM-Signature"][0])
+        assert found is not None
+        assert int(found[2]) - int(found[1]) == 7200
+        mailjet.control.switches(list_unsubscribe=False, dkim_expires_seconds=None)
+        smtp.send_message(letter())
+        _, call = wait_until(lambda: routed.calls if len(routed.calls) == 2 else None)
+        assert "List-Unsubscribe" not in call.payload["Headers"]
+        assert " x=" not in call.payload["Headers"]["DKIM-Signature"][0]
+
+    def test_who_unsubscribes_gets_no_more_mail_of_the_account(
+        self, mailjet: EmbeddedMailjet, smtp: smtplib.SMTP, routed: Webhook, api: Api
+    ) -> None:
+        smtp.send_message(letter())
+        wait_until(lambda: routed.calls)
+        key = mailjet.control.outbox()[0]["id"]
+        assert api.call("POST", "/_emulator/events", {"event": "unsub", "messages": [key]}).status_code == 200
+        smtp.send_message(letter())
+        assert mailjet.control.outbox()[1]["status"] == "blocked"
+
+    def test_a_forwarded_message_arrives_as_it_was(self, mailjet: EmbeddedMailjet, routed: Webhook) -> None:
+        inner = b"Subject:  odd   spaces\r\nX-Long: " + b"y" * 200 + b"\r\n\r\nbody\r\n\r\n.end\r\n"
+        octets = (
+            b"From: a@faraway.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+            b"--b\r\nContent-Type: message/rfc822\r\n\r\n" + inner + b"\r\n--b--\r\n"
+        )
+        with smtplib.SMTP("127.0.0.1", mailjet.inbound_port, timeout=10) as client:
+            client.sendmail("a@faraway.example", [BOB], octets)
+        (call,) = wait_until(lambda: routed.calls)
+        assert base64.b64decode(call.payload["Attachment1"]) == inner
+
     def test_the_message_id_stays_on_request(
         self, mailjet: EmbeddedMailjet, smtp: smtplib.SMTP, verified: dict[str, Any]
     ) -> None:

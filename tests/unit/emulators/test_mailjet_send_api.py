@@ -67,6 +67,7 @@ def test_the_message_is_what_was_asked_for(
         api,
         {
             **MESSAGE,
+            "TrackOpens": "disabled",
             "Subject": "Grüße\r\nBcc: x@evil.example",
             "HTMLPart": "<img src='cid:logo'>",
             "ReplyTo": {"Email": "r@faraway.example"},
@@ -107,7 +108,7 @@ def test_other_bodies(api: Api, mailjet: EmbeddedMailjet, verified: dict[str, An
 def test_one_bad_message_does_not_stop_the_others(api: Api, verified: dict[str, Any]) -> None:
     bad = {name: value for name, value in MESSAGE.items() if name != "TextPart"}
     answer = send(api, bad, MESSAGE)
-    assert answer.status_code == 200
+    assert answer.status_code == 400  # recorded: the good one is sent all the same
     first, second = answer.json()["Messages"]
     assert second["Status"] == "success"
     assert first["Status"] == "error"
@@ -235,3 +236,86 @@ def test_wrong_credentials(mailjet: EmbeddedMailjet) -> None:
     answer = requests.post(f"{mailjet.url}/v3.1/send", json={"Messages": [MESSAGE]}, auth=("x", "y"), timeout=10)
     assert answer.status_code == 401
     assert answer.json()["ErrorMessage"].startswith("API key authentication/authorization failure.")
+
+
+class TestAsRecorded:
+    def test_a_switch_answers_200_where_some_were_refused(
+        self, api: Api, mailjet: EmbeddedMailjet, verified: dict[str, Any]
+    ) -> None:
+        mailjet.control.switches(some_refused_status=200)
+        bad = {name: value for name, value in MESSAGE.items() if name != "TextPart"}
+        assert send(api, bad, MESSAGE).status_code == 200
+        assert send(api, bad, bad).status_code == 400
+
+    @pytest.mark.parametrize("address", ["a@b.123", "a@1.2.3.4", "a@example.0"])
+    def test_a_numeric_top_level_domain_is_refused(self, api: Api, verified: dict[str, Any], address: str) -> None:
+        (result,) = send(api, {**MESSAGE, "To": [{"Email": address}]}).json()["Messages"]
+        assert (result["Errors"][0]["ErrorCode"], result["Errors"][0]["ErrorRelatedTo"]) == ("mj-0013", ["To[0].Email"])
+
+    def test_one_address_in_three_places_has_three_ids(self, api: Api, verified: dict[str, Any]) -> None:
+        one = [{"Email": "x@faraway.example"}]
+        (result,) = send(api, {**MESSAGE, "To": one, "Cc": one, "Bcc": one}).json()["Messages"]
+        assert len({result[name][0]["MessageID"] for name in ("To", "Cc", "Bcc")}) == 3
+
+    @pytest.mark.parametrize(("content", "status"), [("YSxi\n", 200), ("YSxi\r\n", 200), ("YS\nxi", 400), ("Y?", 400)])
+    def test_base64_may_end_with_a_line_end(
+        self, api: Api, verified: dict[str, Any], content: str, status: int
+    ) -> None:
+        file = {"ContentType": "text/csv", "Filename": "a.csv", "Base64Content": content}
+        assert send(api, {**MESSAGE, "Attachments": [file]}).status_code == status
+
+    @pytest.mark.parametrize("kind", ["message/delivery-status", "message/rfc822", "message/partial"])
+    def test_a_message_as_attachment_arrives_byte_for_byte(
+        self, api: Api, verified: dict[str, Any], webhook: Webhook, kind: str
+    ) -> None:
+        api.post("parseroute", {"Email": BOB, "Url": webhook.url()})
+        content = b"Reporting-MTA: dns; a.example\n\nFinal-Recipient: rfc822;b\r\nSubject:  odd\n folded\n\nbody"
+        encoded = base64.b64encode(content).decode()
+        file = {"ContentType": kind, "Filename": "a", "Base64Content": encoded}
+        assert send(api, {**MESSAGE, "Attachments": [file]}).status_code == 200
+        (call,) = wait_until(lambda: webhook.calls)
+        assert base64.b64decode(call.payload["Attachment1"]) == content
+        assert call.payload["Parts"][-1]["Headers"]["Content-Type"][0].startswith(kind)
+
+    @pytest.mark.parametrize("name", ["Subject", "TextPart", "CustomID"])
+    def test_half_a_surrogate_pair_is_malformed(self, api: Api, verified: dict[str, Any], name: str) -> None:
+        answer = send(api, {**MESSAGE, name: "a\ud800b"})
+        assert (answer.status_code, answer.json()["ErrorCode"]) == (400, "mj-0002")
+
+    def test_a_custom_id_of_65_characters_is_refused(self, api: Api, verified: dict[str, Any]) -> None:
+        assert send(api, {**MESSAGE, "CustomID": "c" * 64}).status_code == 200
+        assert send(api, {**MESSAGE, "CustomID": "c" * 65}).json()["Messages"][0]["Errors"][0]["ErrorCode"] == "mj-0006"
+
+    def test_the_parameters_of_a_type_stay(self, api: Api, verified: dict[str, Any], webhook: Webhook) -> None:
+        api.post("parseroute", {"Email": BOB, "Url": webhook.url()})
+        file = {"ContentType": "text/calendar; method=REQUEST", "Filename": "a.ics", "Base64Content": "YSxi"}
+        send(api, {**MESSAGE, "Attachments": [file]})
+        (call,) = wait_until(lambda: webhook.calls)
+        assert 'method="REQUEST"' in call.payload["Parts"][-1]["Headers"]["Content-Type"][0]
+
+    def test_links_and_opens_are_tracked_unless_disabled(
+        self, api: Api, verified: dict[str, Any], webhook: Webhook
+    ) -> None:
+        api.post("parseroute", {"Email": BOB, "Url": webhook.url()})
+        html = '<a href="https://example.com/a">x</a>'
+        send(api, {**MESSAGE, "HTMLPart": html})
+        wait_until(lambda: webhook.calls)
+        send(api, {**MESSAGE, "HTMLPart": html, "TrackOpens": "disabled", "TrackClicks": "disabled"})
+        tracked, plain = wait_until(lambda: webhook.calls if len(webhook.calls) == 2 else None)
+        assert "example.com" not in tracked.payload["Html-part"]
+        assert "/oo/" in tracked.payload["Html-part"]
+        assert plain.payload["Html-part"].strip() == html
+
+    def test_every_answer_names_its_request(self, api: Api) -> None:
+        guids = {api.get("sender").headers["X-Mj-Request-Guid"], send(api, {}).headers["X-Mj-Request-Guid"]}
+        assert len(guids) == 2
+        assert "X-Mj-Request-Guid" not in api.call("GET", "/_emulator/state").headers
+
+    @pytest.mark.parametrize("extra", [{"CreatedAt": "2020-01-01T00:00:00Z"}, {"Id": 7}, {"Frob": 1}])
+    def test_a_put_takes_what_it_does_not_know(
+        self, api: Api, mailjet: EmbeddedMailjet, verified: dict[str, Any], extra: dict[str, Any]
+    ) -> None:
+        answer = api.put(f"sender/*@{DOMAIN}", {"Name": "Other", **extra})
+        assert (answer.status_code, api.row(answer)["Name"]) == (200, "Other")
+        mailjet.control.switches(put_ignores_unknown=False)
+        assert api.put(f"sender/*@{DOMAIN}", {"Name": "Third", **extra}).status_code == 400
