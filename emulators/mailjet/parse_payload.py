@@ -40,7 +40,7 @@ SPAM_SCORE = "0.602"
 SPAM_SCORE_HEADER = "X-Emulator-Spam-Score"
 
 
-class _Part(Message):
+class _OpaquePart(Message):
     """A part whose content stays as it came where it is a message: parsed and written again it would be another."""
 
     def get_content_type(self) -> str:
@@ -67,7 +67,7 @@ def parse_payload(
     """The payload for `message`, that `sender` (envelope) sent to `recipient` (envelope) at `received`."""
     style = style or Style()
     raw = Raw.parse(message)
-    parsed = email.message_from_bytes(raw.octets(), _class=_Part, policy=email.policy.compat32)
+    parsed = email.message_from_bytes(raw.octets(), _class=_OpaquePart, policy=email.policy.compat32)
     contents = _Contents(style)
     payload: Payload = {
         "Sender": sender,
