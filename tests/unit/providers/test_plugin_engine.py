@@ -151,10 +151,11 @@ def test_threads_may_ask_at_once(address: str) -> None:
 def test_an_orphan_ends_itself() -> None:
     """The plugin process of a killed engine."""
     program = (
-        "import sys, threading; from providers.mailjet.engine import Engine;"
-        "Engine(sys.argv[1]).exit_with_it(every=0.02); print('watching', flush=True); threading.Event().wait(60)"
+        "import sys, threading; from providers.mailjet.engine import EngineConnection;"
+        "EngineConnection(sys.argv[1]).exit_with_it(every=0.02); print('watching', flush=True); threading.Event().wait(60)"
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         orphan = subprocess.Popen([sys.executable, "-c", program, address], stdout=subprocess.PIPE)
         assert orphan.stdout is not None
