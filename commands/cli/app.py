@@ -14,7 +14,10 @@ from commands.cli.options import EMULATORS, ROOT, DevStack, Json, Project, Stack
 from commands.cli.state import app as state
 
 HELP = "Mailboxes for agents at Mailjet and Cloudflare: bring them up, look at them, send and read."
-EPILOG = "Exit status: 0 fine, 1 refused or failed, 2 no such command or option, 130 interrupted. docs/commands.md"
+EPILOG = (
+    "Exit status: 0 fine, 1 refused or failed, 2 no such command or option, 130 interrupted, 141 nobody reads the pipe. "
+    "docs/commands.md"
+)
 
 app = Typer(
     name="mail",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from commands.report.preview import Changes, RecordChange
+from mailboxes import remedies
 from mailboxes.wording import shortened
 
 FIRST = 20
@@ -46,7 +47,7 @@ def sections(changes: Changes, *, refused: Sequence[str] = (), first: int = FIRS
     other = [item for item in changes.resources if item not in deleted and item not in replaced]
     settings = [item for item in changes.settings if item.old is not None]
     found = [
-        section("Errors", [_with_remedy(error) for error in changes.errors], verbatim=True),
+        section("Errors", [_with_remedy(error, changes.stack) for error in changes.errors], verbatim=True),
         section("Deletions without their switch", refused, verbatim=True),
         section(
             "Mailboxes removed",
@@ -100,13 +101,13 @@ def _short(value: str, limit: int = 100) -> str:
     return shortened(value, limit)
 
 
-def _with_remedy(error: str) -> str:
+def _with_remedy(error: str, stack: str) -> str:
     """The engine proposes `pulumi state unprotect`, one resource after the other; the configuration lifts them all."""
     if "because it is protected" not in error:
         return error
     return (
-        f"{error}\nTo lift the protection of the whole stack: take this change back, run ./mail pulumi config set "
-        "protected false and ./mail pulumi up, then make the change."
+        f"{error}\nTo lift the protection of the whole stack: take this change back, run "
+        f"{remedies.set_value('protected', 'false', stack=stack)} and {remedies.apply(stack)}, then make the change."
     )
 
 

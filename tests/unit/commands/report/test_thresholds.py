@@ -199,7 +199,7 @@ class TestCommandLine:
         changes = Changes(
             stack="prod", errors=['resource "urn" cannot be deleted\nbecause it is protected. To unprotect …']
         )
-        assert "config set protected false" in as_text(changes)
+        assert "config set --stack prod protected false" in as_text(changes)
 
 
 texts = st.text(max_size=60)
