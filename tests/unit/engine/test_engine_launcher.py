@@ -178,4 +178,4 @@ def test_a_real_stack_without_a_passphrase_never_reaches_the_cli(with_cli: Machi
 @pytest.mark.parametrize("arguments", [[], ["build"], ["setup", "now"], ["plugin"]])
 def test_usage(arguments: list[str]) -> None:
     said = subprocess.run([sys.executable, "-m", "engine", *arguments], cwd=ROOT, capture_output=True, text=True)
-    assert (said.returncode, said.stderr) == (2, "usage: python -m engine setup | about\n")
+    assert (said.returncode, said.stderr) == (2, "usage: ./mail setup | about\n")
