@@ -17,6 +17,7 @@ def _expected() -> tuple[type[BaseException], ...]:
     # Here, since most commands end well: an error may cost the imports of all rooms.
     from azmail.errors import AzmailError
     from clients.cloudflare.client import CloudflareError
+    from clients.cloudflare.zone_api import CloudflareRefusedError
     from clients.mailjet.errors import MailjetError
     from commands.adopt.errors import AdoptError
     from commands.demo.loop import UnexpectedError
@@ -39,6 +40,7 @@ def _expected() -> tuple[type[BaseException], ...]:
         AdoptError,
         AzmailError,
         CloudflareError,
+        CloudflareRefusedError,
         CommandError,
         EmulatorsDownError,
         EngineError,
