@@ -2,7 +2,7 @@
 
 A command that belongs to a stack always names it: without `--stack` a key would go into whichever stack is selected.
 Pure text; what may not import this (zone/, emulators/, engine/, azmail/) is handed the command, or writes it out in
-this very form. tests/unit/commands/test_hints.py extracts them all and runs them.
+this very form. No test runs them all yet, and some places still write older forms by hand.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The text of a `.env` file by docker compose's rules, whose reader is compose-go: names, quotes, comments, variables.
 
-No reader on PyPI follows them: python-dotenv takes no `NAME: value`, keeps `$NAME` and cuts at ` #` inside words
-elsewhere. What is stricter here: a name that is empty is a problem. Results are held to those of compose-go 2.16 by
-recorded cases (`tests/fixtures/dotenv.json`).
+python-dotenv does not follow them: it takes no `NAME: value` and keeps `$NAME` and `$$` (decision record 117). What is
+stricter here: a name that is empty is a problem. Results are held to those of compose-go 2.16 by recorded cases
+(`tests/fixtures/dotenv.json`).
 """
 
 from __future__ import annotations
