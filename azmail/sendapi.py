@@ -149,13 +149,10 @@ class SendApiTransport(Transport):
         raise self._refusal(answer, status, mail, sender).answered(status, **_reported(answer))
 
     def _no_answer(self, error: requests.RequestException) -> SendError:
-        causes = _causes(error)
-        for cause in causes:
+        for cause in _causes(error):
             if isinstance(cause, ssl.SSLCertVerificationError):
                 return TlsError(self.server, cause.verify_message)
-        if any(isinstance(cause, NewConnectionError | ConnectTimeoutError) for cause in causes) or isinstance(
-            error, requests.exceptions.ConnectTimeout
-        ):
+        if never_connected(error):
             return UnreachableError(self.server, "no connection")
         if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader):
             return InvalidMailError(f"{self.server}: the request could not be made, check base_url and credentials")
@@ -221,6 +218,13 @@ def _reported(error: Mapping[str, object]) -> dict[str, str]:
     """The arguments of `SendError.answered` that an error of Mailjet names."""
     names = {"code": "ErrorCode", "identifier": "ErrorIdentifier"}
     return {key: str(error[name]) for key, name in names.items() if error.get(name)}
+
+
+def never_connected(error: requests.RequestException) -> bool:
+    """Whether the request cannot have arrived: there was no connection."""
+    return isinstance(error, requests.exceptions.ConnectTimeout) or any(
+        isinstance(cause, NewConnectionError | ConnectTimeoutError) for cause in _causes(error)
+    )
 
 
 def _causes(error: BaseException) -> list[object]:

@@ -11,11 +11,11 @@ from pathlib import Path
 from commands.cli.console import confirmed, working
 from commands.cli.running import DRIFT
 from commands.errors import CommandError, RefusedPlanError, UpFailedError
-from commands.loopback import off_loopback
 from commands.report.digest import as_data, as_markdown, as_text, failure_as_markdown
 from commands.report.preview import Changes, PreviewUnreadableError, read_preview
 from commands.report.thresholds import refusals
 from commands.stack_commands import Pulumi, PulumiFailedError
+from engine.stacks import StackFile
 
 LABEL = re.compile(r"allow-record-removals:\s*(\d+)")
 DESTROYING = ("destroy", "--refresh", "--skip-preview", "--yes", "--suppress-outputs")
@@ -165,7 +165,7 @@ def destroy(stack: str, project: Path, *, confirm: str = "") -> int:
     with working(f"Reading what {stack} holds"):
         state = pulumi.export()
     print(holdings_text(state, stack=stack))
-    if off_loopback(project, stack) and confirm != stack:
+    if StackFile.of(project, stack).off_loopback() and confirm != stack:
         confirmed(
             "All of this goes from the real services, and mail to these addresses will bounce.",
             typed=stack,

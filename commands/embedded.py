@@ -8,11 +8,11 @@ from typing import Any
 from commands.cli.console import working
 from commands.deployment import DESTROYING, bring_up
 from commands.errors import NoEmulatorsError, NotEmbeddedError, UpFailedError
-from commands.loopback import off_loopback
 from commands.stack_commands import ROOT, Pulumi
 from emulators import lifecycle
 from emulators.__main__ import main as emulators
 from emulators.state_folder import StateFolder
+from engine.stacks import StackFile
 
 EMULATORS = ROOT / ".state" / "emulators"
 
@@ -47,7 +47,7 @@ def down(stack: str, project: Path) -> int:
 
 
 def _require_embedded(stack: str, project: Path, *, command: str, instead: str) -> None:
-    if reason := off_loopback(project, stack):
+    if reason := StackFile.of(project, stack).off_loopback():
         raise NotEmbeddedError(stack, reason, command=command, instead=instead)
 
 

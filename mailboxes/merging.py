@@ -62,13 +62,31 @@ class Added:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Merge:
-    """What an import makes of a population file."""
+class FileEdit:
+    """A population file and its text before and after."""
 
     path: Path
     before: str | None
     """The file's text; None where there is no file."""
     after: str
+
+    @property
+    def changes(self) -> bool:
+        return self.after != self.before
+
+    def write(self) -> None:
+        """Replaces the file in one step, its mode kept. Raises `WriteError`; without changes nothing is touched."""
+        if self.changes:
+            try:
+                replace_file(self.path, self.after)
+            except OSError as error:
+                raise WriteError(self.path, error) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merge(FileEdit):
+    """What an import makes of a population file."""
+
     added: Sequence[Added] = ()
     kept: int = 0
     """Agents of the file who are in the export."""
@@ -82,18 +100,6 @@ class Merge:
     """{agent id: local part} of incumbents whose local part is now written down."""
     ahead: Sequence[str] = ()
     """Stamps of the file in the future, one sentence each: this clock is behind, or another was ahead."""
-
-    @property
-    def changes(self) -> bool:
-        return self.after != self.before
-
-    def write(self) -> None:
-        """Replaces the file in one step, its mode kept. Raises `WriteError`; without changes nothing is touched."""
-        if self.changes:
-            try:
-                replace_file(self.path, self.after)
-            except OSError as error:
-                raise WriteError(self.path, error) from None
 
 
 def merge_export(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mailboxes.document import UnreadableFileError, read_text
 from mailboxes.errors import Problem, ProblemsError
-from mailboxes.merging import WriteError, replace_file
+from mailboxes.merging import FileEdit
 from mailboxes.naming import LocalPartError, check_local_part
 from mailboxes.population import (
     Agent,
@@ -32,26 +32,11 @@ class PinError(ProblemsError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PinnedFile:
-    """A population file and what pinning makes of it."""
+class PinnedFile(FileEdit):
+    """What pinning makes of a population file."""
 
-    path: Path
-    before: str
-    after: str
     pinned: Mapping[str, str]
     """{agent id: local part} of the agents of this file."""
-
-    @property
-    def changes(self) -> bool:
-        return self.after != self.before
-
-    def write(self) -> None:
-        """Replaces the file in one step, its mode kept. Raises `WriteError`."""
-        if self.changes:
-            try:
-                replace_file(self.path, self.after)
-            except OSError as error:
-                raise WriteError(self.path, error) from None
 
 
 def read_pins(words: Iterable[str]) -> dict[str, str]:

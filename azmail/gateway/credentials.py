@@ -22,6 +22,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Self
 
 PREFIX = "azm1"
@@ -130,8 +131,18 @@ class Directory:
 _NOBODY = AgentLogin("", "")
 
 
-def authenticate(directory: Directory, roots: Roots, user: str, secret: str, scope: Scope) -> AgentLogin | None:
+def authenticate(
+    directory: Directory,
+    roots: Roots,
+    user: str,
+    secret: str,
+    scope: Scope,
+    *,
+    revoked: Mapping[str, int] = MappingProxyType({}),
+) -> AgentLogin | None:
     """The agent whose credential this is, or None; the caller says the same words for every reason.
+
+    `revoked`: agent id and the lowest epoch that is still good, where it is above the directory's.
 
     A password of a later epoch than the directory's is good too: the population file has moved on, and this process
     has not read it yet. An unknown agent costs what a known one does.
@@ -139,9 +150,9 @@ def authenticate(directory: Directory, roots: Roots, user: str, secret: str, sco
     agent = directory.find(user)
     password = Password.parse(secret)
     proved = roots.proves(password or _NO_PASSWORD, (agent or _NOBODY).id, scope)
-    if agent is None or password is None or not proved or password.epoch < agent.epoch:
+    if agent is None or password is None or not proved:
         return None
-    return agent
+    return agent if password.epoch >= max(agent.epoch, revoked.get(agent.id, 0)) else None
 
 
 def new_root() -> str:

@@ -143,12 +143,7 @@ class Relay:
 
     def login(self, user: str, secret: str, scope: Scope = Scope.SEND) -> AgentLogin | None:
         """The agent whose credential this is, None for whatever is wrong. Raises LedgerError."""
-        revoked = self._revocations()
-        agent = authenticate(self._directory, self._roots, user, secret, scope)
-        if agent is None:
-            return None
-        epoch = int(secret.split(".")[2])
-        return None if epoch < revoked.get(agent.id, 0) else agent
+        return authenticate(self._directory, self._roots, user, secret, scope, revoked=self._revocations())
 
     def _revocations(self) -> Mapping[str, int]:
         """What the database knows, at most `REVOCATIONS_SECONDS` old. Raises LedgerError: they fail closed."""

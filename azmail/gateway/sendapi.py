@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -32,6 +32,7 @@ from azmail.gateway.identity import MAX_MESSAGE_OCTETS, MessageOffenceError, che
 from azmail.gateway.ledger import LedgerError
 from azmail.gateway.relay import AWAY, BUSY, LOST, MAX_RECIPIENTS, Relay, Reply
 from azmail.gateway.submission import Sources
+from azmail.sendapi import never_connected
 
 MAX_BODY_OCTETS = MAX_MESSAGE_OCTETS * 3 // 2
 MAX_MESSAGES = 50
@@ -104,13 +105,9 @@ class MailjetSendApi:
         """Mailjet's answer: its status as `code`, its JSON text as `text`. 503 where nothing has been sent."""
         try:
             answer = self._session.post(self._url, json=body, timeout=self._timeout, allow_redirects=False)
-        except (requests.exceptions.ConnectTimeout, requests.exceptions.SSLError):
-            return Reply(451, "4.4.1", "no connection to Mailjet, nothing was sent")
-        except requests.exceptions.ConnectionError as error:
-            if "NewConnectionError" in repr(error):
+        except requests.RequestException as error:
+            if never_connected(error) or isinstance(error, requests.exceptions.SSLError):
                 return Reply(451, "4.4.1", "no connection to Mailjet, nothing was sent")
-            return LOST
-        except requests.RequestException:
             return LOST
         if answer.status_code == 429:
             return Reply(451, "4.4.1", "Mailjet has too many requests, nothing was sent")
@@ -360,7 +357,7 @@ def _response(reply: Reply) -> Response:
         answer = _refused(RequestProblem("azmail-0450", reply.text, "", 429))
         answer.headers["Retry-After"] = str(reply.retry_after)
         return answer
-    status = {BUSY: 409, LOST: 504}.get(replace(reply), 503 if reply.is_temporary else 409)
+    status = {BUSY: 409, LOST: 504}.get(reply, 503 if reply.is_temporary else 409)
     return _refused(RequestProblem(f"azmail-{reply.code:04}", reply.text, "", status))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from commands.loopback import off_loopback
+from engine.stacks import StackFile
 from settings.values import PROJECT
 
 
@@ -30,4 +30,8 @@ def _environment(project: Path, file: Path) -> dict[str, Any]:
     name = file.name.removeprefix("Pulumi.").removesuffix(".yaml")
     document = yaml.safe_load(file.read_text(encoding="utf-8"))
     config = (document.get("config") if isinstance(document, dict) else None) or {}
-    return {"name": name, "domain": config.get(f"{PROJECT}:domain"), "embedded": not off_loopback(project, name)}
+    return {
+        "name": name,
+        "domain": config.get(f"{PROJECT}:domain"),
+        "embedded": not StackFile.of(project, name).off_loopback(),
+    }
