@@ -53,3 +53,14 @@ def _check_structure(raw: bytes) -> None:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+def json_type(value: object) -> str:
+    """What kind of JSON value it is, in words."""
+    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "nothing"}
+    return names.get(type(value), "a number")
+
+
+def show_json(value: object) -> str:
+    """A text's beginning, the kind of anything else."""
+    return ascii(value[:40]) if isinstance(value, str) else json_type(value)

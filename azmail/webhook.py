@@ -8,15 +8,9 @@ nothing else; a secret in the path is the alternative. The credentials are check
     GET  /healthz       200 {"status": "ok"}, 503 {"status": "full" or "no store"} where a delivery would get 503
 """
 
-import asyncio
-import base64
-import binascii
-import hashlib
-import hmac
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 from anyio import CapacityLimiter, to_thread
@@ -25,12 +19,24 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from azmail.bodies import Bodies, TooLargeError, TooSlowError
 from azmail.deliveries import DeliveryStore, MemoryDeliveries
 from azmail.errors import PayloadError, TryAgainError, WebhookConfigError
 from azmail.events import MailEvent, parse_events
 from azmail.inbound import InboundMail, parse_inbound
 from azmail.once import BusyError, FullError, Health, Once
 from azmail.stack import MailStack
+from azmail.webhook_auth import BasicAuth, PathSecret, Unauthenticated, WebhookAuth, valid_token
+
+__all__ = [
+    "BasicAuth",
+    "PathSecret",
+    "Unauthenticated",
+    "UnknownRecipients",
+    "WebhookAuth",
+    "create_app",
+    "valid_token",
+]
 
 INBOUND_PATH = "/api/webhooks/mailjet/inbound"
 EVENTS_PATH = "/api/webhooks/mailjet/events"
@@ -51,72 +57,6 @@ AgentAt = Callable[[str], str | None]
 """The agent id for a recipient address, or None."""
 
 log = logging.getLogger("azmail.webhook")
-
-
-def valid_token(presented: str | None, expected: str) -> bool:
-    """Whether a presented secret is the expected one, in a time that tells nothing about it.
-
-    Raises WebhookConfigError if no secret is expected: nothing is equal to a secret that does not exist.
-    """
-    if not expected:
-        raise WebhookConfigError("found an empty webhook secret, expected one to compare with: configure it")
-    return _same(presented or "", expected)
-
-
-@dataclass(frozen=True, slots=True, init=False)
-class BasicAuth:
-    """The credentials in the route's URL: `https://USERNAME:PASSWORD@host/path`.
-
-    `passwords` may hold several while a secret is being rotated. Without a `username` any user is accepted: it is the
-    stack's owner tag and no secret.
-    """
-
-    passwords: tuple[str, ...] = field(repr=False)
-    username: str | None = None
-
-    def __init__(self, passwords: str | Iterable[str], username: str | None = None) -> None:
-        object.__setattr__(self, "passwords", _secrets(passwords))
-        object.__setattr__(self, "username", username)
-
-    def admits(self, request: Request) -> bool:
-        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
-        try:
-            decoded = base64.b64decode(credentials.strip(), validate=True).decode("utf-8")
-        except (binascii.Error, ValueError):
-            decoded = ""
-        user, _, password = decoded.partition(":")
-        # Every comparison is made, whatever the others say.
-        right = scheme.lower() == "basic"
-        right &= self.username is None or _same(user, self.username)
-        return right & _among(password, self.passwords)
-
-
-@dataclass(frozen=True, slots=True, init=False)
-class PathSecret:
-    """The secret as the last segment of the route's URL: `https://host/path/SECRET`.
-
-    Servers and proxies write paths into their logs: prefer BasicAuth.
-    """
-
-    secrets: tuple[str, ...] = field(repr=False)
-
-    def __init__(self, secrets: str | Iterable[str]) -> None:
-        object.__setattr__(self, "secrets", _secrets(secrets))
-
-    def admits(self, request: Request) -> bool:
-        presented = str(request.path_params.get("secret", ""))
-        return _among(presented, self.secrets)
-
-
-@dataclass(frozen=True, slots=True)
-class Unauthenticated:
-    """Everybody may post mail. For loopback, or behind something else that checks."""
-
-    def admits(self, _request: Request) -> bool:
-        return True
-
-
-WebhookAuth = BasicAuth | PathSecret | Unauthenticated
 
 
 class UnknownRecipients(StrEnum):
@@ -170,9 +110,7 @@ def create_app(
             most_hooks=most_hooks,
         ),
         unknown_recipients=unknown_recipients,
-        max_body_bytes=max_body_bytes,
-        body_seconds=body_seconds,
-        bodies=_Bodies(max(max_held_bytes, max_body_bytes)),
+        bodies=Bodies(most_bytes=max_body_bytes, most_held=max_held_bytes, seconds=body_seconds),
         parsing=CapacityLimiter(PARSING_THREADS),
         lookups=CapacityLimiter(LOOKUP_THREADS),
     )
@@ -186,31 +124,6 @@ def create_app(
     return Starlette(routes=routes)
 
 
-class _TooLargeError(Exception):
-    """The body is longer than allowed."""
-
-
-class _TooSlowError(Exception):
-    """The body did not come in time."""
-
-
-class _Bodies:
-    """How many bytes of bodies are held at once, by deliveries that are not answered yet."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._held = 0
-
-    def take(self, size: int) -> None:
-        """Raises FullError."""
-        if self._held + size > self._most:
-            raise FullError
-        self._held += size
-
-    def give_back(self, size: int) -> None:
-        self._held -= size
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Webhook:
     agent_at: AgentAt
@@ -219,9 +132,7 @@ class _Webhook:
     auth: WebhookAuth
     work: Once
     unknown_recipients: UnknownRecipients
-    max_body_bytes: int
-    body_seconds: float
-    bodies: _Bodies
+    bodies: Bodies
     parsing: CapacityLimiter
     lookups: CapacityLimiter
 
@@ -235,23 +146,15 @@ class _Webhook:
         if not self.auth.admits(request):
             challenge = {"WWW-Authenticate": 'Basic realm="azmail"'} if isinstance(self.auth, BasicAuth) else {}
             return _detail(401, "invalid or missing webhook credentials", challenge)
-        taken = 0
         try:
-            chunks: list[bytes] = []
-            async with _deadline(self.body_seconds):
-                async for chunk in self._chunks(request):
-                    self.bodies.take(len(chunk))
-                    taken += len(chunk)
-                    chunks.append(chunk)
-            body = b"".join(chunks)
-            chunks.clear()
-            return await handle(body)
-        except _TooLargeError:
-            return _detail(413, f"the body is larger than {self.max_body_bytes} bytes")
-        except _TooSlowError:
+            async with self.bodies.read(request) as body:
+                return await handle(body)
+        except TooLargeError:
+            return _detail(413, f"the body is larger than {self.bodies.most_bytes} bytes")
+        except TooSlowError:
             return _detail(
                 408,
-                f"the body was not there after {self.body_seconds:g} s, expected all of it",
+                f"the body was not there after {self.bodies.seconds:g} s, expected all of it",
                 {"Connection": "close"},
             )
         except FullError:
@@ -267,20 +170,6 @@ class _Webhook:
         except TryAgainError as error:
             log.warning("a delivery is to come again: %s", error)
             return _detail(503, "not now", {"Retry-After": "30"})
-        finally:
-            self.bodies.give_back(taken)
-
-    async def _chunks(self, request: Request) -> AsyncIterator[bytes]:
-        """Raises _TooLargeError."""
-        announced = request.headers.get("Content-Length", "")
-        if announced.isdigit() and int(announced) > self.max_body_bytes:
-            raise _TooLargeError
-        size = 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > self.max_body_bytes:
-                raise _TooLargeError
-            yield chunk
 
     async def _inbound(self, body: bytes) -> Response:
         mail = await to_thread.run_sync(parse_inbound, body, limiter=self.parsing)
@@ -312,38 +201,5 @@ class _Webhook:
         return JSONResponse({"status": health.value}, 200 if health is Health.OK else 503)
 
 
-@asynccontextmanager
-async def _deadline(seconds: float) -> AsyncIterator[None]:
-    """Raises _TooSlowError."""
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError:
-        raise _TooSlowError from None
-
-
 def _detail(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     return JSONResponse({"detail": detail}, status, headers=dict(headers or {}))
-
-
-def _secrets(given: str | Iterable[str]) -> tuple[str, ...]:
-    secrets = (given,) if isinstance(given, str) else tuple(given)
-    if not secrets or not all(secrets):
-        raise WebhookConfigError(
-            "found an empty webhook secret, expected the stack's webhookSecret: set inboundAuth to basic or forwarder "
-            "so that the outputs carry it, or use Unauthenticated() on purpose"
-        )
-    return secrets
-
-
-def _among(presented: str, secrets: Iterable[str]) -> bool:
-    return sum(_same(presented, expected) for expected in secrets) > 0  # any() would stop at the first
-
-
-def _same(presented: str, expected: str) -> bool:
-    # Digests are equally long, so that not even the length of the secret shows.
-    return hmac.compare_digest(_digest(presented), _digest(expected))
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
