@@ -9,11 +9,11 @@ from starlette.requests import Request
 from azmail.once import FullError
 
 
-class TooLargeError(Exception):
+class BodyTooLargeError(Exception):
     """The body is longer than allowed."""
 
 
-class TooSlowError(Exception):
+class BodyTooSlowError(Exception):
     """The body did not come in time."""
 
 
@@ -30,7 +30,7 @@ class Bodies:
     async def read(self, request: Request) -> AsyncIterator[bytes]:
         """The whole body; it counts as held until the block is left.
 
-        Raises TooLargeError, TooSlowError, FullError, and starlette's ClientDisconnect.
+        Raises BodyTooLargeError, BodyTooSlowError, FullError, and starlette's ClientDisconnect.
         """
         taken = 0
         try:
@@ -49,23 +49,23 @@ class Bodies:
             self._held -= taken
 
     async def _chunks(self, request: Request) -> AsyncIterator[bytes]:
-        """Raises TooLargeError."""
+        """Raises BodyTooLargeError."""
         announced = request.headers.get("Content-Length", "")
         if announced.isdigit() and int(announced) > self.most_bytes:
-            raise TooLargeError
+            raise BodyTooLargeError
         size = 0
         async for chunk in request.stream():
             size += len(chunk)
             if size > self.most_bytes:
-                raise TooLargeError
+                raise BodyTooLargeError
             yield chunk
 
 
 @asynccontextmanager
 async def _deadline(seconds: float) -> AsyncIterator[None]:
-    """Raises TooSlowError."""
+    """Raises BodyTooSlowError."""
     try:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError:
-        raise TooSlowError from None
+        raise BodyTooSlowError from None

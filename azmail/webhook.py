@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from azmail.bodies import Bodies, TooLargeError, TooSlowError
+from azmail.bodies import Bodies, BodyTooLargeError, BodyTooSlowError
 from azmail.deliveries import DeliveryStore, MemoryDeliveries
 from azmail.errors import PayloadError, TryAgainError, WebhookConfigError
 from azmail.events import MailEvent, parse_events
@@ -149,9 +149,9 @@ class _Webhook:
         try:
             async with self.bodies.read(request) as body:
                 return await handle(body)
-        except TooLargeError:
+        except BodyTooLargeError:
             return _detail(413, f"the body is larger than {self.bodies.most_bytes} bytes")
-        except TooSlowError:
+        except BodyTooSlowError:
             return _detail(
                 408,
                 f"the body was not there after {self.bodies.seconds:g} s, expected all of it",

@@ -13,8 +13,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from emulators.control import LOG_CAPACITY, FaultPlan, FaultPlanError, RequestLog, controlled, redacted
+from emulators.control import controlled
 from emulators.embedded import Control
+from emulators.faults import FaultPlan, FaultPlanError
+from emulators.request_log import LOG_CAPACITY, RequestLog, redacted
 from emulators.serving import ConnectionUnknownError, ServerThread, abort_connection
 from tests.waiting import wait_until
 
@@ -146,7 +148,7 @@ class TestLog:
 
     def test_holds_many_entries_and_never_too_much(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert LOG_CAPACITY >= 50_000
-        monkeypatch.setattr("emulators.control.LOGGED_BODIES", 500)
+        monkeypatch.setattr("emulators.request_log.LOGGED_BODIES", 500)
         log = RequestLog(capacity=60)
         for number in range(100):
             log.add("POST", f"/{number}", "", "/{id}", b"z" * 50)
