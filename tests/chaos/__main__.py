@@ -114,9 +114,7 @@ def _faults(given: argparse.Namespace) -> int:
     failed = 0
     for seed, share, limiter in runs:
         with _world(given.mailboxes) as (world, _):
-            failed += not _attempt(
-                lambda w=world, s=seed, h=share, b=limiter: run_faults(w, seed=s, share=h, limiter=b)
-            )
+            failed += not _attempt(partial(run_faults, world, seed=seed, share=share, limiter=limiter))
     print(f"faults: {len(runs) - failed} of {len(runs)} runs converged")
     return failed
 
@@ -142,9 +140,7 @@ def _kills(given: argparse.Namespace) -> int:
                 with_official_launcher(world.stack, folder / "launcher")
             # Moments alternate between setup and routes: each launcher gets pairs of both.
             for victim, moment, end in (job for index, job in enumerate(jobs) if index // 2 % 2 == number):
-                ended[
-                    "well" if _attempt(lambda v=victim, m=moment, e=end: e(world, victim=v, moment=m)) else "badly"
-                ] += 1
+                ended["well" if _attempt(partial(end, world, victim=victim, moment=moment)) else "badly"] += 1
     print(f"kills: {ended['well']} of {len(jobs)} ended well")
     return ended["badly"]
 
@@ -153,18 +149,18 @@ def _commands(_given: argparse.Namespace) -> int:
     failed = 0
     with _world(2) as (world, folder):
         for moment in ENVIRONMENT_MOMENTS:
-            failed += not _attempt(lambda m=moment: new_environment_killed(world, folder / "fresh", moment=m))
+            failed += not _attempt(partial(new_environment_killed, world, folder / "fresh", moment=moment))
         for seed in range(3):
-            failed += not _attempt(lambda s=seed: import_killed(folder / f"import-{s}", seed=s))
+            failed += not _attempt(partial(import_killed, folder / f"import-{seed}", seed=seed))
         for moment in ADOPTION_MOMENTS:
-            failed += not _attempt(lambda m=moment: adoption_killed(world, moment=m))
+            failed += not _attempt(partial(adoption_killed, world, moment=moment))
     print(f"commands: {failed or 'none'} did not go on")
     return failed
 
 
 def _replaces(_given: argparse.Namespace) -> int:
     with _world(OTHER_MAILBOXES) as (world, _):
-        failed = not _attempt(lambda: f"--replace of {replaces.replace_everything(world)} resources lost nothing")
+        failed = int(not _attempt(lambda: f"--replace of {replaces.replace_everything(world)} resources lost nothing"))
         failed += not _attempt(
             lambda: f"a --replace that failed half-way (deletions pending: {replaces.fail_half_way(world)}) was mended"
         )

@@ -22,7 +22,7 @@ ENVIRONMENT_MOMENTS = ("folder", "stack", "salt", "secret 1", "secret 2", "secre
 ADOPTION_MOMENTS = ("backup", "state 1", "state 2", "state 3", "file")
 
 
-def killed(words: list[object], stack: Stack, moment: Callable[[], bool], what: str) -> bool:
+def killed(words: list[str | Path], stack: Stack, moment: Callable[[], bool], what: str) -> bool:
     """Run `python WORDS` until the moment, then kill it with all its children; whether the moment came before its end."""
     command = [str(ROOT / "mail"), *map(str, words)]
     running = subprocess.Popen(
@@ -63,7 +63,7 @@ def new_environment_killed(world: World, folder: Path, *, moment: str) -> str:
     environment |= {"PULUMI_BACKEND_URL": f"file://{folder}/backend", "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}
     stack = Stack(folder, world.emulators, "fresh", environment)
     status = world.emulators.status
-    words: list[object] = [
+    words: list[str | Path] = [
         "env", "new", "fresh", "-C", folder, "--yes", "--no-check",
         "--domain", "fresh.agents.example", "--zone-name", "agents.example", "--zone-id", status["cloudflare"]["zone_id"],
         "--webhook-url", "https://hooks.example/in", "--cloudflare-api-url", status["cloudflare"]["url"],
@@ -120,7 +120,7 @@ def adoption_killed(world: World, *, moment: str) -> str:
     world.emulators.cloudflare("POST", "/dns_records", json=MX).raise_for_status()
     backups = stack.folder / "zone-backups"
     shutil.rmtree(backups, ignore_errors=True)
-    words: list[object] = ["adopt", stack.name, "-C", stack.folder, "--replace-mx", "--yes"]
+    words: list[str | Path] = ["adopt", stack.name, "-C", stack.folder, "--replace-mx", "--yes"]
     (state,) = (path for path in stack.folder.rglob(f"{stack.name}.json") if ".pulumi" in path.parts)
     config, saved = stack.config_file.read_text(), [state.stat().st_mtime_ns]
 
@@ -165,7 +165,7 @@ def import_killed(folder: Path, *, seed: int, agents: int = 3000) -> str:
     ]
     export, file = folder / "export.json", folder / "people.json"
     export.write_text(json.dumps({"seed": "chaos", "agents": rows[: agents // 2]}))
-    words: list[object] = ["agents", "import", export, file, "--created-at", "20241005123045"]
+    words: list[str | Path] = ["agents", "import", export, file, "--created-at", "20241005123045"]
     mail(*words)
     before = file.read_text()
     export.write_text(json.dumps({"seed": "chaos", "agents": rows}))

@@ -139,7 +139,7 @@ def killed_up(world: World, *, victim: Victim, moment: int) -> Kill:
     """
     stack = world.stack
     with counting(world) as writes, tempfile.TemporaryFile("w+") as printed:
-        words = [
+        words: list[str | Path] = [
             ENGINE,
             "-C",
             stack.folder,

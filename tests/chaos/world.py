@@ -107,12 +107,12 @@ class World:
 
     def _owns(self, kind: str, row: dict[str, Any]) -> bool:
         if kind in ("routes", "callbacks"):
-            return urlsplit(row["Url"]).username == self.tag
+            return urlsplit(str(row["Url"])).username == self.tag
         if kind == "senders":
             return str(row["Email"]).endswith(f"@{DOMAIN}")
         if kind == "records":
-            return row["comment"] == f"managed by pulumi: {self.tag}"
-        return row["name"] == self.tag
+            return str(row["comment"]) == f"managed by pulumi: {self.tag}"
+        return str(row["name"]) == self.tag
 
     def ours(self) -> dict[str, list[dict[str, Any]]]:
         """What belongs to the stack at Mailjet and Cloudflare, whether its state knows or not."""
@@ -128,7 +128,7 @@ class World:
         return sum(row["Email"] in wanted and self._leads_home(row) for row in self.ours()["routes"])
 
     def _leads_home(self, row: dict[str, Any]) -> bool:
-        return urlsplit(row["Url"]).password == self.secret
+        return urlsplit(str(row["Url"])).password == self.secret
 
     def resources(self) -> list[dict[str, Any]]:
         """The resources in the stack's state."""

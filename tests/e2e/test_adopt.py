@@ -83,7 +83,9 @@ class TestSecondThoughts:
     def before(cls, stack: Stack, emulators: Emulators) -> dict[str, object]:
         return {"zone": snapshot(emulators), "config": stack.config_file.read_text()}
 
-    def test_unconfirmed_it_does_nothing_but_a_backup(self, stack, emulators, before):
+    def test_unconfirmed_it_does_nothing_but_a_backup(
+        self, stack: Stack, emulators: Emulators, before: dict[str, object]
+    ) -> None:
         emulators.forget_requests()
         done = adopt(stack, check=False)
         assert done.code == 1
@@ -92,7 +94,9 @@ class TestSecondThoughts:
         assert stack.config_file.read_text() == before["config"]
         assert emulators.counts("cloudflare")["writes"] == 0
 
-    def test_adopting_writes_nothing_to_the_zone(self, stack, emulators, before):
+    def test_adopting_writes_nothing_to_the_zone(
+        self, stack: Stack, emulators: Emulators, before: dict[str, object]
+    ) -> None:
         done = adopt(stack, stdin="y\n")
         assert "superseded-mx-1" in done.out
         assert "no up does it before you agree with --replace-mx" in done.out
@@ -101,18 +105,22 @@ class TestSecondThoughts:
         assert config["agentmail:spfMechanisms"] == ["a:mx1.corp.example", "include:_spf.corp.example"]
         assert (config["agentmail:spfQualifier"], config["agentmail:dmarcPolicy"]) == ("-", "quarantine")
 
-    def test_adopting_twice_finds_nothing(self, stack):
+    def test_adopting_twice_finds_nothing(self, stack: Stack) -> None:
         config = stack.config_file.read_text()
         assert adopt(stack, "--yes").out == "Nothing to adopt in agents.example for stack 'dev'.\n"
         assert stack.config_file.read_text() == config
 
-    def test_destroy_is_refused_and_touches_nothing(self, stack, emulators, before):
+    def test_destroy_is_refused_and_touches_nothing(
+        self, stack: Stack, emulators: Emulators, before: dict[str, object]
+    ) -> None:
         done = stack.destroy(check=False)
         assert done.code != 0
         assert "protected" in done.text
         assert snapshot(emulators) == before["zone"]
 
-    def test_forgetting_leads_back_to_the_start(self, stack, emulators, before):
+    def test_forgetting_leads_back_to_the_start(
+        self, stack: Stack, emulators: Emulators, before: dict[str, object]
+    ) -> None:
         adopt(stack, "--forget", "--yes")
         assert "agentmail:adoptedRecords" not in configuration(stack)
         done = stack.preview(check=False)
@@ -130,7 +138,7 @@ class TestBadInput:
         return make_stack(emulators, folder / "bad-input")
 
     def refused(self, stack: Stack, *options: object, **variables: str) -> str:
-        words = ["adopt", "dev", "-C", stack.folder, *map(str, options)]
+        words: list[str | Path] = ["adopt", "dev", "-C", stack.folder, *map(str, options)]
         done = mail(*words, env=stack.environment | variables, check=False)
         assert done.code == 1
         assert "Traceback" not in done.text
@@ -138,32 +146,32 @@ class TestBadInput:
         assert not (stack.folder / "zone-backups").exists()
         return done.err.strip()
 
-    def test_a_rejected_token(self, stack):
+    def test_a_rejected_token(self, stack: Stack) -> None:
         said = self.refused(stack, CLOUDFLARE_API_TOKEN="x" * 40)
         assert "while listing the zone's records" in said
         assert "expected a token with Zone.DNS Edit" in said
 
-    def test_no_token(self, stack):
+    def test_no_token(self, stack: Stack) -> None:
         assert self.refused(stack, CLOUDFLARE_API_TOKEN="").startswith("cloudflare:apiToken is not set; expected")
 
-    def test_no_such_stack(self, stack):
+    def test_no_such_stack(self, stack: Stack) -> None:
         done = mail("adopt", "nobody", "-C", stack.folder, env=stack.environment, check=False)
         assert done.code == 1
         assert done.err.startswith("`./engine/pulumi config` failed: no stack named 'nobody' found in file://")
         assert done.err.count("\n") == 1
 
-    def test_a_configuration_that_is_wrong(self, stack):
+    def test_a_configuration_that_is_wrong(self, stack: Stack) -> None:
         good = stack.config_file.read_text()
         stack.configure(domain="dev.elsewhere.example")
         assert "agentmail:domain is 'dev.elsewhere.example', which is outside the zone" in self.refused(stack)
         stack.config_file.write_text(good)
 
-    def test_what_is_no_backup(self, stack, tmp_path):
+    def test_what_is_no_backup(self, stack: Stack, tmp_path: Path) -> None:
         assert "does not exist; expected a file that `./mail adopt` wrote" in self.refused(
             stack, "--restore", tmp_path / "none.json"
         )
 
-    def test_what_a_person_must_settle(self, stack, emulators):
+    def test_what_a_person_must_settle(self, stack: Stack, emulators: Emulators) -> None:
         put_there(
             emulators, {"type": "CNAME", "name": f"_dmarc.{DOMAIN}", "content": "dmarc.corp.example", "ttl": 300}, MX
         )
@@ -175,7 +183,9 @@ class TestRandomZones:
     """A sample of tests/unit/adopt/test_foreign_records.py through the real engine, and the way back by the backup."""
 
     @pytest.mark.parametrize(("domain", "seed"), [("dev.agents.example", 33), ("agents.example", 63)])
-    def test_from_adoption_to_restore_and_destroy(self, emulators, folder, domain, seed):
+    def test_from_adoption_to_restore_and_destroy(
+        self, emulators: Emulators, folder: Path, domain: str, seed: int
+    ) -> None:
         stack = make_stack(emulators, folder / f"random-{seed}", domain=domain)
         put_random_zone_there(emulators, seed, domain)
         before = snapshot(emulators)
@@ -221,7 +231,7 @@ class TestAccidents:
         [found] = [r for r in emulators.records() if place(r, DOMAIN) is Place.SPF]
         return found
 
-    def test_a_comment_edited_by_hand(self, stack, emulators):
+    def test_a_comment_edited_by_hand(self, stack: Stack, emulators: Emulators) -> None:
         record = self.spf(emulators)
         emulators.cloudflare("PATCH", f"/dns_records/{record['id']}", json={"comment": "do not touch"})
         refused = stack.preview(check=False)
@@ -233,11 +243,11 @@ class TestAccidents:
         assert self.spf(emulators)["content"] == record["content"]
         assert stack.preview("--expect-no-changes").code == 0
 
-    def test_a_token_that_may_only_read_is_enough_for_a_preview(self, stack, emulators):
+    def test_a_token_that_may_only_read_is_enough_for_a_preview(self, stack: Stack, emulators: Emulators) -> None:
         done = stack.preview("--expect-no-changes", CLOUDFLARE_API_TOKEN=read_only_token(emulators))
         assert "Cloudflare does not show the token of the tunnel 'agentmail-dev' to this API token" in done.text
 
-    def test_a_renamed_stack(self, stack, emulators):
+    def test_a_renamed_stack(self, stack: Stack, emulators: Emulators) -> None:
         stack.pulumi("stack", "rename", "prod", "--stack", "dev")
         stack.name = "prod"
         refused = stack.preview(check=False)
@@ -250,7 +260,7 @@ class TestAccidents:
         assert emulators.counts("cloudflare")["writes"] == 0
         assert stack.preview("--expect-no-changes").code == 0
 
-    def test_a_record_deleted_by_hand_then_destroy(self, stack, emulators):
+    def test_a_record_deleted_by_hand_then_destroy(self, stack: Stack, emulators: Emulators) -> None:
         emulators.cloudflare("DELETE", f"/dns_records/{self.spf(emulators)['id']}")
         stack.destroy()
         assert not [record for record in emulators.records() if record["comment"]]
@@ -267,12 +277,14 @@ class TestKilledRun:
     def ours(self, emulators: Emulators) -> list[dict[str, object]]:
         return [record for record in emulators.records() if record["comment"] == OURS]
 
-    def test_a_preview_that_may_not_look_for_tunnels_says_so(self, stack, emulators):
+    def test_a_preview_that_may_not_look_for_tunnels_says_so(self, stack: Stack, emulators: Emulators) -> None:
         done = stack.preview(CLOUDFLARE_API_TOKEN=read_only_token(emulators))
         said = " ".join(done.text.split())
         assert "does not list the account's tunnels to this API token, so whether 'agentmail-dev' exists is" in said
 
-    def test_the_next_preview_names_the_record_before_anything_is_written(self, stack, emulators):
+    def test_the_next_preview_names_the_record_before_anything_is_written(
+        self, stack: Stack, emulators: Emulators
+    ) -> None:
         emulators.faults(
             "cloudflare", rules=[{"method": "POST", "path": "*/dns_records", "kind": "hang-after", "seconds": 60}]
         )
@@ -301,7 +313,7 @@ class TestKilledRun:
         assert "would be created, but the zone already holds" in " ".join(refused.text.split())
         assert "./mail adopt dev" in refused.text
 
-    def test_adopt_and_up_go_on_from_there(self, stack, emulators):
+    def test_adopt_and_up_go_on_from_there(self, stack: Stack, emulators: Emulators) -> None:
         written = {record["id"] for record in self.ours(emulators)}
         done = adopt(stack, "--yes")
         assert "ours; the state knows it again" in done.out
@@ -309,7 +321,7 @@ class TestKilledRun:
         assert written <= {record["id"] for record in self.ours(emulators)}
         assert stack.preview("--expect-no-changes").code == 0
 
-    def test_a_tunnel_that_the_state_has_lost(self, stack, emulators):
+    def test_a_tunnel_that_the_state_has_lost(self, stack: Stack, emulators: Emulators) -> None:
         [tunnel] = [t for t in emulators.state("cloudflare")["tunnels"] if not t["deleted_at"]]
         exported = stack.pulumi("stack", "export", "--stack", "dev").out
         [urn] = {word.strip('",') for word in exported.split() if word.strip('",').endswith("::api-tunnel")}
@@ -323,7 +335,7 @@ class TestKilledRun:
         stack.up()
         assert [t["id"] for t in emulators.state("cloudflare")["tunnels"] if not t["deleted_at"]] == [tunnel["id"]]
 
-    def test_discard_deletes_what_no_state_knows(self, stack, emulators):
+    def test_discard_deletes_what_no_state_knows(self, stack: Stack, emulators: Emulators) -> None:
         stray = {"type": "TXT", "name": "old.agents.example", "content": "left over", "ttl": 300, "comment": OURS}
         [stray_id] = put_there(emulators, stray)
         assert "carries this stack's mark, but the program declares no such record" in adopt(stack, "--yes").out

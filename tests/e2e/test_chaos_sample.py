@@ -21,38 +21,38 @@ def world(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> Wor
     return World.build(tmp_path_factory.mktemp("chaos"), emulators, mailboxes=MAILBOXES)
 
 
-def test_a_fifth_of_all_calls_fails(world):
+def test_a_fifth_of_all_calls_fails(world: World) -> None:
     write_population(world.population, 100)
     run = run_faults(world, seed=20)
     assert run.struck > run.calls / 10
     write_population(world.population, MAILBOXES)
 
 
-def test_killed_in_the_routes_and_run_again(world):
+def test_killed_in_the_routes_and_run_again(world: World) -> None:
     ended = kill_then_up(world, victim=Victim.CLI, moment=45)
     assert not ended.kill.finished
 
 
-def test_killed_while_every_route_changes_and_run_again(world):
+def test_killed_while_every_route_changes_and_run_again(world: World) -> None:
     ended = kill_a_change_then_up(world, victim=Victim.PLUGINS, moment=20, mailboxes=MAILBOXES)
     assert not ended.kill.finished
 
 
-def test_plugins_killed_among_the_records_and_destroyed(world):
+def test_plugins_killed_among_the_records_and_destroyed(world: World) -> None:
     ended = kill_then_destroy(world, victim=Victim.PLUGINS, moment=4)
     assert not ended.kill.finished
 
 
-def test_a_failed_replace_and_an_agent_who_left(world):
+def test_a_failed_replace_and_an_agent_who_left(world: World) -> None:
     assert fail_half_way(world), "no deletion was left pending: the case is not the one it should be"
     withdrawn_after_an_ambiguous_post(world)
 
 
-def test_two_stacks_with_the_same_addresses(world, tmp_path: Path):
+def test_two_stacks_with_the_same_addresses(world: World, tmp_path: Path) -> None:
     same_addresses(world, tmp_path / "rival")
 
 
-def test_the_checks_see_what_is_wrong(world):
+def test_the_checks_see_what_is_wrong(world: World) -> None:
     world.stack.up("--suppress-outputs")
     route = world.ours()["routes"][0]
     world.emulators.mailjet("DELETE", f"/v3/REST/parseroute/{route['ID']}").raise_for_status()
@@ -64,5 +64,5 @@ def test_the_checks_see_what_is_wrong(world):
         world.require_empty("planted")
 
 
-def test_a_process_without_children_has_no_descendants():
+def test_a_process_without_children_has_no_descendants() -> None:
     assert descendants(2**22 + 1) == []

@@ -41,7 +41,7 @@ def told(text: str) -> str:
     return " ".join(text.split())
 
 
-def test_a_token_that_may_read_dns_only(stack, emulators):
+def test_a_token_that_may_read_dns_only(stack: Stack, emulators: Emulators) -> None:
     narrow = token(emulators, "DNS Read", "Cloudflare Tunnel Write")
     done = stack.up(check=False, CLOUDFLARE_API_TOKEN=narrow)
     assert done.code != 0
@@ -54,7 +54,7 @@ def test_a_token_that_may_read_dns_only(stack, emulators):
     assert stack.preview("--expect-no-changes").code == 0
 
 
-def test_an_update_that_is_refused(stack, emulators):
+def test_an_update_that_is_refused(stack: Stack, emulators: Emulators) -> None:
     stack.up()
     stack.configure(dmarcPolicy="quarantine")
     done = stack.up(check=False, CLOUDFLARE_API_TOKEN=token(emulators, "DNS Read", "Cloudflare Tunnel Write"))
@@ -63,7 +63,7 @@ def test_an_update_that_is_refused(stack, emulators):
     stack.destroy()
 
 
-def test_a_full_zone_and_the_run_after_it(stack, emulators):
+def test_a_full_zone_and_the_run_after_it(stack: Stack, emulators: Emulators) -> None:
     zone = emulators.status["cloudflare"]["zone_id"]
     quota = {"record_quota": len(emulators.records()) + 2}
     requests.patch(emulators.control("cloudflare", f"zones/{zone}"), json=quota, timeout=10).raise_for_status()
@@ -81,7 +81,7 @@ def live_tunnel(emulators: Emulators) -> str:
     return str(tunnel["id"])
 
 
-def test_a_destroy_beside_a_running_cloudflared_goes_on_once_it_has_stopped(stack, emulators):
+def test_a_destroy_beside_a_running_cloudflared_goes_on_once_it_has_stopped(stack: Stack, emulators: Emulators) -> None:
     stack.up()
     tunnel = live_tunnel(emulators)
     requests.post(emulators.control("cloudflare", f"tunnels/{tunnel}/connections"), timeout=10).raise_for_status()
@@ -101,7 +101,7 @@ def account(emulators: Emulators, method: str, path: str) -> None:
     requests.request(method, url, headers=headers, timeout=10).raise_for_status()
 
 
-def test_a_tunnel_that_somebody_has_deleted(stack, emulators):
+def test_a_tunnel_that_somebody_has_deleted(stack: Stack, emulators: Emulators) -> None:
     """The remedy of `./mail doctor`, step by step: a refresh cannot see it, since Cloudflare goes on showing it."""
     stack.up()
     gone = live_tunnel(emulators)
@@ -116,7 +116,7 @@ def test_a_tunnel_that_somebody_has_deleted(stack, emulators):
     assert stack.preview("--expect-no-changes").code == 0
 
 
-def test_a_token_is_rolled_in_the_documented_order(stack, emulators):
+def test_a_token_is_rolled_in_the_documented_order(stack: Stack, emulators: Emulators) -> None:
     """`refresh` asks with the token of the last run: the old one must live until an apply has noted the new one."""
     groups = ("DNS Write", "Cloudflare Tunnel Write")
     old, new = token(emulators, *groups), token(emulators, *groups)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
@@ -26,7 +28,7 @@ def module_stack(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def stack(module_stack: Stack):
+def stack(module_stack: Stack) -> Iterator[Stack]:
     """The stack, with its configuration restored afterwards."""
     good = module_stack.config_file.read_text()
     module_stack.emulators.forget_requests()
@@ -51,7 +53,7 @@ def requests_to(emulators: Emulators, *parts: str) -> list[str]:
 class TestConflicts:
     """Refused before anything is written, by preview and up alike."""
 
-    def test_the_last_of_a_thousand_records(self, stack, emulators):
+    def test_the_last_of_a_thousand_records(self, stack: Stack, emulators: Emulators) -> None:
         filler = [
             {"type": "TXT", "name": f"n{number}.agents.example", "content": "x", "ttl": 300} for number in range(1100)
         ]
@@ -63,7 +65,7 @@ class TestConflicts:
         assert emulators.writes == 0
         emulators.reset()
 
-    def test_the_tunnel_s_host_serves_something_else(self, stack, emulators):
+    def test_the_tunnel_s_host_serves_something_else(self, stack: Stack, emulators: Emulators) -> None:
         put_there(emulators, {"type": "A", "name": HOST, "content": "192.0.2.80", "ttl": 300})
         emulators.forget_requests()
         done = stack.preview(check=False)
@@ -71,7 +73,7 @@ class TestConflicts:
         assert emulators.writes == 0
         emulators.reset()
 
-    def test_what_email_routing_has_locked(self, stack, emulators):
+    def test_what_email_routing_has_locked(self, stack: Stack, emulators: Emulators) -> None:
         mx = {
             "type": "MX",
             "name": "dev.agents.example",
@@ -92,7 +94,7 @@ class TestConflicts:
         assert "Settings > Disable" in done.text
         emulators.reset()
 
-    def test_a_delegation_above_a_place_of_ours(self, stack, emulators):
+    def test_a_delegation_above_a_place_of_ours(self, stack: Stack, emulators: Emulators) -> None:
         put_there(
             emulators,
             {"type": "NS", "name": "_domainkey.dev.agents.example", "content": "ns1.corp.example", "ttl": 300},
@@ -102,7 +104,7 @@ class TestConflicts:
         assert emulators.writes == 0
         emulators.reset()
 
-    def test_a_website_behind_the_proxy_stays_beside_our_records(self, stack, emulators):
+    def test_a_website_behind_the_proxy_stays_beside_our_records(self, stack: Stack, emulators: Emulators) -> None:
         site = {"type": "CNAME", "name": "dev.agents.example", "content": "site.pages.dev", "proxied": True, "ttl": 1}
         [record_id] = put_there(emulators, site)
         before = snapshot(emulators)[record_id]
@@ -127,7 +129,9 @@ class TestConflicts:
             ),
         ],
     )
-    def test_a_host_that_cannot_be(self, stack, emulators, config, sentence):
+    def test_a_host_that_cannot_be(
+        self, stack: Stack, emulators: Emulators, config: dict[str, object], sentence: str
+    ) -> None:
         stack.configure(**config)
         done = stack.up(check=False)
         assert sentence in one_line(done.text)
@@ -136,7 +140,9 @@ class TestConflicts:
 
 
 class TestZoneElsewhere:
-    def test_the_expected_records_are_told_and_cloudflare_hears_nothing(self, stack, emulators):
+    def test_the_expected_records_are_told_and_cloudflare_hears_nothing(
+        self, stack: Stack, emulators: Emulators
+    ) -> None:
         stack.configure(dns="none", zoneId=None, zoneName=None, accountId=None, tunnelHostname=None)
         stack.configure(webhookUrl="https://hooks.agents.example/in", verification="off")
         stack.up()
@@ -151,7 +157,7 @@ class TestZoneElsewhere:
 class TestTunnel:
     """The tests build on each other, in order."""
 
-    def test_it_is_made_with_its_way_in(self, stack, emulators):
+    def test_it_is_made_with_its_way_in(self, stack: Stack, emulators: Emulators) -> None:
         stack.up()
         [cname] = [record for record in emulators.records() if record["name"] == HOST]
         outputs = stack.outputs()
@@ -162,12 +168,12 @@ class TestTunnel:
         assert shown["tunnelToken"] == "[secret]"
         assert outputs["tunnelToken"] not in stack.pulumi("stack", "export", "--stack", "dev").out
 
-    def test_the_token_reaches_its_file_and_no_command_line(self, stack, tmp_path):
+    def test_the_token_reaches_its_file_and_no_command_line(self, stack: Stack, tmp_path: Path) -> None:
         token = stack.pulumi("stack", "output", "tunnelToken", "--show-secrets", "--stack", "dev").out
         write_environment(tmp_path / "tunnel.env", token)
         assert (tmp_path / "tunnel.env").read_text() == f"TUNNEL_TOKEN={token.strip()}\n"
 
-    def test_another_tunnel_takes_over_without_a_gap(self, stack, emulators):
+    def test_another_tunnel_takes_over_without_a_gap(self, stack: Stack, emulators: Emulators) -> None:
         [before] = [record for record in emulators.records() if record["name"] == HOST]
         stack.configure(accountId=None, tunnelCname=EXISTING)
         emulators.forget_requests()
@@ -178,14 +184,14 @@ class TestTunnel:
         assert [line.split(" ")[0] for line in done] == ["PUT", "DELETE"]
         assert "cfd_tunnel" in done[1]
 
-    def test_and_back_again(self, stack, emulators):
+    def test_and_back_again(self, stack: Stack, emulators: Emulators) -> None:
         emulators.forget_requests()
         stack.up()
         done = requests_to(emulators, "dns_records")
         assert [line.split(" ")[0] for line in done] == ["PUT"]
         assert stack.preview("--expect-no-changes").code == 0
 
-    def test_destroy_leaves_the_zone_as_it_was(self, stack, emulators):
+    def test_destroy_leaves_the_zone_as_it_was(self, stack: Stack, emulators: Emulators) -> None:
         stack.destroy()
         left = snapshot(emulators)
         emulators.reset()

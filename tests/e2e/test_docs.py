@@ -53,14 +53,14 @@ def runnable(block: Block) -> str:
 
 
 @pytest.mark.parametrize("path", [path for path in PAGES if RUN[path]], ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_commands_of_a_page(path: Path, page: Clone):
+def test_the_commands_of_a_page(path: Path, page: Clone) -> None:
     for block in RUN[path]:
         done = page.sh(runnable(block), check=False)
         assert done.code == 0, f"{block.where}\n{block.text}\n{done.text}"
         assert "Traceback" not in done.text, f"{block.where}\n{done.text}"
 
 
-def test_make_up_ends_as_the_readme_shows(first_up: tuple[Clone, str]):
+def test_make_up_ends_as_the_readme_shows(first_up: tuple[Clone, str]) -> None:
     """`…` stands for lines that are left out."""
     _, printed = first_up
     shown = next(block.text for block in read(ROOT / "README.md").blocks if not block.info)
@@ -72,5 +72,5 @@ def test_make_up_ends_as_the_readme_shows(first_up: tuple[Clone, str]):
             position = printed.index(line, position) + len(line)
 
 
-def test_there_is_something_to_run():
+def test_there_is_something_to_run() -> None:
     assert sum(map(len, RUN.values())) >= 10

@@ -61,12 +61,12 @@ def errors(findings: list[dict[str, Any]]) -> set[tuple[str, str]]:
 class TestScenario:
     """The tests of this class build on each other, in order."""
 
-    def test_before_the_first_up(self, sick):
+    def test_before_the_first_up(self, sick: Stack) -> None:
         code, findings = examined(sick)
         assert code == 1
         assert "has no outputs, expected those of an up" in findings[0]["sentence"]
 
-    def test_nothing_to_find(self, sick):
+    def test_nothing_to_find(self, sick: Stack) -> None:
         sick.up()
         code, findings = examined(sick)
         assert (code, errors(findings)) == (0, set())
@@ -74,14 +74,14 @@ class TestScenario:
             "configuration", "credentials", "zone", "dns", "spf", "dkim", "dmarc", "mailjet", "routes", "tunnel", "webhook",
         }  # fmt: skip
 
-    def test_a_mail_goes_round(self, sick, port):
+    def test_a_mail_goes_round(self, sick: Stack, port: int) -> None:
         code, findings = examined(sick, "--round-trip", "--listen", f"127.0.0.1:{port}", "--timeout", "60")
         assert (code, errors(findings)) == (0, set())
         sentences = [item["sentence"] for item in findings]
         assert "Sent through Mailjet, routed, delivered and received." in sentences
         assert "A wrong one is refused, the right one is not." in sentences
 
-    def test_what_somebody_broke_is_found(self, sick, emulators):
+    def test_what_somebody_broke_is_found(self, sick: Stack, emulators: Emulators) -> None:
         records = {f"{record['type']} {record['name']}": record for record in emulators.records()}
         dkim, dmarc = f"TXT mailjet._domainkey.{DOMAIN}", f"TXT _dmarc.{DOMAIN}"
         for label, content in ((dkim, '"k=rsa; p=MIGfMA0GCSqGSIb3DQEB"'), (dmarc, '"v=DMARC1; p=reject"')):
@@ -107,14 +107,14 @@ class TestScenario:
             if item["status"] == "error":
                 assert "./mail pulumi up --refresh --stack dev" in item["sentence"]
 
-    def test_what_it_says_mends_it(self, sick):
+    def test_what_it_says_mends_it(self, sick: Stack) -> None:
         sick.up("--refresh")
         table = doctor(sick)
         assert table.code == 0, table.out
         assert table.out.splitlines()[0].startswith("STATUS")
         assert table.out.splitlines()[-1].endswith("0 errors")
 
-    def test_a_refused_key_is_one_error_and_one_request(self, sick, emulators):
+    def test_a_refused_key_is_one_error_and_one_request(self, sick: Stack, emulators: Emulators) -> None:
         emulators.forget_requests()
         sick.environment["MAILJET_API_SECRET"] = "f" * 32
         try:
@@ -129,7 +129,7 @@ class TestScenario:
         }
         assert unasked == {"dkim", "mailjet", "routes"}
 
-    def test_a_refused_token_likewise(self, sick, emulators):
+    def test_a_refused_token_likewise(self, sick: Stack, emulators: Emulators) -> None:
         sick.environment["CLOUDFLARE_API_TOKEN"] = "x" * 40
         try:
             _, findings = examined(sick)
@@ -141,7 +141,7 @@ class TestScenario:
         }
         assert unasked == {"zone", "tunnel"}
 
-    def test_a_configuration_that_is_wrong(self, sick):
+    def test_a_configuration_that_is_wrong(self, sick: Stack) -> None:
         good = sick.config_file.read_text()
         sick.configure(tunnelHostname="api.elsewhere.example")
         code, [finding] = examined(sick)
@@ -149,12 +149,12 @@ class TestScenario:
         assert "agentmail:tunnelHostname is 'api.elsewhere.example', which is outside the zone" in finding["sentence"]
         sick.config_file.write_text(good)
 
-    def test_a_stack_that_does_not_exist(self, sick):
+    def test_a_stack_that_does_not_exist(self, sick: Stack) -> None:
         done = mail("doctor", "nowhere", "-C", sick.folder, env=sick.environment, check=False)
         assert done.code == 1
         assert "no stack named 'nowhere' found" in " ".join(done.out.split())
 
-    def test_a_resolver_that_is_none(self, sick):
+    def test_a_resolver_that_is_none(self, sick: Stack) -> None:
         done = doctor(sick, "--resolver", "dns.google")
         assert done.code == 2
         assert "--resolver is 'dns.google', expected an IP address" in done.err

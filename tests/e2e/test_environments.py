@@ -57,7 +57,9 @@ def environments(stack: Stack, *arguments: str | Path, check: bool = True) -> Fi
 class TestScenario:
     """The tests of this class build on each other, in order."""
 
-    def test_a_wrong_key_leaves_nothing_behind(self, staging, dotenv, emulators, tmp_path):
+    def test_a_wrong_key_leaves_nothing_behind(
+        self, staging: Stack, dotenv: Path, emulators: Emulators, tmp_path: Path
+    ) -> None:
         broken = tmp_path / ".env"
         broken.write_text(re.sub(r"MAILJET_API_KEY='\w+'", f"MAILJET_API_KEY='{'0' * 32}'", dotenv.read_text()))
         done = environments(staging, "new", "staging", "--from-env", broken, "--yes", check=False)
@@ -67,7 +69,7 @@ class TestScenario:
         assert not staging.config_file.exists()
         assert not list((staging.folder / "backend").rglob("staging*"))
 
-    def test_a_stack_that_cannot_be_made_leaves_nothing_behind(self, staging, dotenv):
+    def test_a_stack_that_cannot_be_made_leaves_nothing_behind(self, staging: Stack, dotenv: Path) -> None:
         provider = ("--secrets-provider", "nosuchkms://key")
         done = environments(staging, "new", "staging", "--from-env", dotenv, "--yes", *provider, check=False)
         assert done.code == 1
@@ -75,7 +77,7 @@ class TestScenario:
         assert "everything was taken back" in done.err
         assert not staging.config_file.exists()
 
-    def test_it_is_made_from_the_platforms_env(self, staging, dotenv, emulators):
+    def test_it_is_made_from_the_platforms_env(self, staging: Stack, dotenv: Path, emulators: Emulators) -> None:
         population = staging.folder / "people.yaml"
         population.write_text((ROOT / "populations" / "prod.yaml").read_text())
         done = environments(
@@ -90,18 +92,18 @@ class TestScenario:
         assert written["agentmail:zoneId"] == emulators.status["cloudflare"]["zone_id"]
         assert set(written["cloudflare:apiToken"]) == {"secure"}
 
-    def test_it_is_not_made_twice(self, staging, dotenv):
+    def test_it_is_not_made_twice(self, staging: Stack, dotenv: Path) -> None:
         before = staging.config_file.read_text()
         done = environments(staging, "new", "staging", "--from-env", dotenv, "--yes", check=False)
         assert done.code == 1
         assert "The environment 'staging' exists already" in done.err
         assert staging.config_file.read_text() == before
 
-    def test_check_finds_it_good(self, staging):
+    def test_check_finds_it_good(self, staging: Stack) -> None:
         done = environments(staging, "check", "staging")
         assert done.out.splitlines()[-1].endswith("0 errors")
 
-    def test_check_finds_what_is_wrong(self, staging):
+    def test_check_finds_what_is_wrong(self, staging: Stack) -> None:
         good = staging.config_file.read_text()
         staging.configure(domain="staging.elsewhere.example", zoneId="f" * 32)
         done = environments(staging, "check", "staging", check=False)
@@ -110,7 +112,7 @@ class TestScenario:
         assert "outside the zone" in done.err
         staging.config_file.write_text(good)
 
-    def test_up_gives_the_platform_back_what_it_had(self, staging, dotenv, emulators):
+    def test_up_gives_the_platform_back_what_it_had(self, staging: Stack, dotenv: Path, emulators: Emulators) -> None:
         staging.up()
         exported = staging.outputs()["platformEnv"]
         had = dict(line.replace("'", "").split("=", 1) for line in dotenv.read_text().splitlines())
@@ -121,7 +123,7 @@ class TestScenario:
         assert (exported["CLOUDFLARE_API_TOKEN"], exported["MAILJET_INBOUND_SECRET"]) == ("", "")
         assert len(emulators.routes()) == 3
 
-    def test_what_is_protected_stays(self, staging, emulators):
+    def test_what_is_protected_stays(self, staging: Stack, emulators: Emulators) -> None:
         before = {record["id"] for record in emulators.records()}
         done = staging.destroy(check=False)
         assert done.code != 0
@@ -130,7 +132,7 @@ class TestScenario:
         assert len(emulators.routes()) == 3
         assert emulators.mailjet("GET", f"/v3/REST/sender/*@{DOMAIN}").json()["Data"][0]["Status"] == "Active"
 
-    def test_until_the_protection_is_lifted(self, staging, emulators):
+    def test_until_the_protection_is_lifted(self, staging: Stack, emulators: Emulators) -> None:
         staging.configure(protected=False)
         emulators.forget_requests()
         staging.up()

@@ -27,7 +27,7 @@ def at_mailjet(emulators: Emulators) -> tuple[set[str], set[str]]:
     return senders, {row["EventType"] for row in state["eventcallbackurls"]}
 
 
-def test_an_event_leaves(stack, emulators):
+def test_an_event_leaves(stack: Stack, emulators: Emulators) -> None:
     stack.configure(mailjetEvents=["bounce"])
     digest = mail("preview", "--from", "-", stdin=stack.preview("--json").out).out
     assert "platform-spam" in digest
@@ -40,7 +40,7 @@ def test_an_event_leaves(stack, emulators):
     stack.up("--expect-no-changes", "--suppress-outputs")
 
 
-def test_destroy_removes_what_the_state_has_lost(stack, emulators):
+def test_destroy_removes_what_the_state_has_lost(stack: Stack, emulators: Emulators) -> None:
     """As a kill between Mailjet's effect and the engine's note leaves it."""
     stack.destroy()
     stack.up("--suppress-outputs")

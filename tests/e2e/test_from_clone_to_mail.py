@@ -53,7 +53,7 @@ def signed_lines(diff: str) -> list[str]:
 class TestScenario:
     """The tests of this class build on each other, in order."""
 
-    def test_first_up(self, before, scenario, emulators):
+    def test_first_up(self, before: dict[str, Any], scenario: Stack, emulators: Emulators) -> None:
         emulators.forget_requests()
         done = scenario.up()
         assert "warning" not in done.text.lower()
@@ -73,13 +73,15 @@ class TestScenario:
         assert [r["type"] for r in outputs["expectedRecords"]] == ["MX", "TXT", "TXT", "TXT", "TXT", "CNAME"]
         assert outputs["tunnelToken"]
 
-    def test_second_up_writes_nothing(self, scenario, emulators):
+    def test_second_up_writes_nothing(self, scenario: Stack, emulators: Emulators) -> None:
         emulators.forget_requests()
         done = scenario.up("--expect-no-changes")
         assert "unchanged" in done.out
         assert emulators.writes == 0
 
-    def test_one_more_agent_is_one_line_and_one_write(self, scenario, emulators, tmp_path):
+    def test_one_more_agent_is_one_line_and_one_write(
+        self, scenario: Stack, emulators: Emulators, tmp_path: Path
+    ) -> None:
         population = scenario.folder.parent / "population.yaml"
         export = json.loads((ROOT / "tests/fixtures/population-100.json").read_text())
         export["agents"].append(NEWCOMER)
@@ -101,7 +103,7 @@ class TestScenario:
         assert emulators.writes == 1
         assert hers in {route["Email"] for route in emulators.routes()}
 
-    def test_removing_her_is_one_line_and_one_write(self, scenario, emulators):
+    def test_removing_her_is_one_line_and_one_write(self, scenario: Stack, emulators: Emulators) -> None:
         population = scenario.folder.parent / "population.yaml"
         hers = addresses(population)[NEWCOMER["id"]]
         mail("agents", "import", ROOT / "tests/fixtures/population-100.json", population, "--prune")
@@ -119,7 +121,9 @@ class TestScenario:
         assert hers not in {route["Email"] for route in emulators.routes()}
         assert len(emulators.routes()) == 100
 
-    def test_destroy_leaves_what_was_there_before(self, scenario, emulators, before):
+    def test_destroy_leaves_what_was_there_before(
+        self, scenario: Stack, emulators: Emulators, before: dict[str, Any]
+    ) -> None:
         scenario.destroy()
         assert emulators.routes() == []
         assert emulators.mailjet("GET", "/v3/REST/sender").json()["Data"] == []

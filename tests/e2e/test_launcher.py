@@ -54,7 +54,7 @@ class TestPassphrase:
         store = f"printf %s {SECRET} | ./mail pulumi config set --secret mailjetApiSecret --stack prod"
         # Another home, with the engine that this machine has already.
         home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(layout(os.environ).cache.parent)}
-        fresh.sh(f"{remedy}\n./mail pulumi stack init prod --non-interactive\n{store}", **home)
+        fresh.sh(f"{remedy}\n./mail pulumi stack init prod --non-interactive\n{store}", check=True, **home)
         written = (fresh.folder / "Pulumi.prod.yaml").read_text()
         assert not is_public(yaml.safe_load(written)["encryptionsalt"])
         assert SECRET not in written

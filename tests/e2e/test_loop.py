@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -30,12 +31,20 @@ def stack(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> Sta
     return stack
 
 
-def demo(stack: Stack, *options: str, check: bool = True) -> Finished:
-    words = ("demo", stack.name, "-C", stack.folder, "--state-dir", stack.emulators.folder, *options)
+def demo(stack: Stack, *options: str | Path, check: bool = True) -> Finished:
+    words: tuple[str | Path, ...] = (
+        "demo",
+        stack.name,
+        "-C",
+        stack.folder,
+        "--state-dir",
+        stack.emulators.folder,
+        *options,
+    )
     return mail(*words, env=stack.environment, check=check)
 
 
-def test_mail_goes_round(stack):
+def test_mail_goes_round(stack: Stack) -> None:
     done = demo(stack)
     assert done.out.endswith("The loop is closed: sent, signed, routed, delivered and answered.\n")
     assert [line.split(".")[0] for line in done.out.splitlines() if line[:1].isdigit()] == ["1", "2", "3", "4", "5"]
@@ -46,7 +55,7 @@ def test_mail_goes_round(stack):
     assert password not in done.text
 
 
-def test_the_mails_can_be_read_and_written(stack):
+def test_the_mails_can_be_read_and_written(stack: Stack) -> None:
     where = ("--stack", stack.name, "-C", stack.folder, "--state-dir", stack.emulators.folder)
     agents = json.loads(mail("agents", "list", "--json", *where[:4], env=stack.environment).out)
     assert len(agents) == 3
@@ -69,7 +78,7 @@ def test_the_mails_can_be_read_and_written(stack):
     assert "No agent of stack 'dev' has the id, name or address 'Nobody Here'" in unknown.err
 
 
-def test_a_platform_that_expects_another_secret_hears_nothing(stack):
+def test_a_platform_that_expects_another_secret_hears_nothing(stack: Stack) -> None:
     """The failure is told: the loop does not pass when deliveries are refused."""
     routes = stack.emulators.routes()
     changed = routes[0]["Url"].replace(":", ":x", 2).replace("https:x", "https:")

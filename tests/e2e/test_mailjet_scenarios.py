@@ -124,7 +124,7 @@ def account(emulators: Emulators, tmp_path: Path) -> Account:
     return made
 
 
-def test_create_noop_update_delete_and_create_after_delete(account):
+def test_create_noop_update_delete_and_create_after_delete(account: Account) -> None:
     account.up()
     assert account.routes() == dict.fromkeys(BOX.values(), url())
     assert set(account.senders()) == {f"*@{DOMAIN}", f"news@{DOMAIN}"}
@@ -156,7 +156,7 @@ def test_create_noop_update_delete_and_create_after_delete(account):
     account.up("--expect-no-changes")
 
 
-def test_verification_waits_for_the_records(account):
+def test_verification_waits_for_the_records(account: Account) -> None:
     account.up()
     outputs = account.stack.outputs()
     assert outputs["status"] == "Not checked"
@@ -175,7 +175,7 @@ def test_verification_waits_for_the_records(account):
     assert account.senders()[f"*@{DOMAIN}"] == "Active"
 
 
-def test_refresh_sees_drift_and_up_mends_it(account):
+def test_refresh_sees_drift_and_up_mends_it(account: Account) -> None:
     account.up()
     missing, moved = account.ids()[BOX["agent-1"]], account.ids()[BOX["agent-2"]]
     account.emulators.mailjet("DELETE", f"/v3/REST/parseroute/{missing}").raise_for_status()
@@ -194,7 +194,7 @@ def test_refresh_sees_drift_and_up_mends_it(account):
     assert account.writes() == {}
 
 
-def test_refresh_sees_a_second_route_at_an_address(account):
+def test_refresh_sees_a_second_route_at_an_address(account: Account) -> None:
     """Mailjet is said to refuse one; the emulator does, so its table is given another schema behind its back."""
     account.up()
     account.emulators.stop()
@@ -220,7 +220,7 @@ def test_refresh_sees_a_second_route_at_an_address(account):
     assert account.writes() == {"DELETE /v3/REST/parseroute/{id}": 1}
 
 
-def test_adopts_what_exists(account):
+def test_adopts_what_exists(account: Account) -> None:
     """An active and an inactive sender, and routes that are ours already, one of them with an older password."""
     domain_sender = account.post("/v3/REST/sender", {"Email": f"*@{DOMAIN}"})
     account.post("/v3/REST/sender", {"Email": f"news@{DOMAIN}"})
@@ -237,7 +237,7 @@ def test_adopts_what_exists(account):
     assert account.writes()["POST /v3/REST/parseroute"] == 1
 
 
-def test_adopts_an_active_domain_sender(account):
+def test_adopts_an_active_domain_sender(account: Account) -> None:
     account.up()
     account.emulators.stop()
     with sqlite3.connect(account.emulators.folder / "mailjet.sqlite") as database:
@@ -260,7 +260,7 @@ def resources(stack: Stack) -> list[dict[str, Any]]:
     return found
 
 
-def test_rotation_of_both_secrets(account):
+def test_rotation_of_both_secrets(account: Account) -> None:
     account.up()
     before = account.ids()
     account.stack.configure(routeSecret=ROTATED)
@@ -285,7 +285,7 @@ def set_secret(emulators: Emulators, key: str, secret: str) -> None:
     requests.put(emulators.control("mailjet", "apikeys"), json=body, timeout=10).raise_for_status()
 
 
-def test_somebody_elses_route_is_refused_until_taken_over(account):
+def test_somebody_elses_route_is_refused_until_taken_over(account: Account) -> None:
     theirs = account.post("/v3/REST/parseroute", {"Email": BOX["agent-1"], "Url": "https://their.example/hook"})
     refused = account.up(check=False)
     assert refused.code != 0

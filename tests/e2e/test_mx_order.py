@@ -47,7 +47,7 @@ def writes(emulators: Emulators) -> list[str]:
     return [f"{entry['method']} {entry['path']}" for entry in sorted(log, key=lambda entry: float(entry["at"]))]
 
 
-def test_a_domain_that_is_never_verified_keeps_its_mail(stack, emulators):
+def test_a_domain_that_is_never_verified_keeps_its_mail(stack: Stack, emulators: Emulators) -> None:
     switch(emulators, dns_lag=1000)
     stack.configure(verificationTimeoutSeconds=2)
     assert stack.up(check=False).code != 0
@@ -59,20 +59,20 @@ def test_a_domain_that_is_never_verified_keeps_its_mail(stack, emulators):
     assert stack.preview("--expect-no-changes").code == 0
 
 
-def test_so_does_one_whose_routes_are_refused(stack, emulators):
+def test_so_does_one_whose_routes_are_refused(stack: Stack, emulators: Emulators) -> None:
     switch(emulators, parse_in_plan=False)
     assert stack.up(check=False).code != 0
     assert exchanges(emulators) == {"mx1.corp.example": 25, "mx2.corp.example": 50}
 
 
-def test_and_one_whose_way_to_the_platform_is_refused(stack, emulators):
+def test_and_one_whose_way_to_the_platform_is_refused(stack: Stack, emulators: Emulators) -> None:
     emulators.faults("cloudflare", rules=[{"method": "PUT", "path": "*/configurations", "kind": "404"}])
     assert stack.up(check=False).code != 0
     emulators.faults("cloudflare", rules=[])
     assert exchanges(emulators) == {"mx1.corp.example": 25, "mx2.corp.example": 50}
 
 
-def test_an_old_one_that_cannot_be_deleted_stays_the_better_one(stack, emulators):
+def test_an_old_one_that_cannot_be_deleted_stays_the_better_one(stack: Stack, emulators: Emulators) -> None:
     emulators.faults("cloudflare", rules=[{"method": "DELETE", "path": "*/dns_records/*", "kind": "404"}])
     assert stack.up(check=False).code != 0
     emulators.faults("cloudflare", rules=[])
@@ -81,7 +81,7 @@ def test_an_old_one_that_cannot_be_deleted_stays_the_better_one(stack, emulators
     assert exchanges(emulators) == {"parse.mailjet.com": 60}
 
 
-def test_the_mx_is_written_last_and_leaves_first(stack, emulators):
+def test_the_mx_is_written_last_and_leaves_first(stack: Stack, emulators: Emulators) -> None:
     stack.up()
     done = writes(emulators)
     [*_, published] = [at for at, line in enumerate(done) if line.startswith("POST") and "dns_records" in line]
@@ -98,7 +98,7 @@ def test_the_mx_is_written_last_and_leaves_first(stack, emulators):
     assert closed < min(at for at, line in enumerate(undone) if line.startswith("DELETE") and "parseroute" in line)
 
 
-def test_nor_does_an_up_that_goes_on_after_errors_give_mail_up(stack, emulators):
+def test_nor_does_an_up_that_goes_on_after_errors_give_mail_up(stack: Stack, emulators: Emulators) -> None:
     switch(emulators, dns_lag=1000)
     stack.configure(verificationTimeoutSeconds=2)
     assert stack.up("--continue-on-error", check=False).code != 0
@@ -117,7 +117,7 @@ class TestWildcard:
         emulators.forget_requests()
         return stack
 
-    def test_its_mail_moves_with_consent_and_in_the_same_order(self, stack, emulators):
+    def test_its_mail_moves_with_consent_and_in_the_same_order(self, stack: Stack, emulators: Emulators) -> None:
         refused = stack.up(check=False)
         assert "mail for the domain goes there today" in " ".join(refused.text.split())
         assert emulators.writes == 0

@@ -57,23 +57,23 @@ def _ask(emulators: Emulators, method: str, path: str, body: Any = None) -> Any:
 
 
 class TestOneSentence:
-    def test_bad_configuration(self, stack):
+    def test_bad_configuration(self, stack: Stack) -> None:
         stack.configure(zoneId=None)
         assert_only(stack.up(check=False), "agentmail:zoneId is not set")
 
     @pytest.mark.parametrize("command", ["preview", "up"])
-    def test_a_wrong_cloudflare_token(self, stack, command):
+    def test_a_wrong_cloudflare_token(self, stack: Stack, command: str) -> None:
         done = getattr(stack, command)(check=False, CLOUDFLARE_API_TOKEN="t" * 40)
         assert_only(done, "Cloudflare rejected the API token while listing the zone")
 
-    def test_an_api_that_is_down(self, stack):
+    def test_an_api_that_is_down(self, stack: Stack) -> None:
         stack.configure(**{"cloudflare:baseUrl": "http://127.0.0.1:9/client/v4"})
         assert_only(stack.preview(check=False), "Cloudflare's API does not answer while listing the zone")
 
-    def test_a_rejected_mailjet_key_while_the_program_runs(self, stack):
+    def test_a_rejected_mailjet_key_while_the_program_runs(self, stack: Stack) -> None:
         assert_only(stack.up(check=False, MAILJET_API_SECRET="0" * 32), "rejected the API key or its secret")
 
-    def test_an_up_without_the_right_to_tunnels(self, stack, emulators):
+    def test_an_up_without_the_right_to_tunnels(self, stack: Stack, emulators: Emulators) -> None:
         stack.up()
         token = read_only_token(emulators)
         done = stack.up(check=False, CLOUDFLARE_API_TOKEN=token)
@@ -96,7 +96,7 @@ class TestReadOnlyToken:
             check=False,
         )
 
-    def test_before_and_after_the_first_up(self, stack, emulators):
+    def test_before_and_after_the_first_up(self, stack: Stack, emulators: Emulators) -> None:
         first = self.digest(stack, emulators)
         assert first.code == 0, first.text
         assert "Errors" not in first.out

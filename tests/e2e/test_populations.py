@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def deployed(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def world(deployed: World) -> World:
+def world(deployed: World) -> Iterator[World]:
     """As deployed: no test of this module changes anything at Mailjet or Cloudflare."""
     deployed.write(agents(40), agents(3, start=500))
     configuration = deployed.stack.config_file.read_text()
@@ -70,14 +71,14 @@ def digest(world: World) -> str:
     return mail("preview", "--from", "-", stdin=world.stack.preview("--json").out, check=False).out
 
 
-def test_all_populations_and_single_mailboxes_are_one_book(world, emulators):
+def test_all_populations_and_single_mailboxes_are_one_book(world: World, emulators: Emulators) -> None:
     routed = {route["Email"] for route in emulators.routes()}
     assert len(routed) == 44
     assert f"agent_operator-1@{DOMAIN}" in routed
     assert digest(world).startswith("No changes")
 
 
-def test_a_changed_legal_name_is_refused_with_the_pin_that_mends_it(world):
+def test_a_changed_legal_name_is_refused_with_the_pin_that_mends_it(world: World) -> None:
     renamed = agents(40)
     renamed[7]["name"] = "Ada Lovelace"
     world.write(renamed, agents(3, start=500))
@@ -91,13 +92,13 @@ def test_a_changed_legal_name_is_refused_with_the_pin_that_mends_it(world):
     assert digest(world).startswith("No changes")
 
 
-def test_a_display_name_in_the_export_moves_nobody(world):
+def test_a_display_name_in_the_export_moves_nobody(world: World) -> None:
     shown = [{**agent, "bio": "Another story", "tone": "formal"} for agent in agents(40)]
     world.write(shown, agents(3, start=500))
     assert digest(world).startswith("No changes")
 
 
-def test_a_mass_removal_needs_its_exact_number(world):
+def test_a_mass_removal_needs_its_exact_number(world: World) -> None:
     world.write(agents(20), agents(3, start=500))
     sentence = refused(world)
     assert "20 of 44 mailboxes would be removed (45 %, above the limit of 30 % and 10)" in sentence
@@ -112,7 +113,7 @@ def test_a_mass_removal_needs_its_exact_number(world):
     assert "20 mailboxes removed" in digest(world)
 
 
-def test_what_a_guard_refuses_stops_an_up_before_its_first_write(world, emulators):
+def test_what_a_guard_refuses_stops_an_up_before_its_first_write(world: World, emulators: Emulators) -> None:
     world.write(agents(20), agents(3, start=500))
     world.stack.configure(dmarcPolicy="quarantine", mailjetEvents=["bounce"])
     emulators.forget_requests()
@@ -122,13 +123,13 @@ def test_what_a_guard_refuses_stops_an_up_before_its_first_write(world, emulator
     assert emulators.writes == 0
 
 
-def test_thresholds_come_from_configuration(world):
+def test_thresholds_come_from_configuration(world: World) -> None:
     world.write(agents(20), agents(3, start=500))
     world.stack.configure(massRemovalPercent=50)
     assert "20 mailboxes removed" in digest(world)
 
 
-def test_removing_everybody_is_always_refused(world):
+def test_removing_everybody_is_always_refused(world: World) -> None:
     world.write([], [])
     world.stack.configure(agentMailboxes=[], massRemovalPercent=100)
     assert "nobody of before would be left" in refused(world)
@@ -138,7 +139,7 @@ def test_removing_everybody_is_always_refused(world):
     assert "44 mailboxes removed" in digest(world)
 
 
-def test_an_address_never_passes_to_another_agent(world):
+def test_an_address_never_passes_to_another_agent(world: World) -> None:
     swapped = agents(40)
     swapped[3]["id"] = "00000000-0000-4000-8000-999999999999"
     old = json.loads(mail("agents", "addresses", world.crowd, "--domain", DOMAIN).out)[
@@ -149,12 +150,12 @@ def test_an_address_never_passes_to_another_agent(world):
     assert "1 address would pass to a new agent id" in refused(world)
 
 
-def test_the_same_agent_in_two_files_is_refused(world):
+def test_the_same_agent_in_two_files_is_refused(world: World) -> None:
     world.write(agents(40), agents(3, start=38))
     assert "00000000-0000-4000-8000-000000000038" in refused(world)
 
 
-def test_a_second_that_has_not_come_yet_is_refused_to_newcomers_only(world):
+def test_a_second_that_has_not_come_yet_is_refused_to_newcomers_only(world: World) -> None:
     newcomer = agents(1, start=700)[0] | {"created_at": "2999-10-05T12:30:45+02:00"}
     world.write([*agents(40), newcomer], agents(3, start=500))
     assert "1 new mailbox would have a created_at in the future, of 0 allowed" in refused(world)
@@ -163,7 +164,7 @@ def test_a_second_that_has_not_come_yet_is_refused_to_newcomers_only(world):
     assert ".20241005123045@" in digest(world)
 
 
-def test_an_export_unchanged_is_a_population(emulators):
+def test_an_export_unchanged_is_a_population(emulators: Emulators) -> None:
     found = json.loads(
         mail("agents", "addresses", ROOT / "tests/fixtures/population-5-array.json",
             "--domain", DOMAIN, "--seed", "cli-5", "--created-at", STAMP,

@@ -56,7 +56,7 @@ def drift(emulators: Emulators) -> None:
     emulators.mailjet("DELETE", f"/v3/REST/parseroute/{route['ID']}").raise_for_status()
 
 
-def test_no_secret_is_written_or_shown(stack, emulators):
+def test_no_secret_is_written_or_shown(stack: Stack, emulators: Emulators) -> None:
     secrets = forms(emulators.credentials)
     rotated = {"MAILJET_INBOUND_SECRET": "Rotated" + emulators.credentials["MAILJET_INBOUND_SECRET"][7:]}
     secrets |= {f"rotated {name}": form for name, form in forms(emulators.credentials | rotated).items()}
@@ -65,19 +65,19 @@ def test_no_secret_is_written_or_shown(stack, emulators):
         "the first preview": stack.preview("--diff").text,
         "the first preview as JSON": stack.preview("--json").text,
         "the first up": stack.up("--diff").text,
-        "the preview of a rotation": stack.preview("--diff", **rotated).text,
-        "the rotation": stack.up("--diff", **rotated).text,
+        "the preview of a rotation": stack.preview("--diff", check=True, **rotated).text,
+        "the rotation": stack.up("--diff", check=True, **rotated).text,
         "a refresh": stack.pulumi(
-            "refresh", "--stack", stack.name, "--yes", "--skip-preview", "--diff", **rotated
+            "refresh", "--stack", stack.name, "--yes", "--skip-preview", "--diff", check=True, **rotated
         ).text,
         "the outputs": stack.pulumi("stack", "output", "--stack", stack.name, "--json").text,
         "the export": stack.pulumi("stack", "export", "--stack", stack.name).text,
     }
     drift(emulators)
     shown["a refresh that sees drift"] = stack.pulumi(
-        "refresh", "--stack", stack.name, "--yes", "--skip-preview", "--diff", **rotated
+        "refresh", "--stack", stack.name, "--yes", "--skip-preview", "--diff", check=True, **rotated
     ).text
-    shown["the up that mends it"] = stack.up("--diff", **rotated).text
+    shown["the up that mends it"] = stack.up("--diff", check=True, **rotated).text
     wrong = {**rotated, "MAILJET_API_KEY": "0" * 32}
     shown["a refused key"] = stack.up("--refresh", check=False, **wrong).text
     shown["the destroy"] = stack.destroy("--diff").text
@@ -88,7 +88,7 @@ def test_no_secret_is_written_or_shown(stack, emulators):
         assert_clean(text, secrets, where)
 
 
-def test_the_search_finds_what_is_planted(emulators):
+def test_the_search_finds_what_is_planted(emulators: Emulators) -> None:
     secrets = forms(emulators.credentials)
     header = base64.b64encode(
         f"{emulators.credentials['MAILJET_API_KEY']}:{emulators.credentials['MAILJET_API_SECRET']}".encode()
@@ -99,7 +99,7 @@ def test_the_search_finds_what_is_planted(emulators):
         assert_clean(f"https://u:{emulators.credentials['MAILJET_INBOUND_SECRET']}@h/p", secrets, "a URL")
 
 
-def test_no_process_argument_holds_a_secret(stack, emulators):
+def test_no_process_argument_holds_a_secret(stack: Stack, emulators: Emulators) -> None:
     """While an up runs, no command line on this machine has a secret in it."""
     import subprocess
 

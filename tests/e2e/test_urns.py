@@ -36,7 +36,7 @@ FROZEN = {
 }
 
 
-def test_urns_never_change(emulators: Emulators, tmp_path: Path):
+def test_urns_never_change(emulators: Emulators, tmp_path: Path) -> None:
     emulators.reset()
     stack = Stack.create(tmp_path, emulators, population=ROOT / "tests/fixtures/population-3.json")
     stack.configure(

@@ -158,7 +158,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
 class TestScenario:
     """The tests of this class build on each other, in order."""
 
-    def test_up_plans_then_looks_again_then_brings_up_and_examines(self, runner):
+    def test_up_plans_then_looks_again_then_brings_up_and_examines(self, runner: Runner) -> None:
         ended, summary = runner.job("up", "plan")
         assert {name: done.code for name, done in ended.items()} == {"Set up": 0, "Show what is to be approved": 0}
         assert f"{AGENTS} mailboxes added" in summary
@@ -168,7 +168,7 @@ class TestScenario:
         assert len(runner.clone.emulators.routes()) == AGENTS
         assert f"{AGENTS} mailboxes, each with its route" in " ".join(ended["Examine"].out.split())
 
-    def test_a_pull_request_gets_a_comment(self, runner):
+    def test_a_pull_request_gets_a_comment(self, runner: Runner) -> None:
         (runner.clone.folder / POPULATION).write_text(people(AGENTS - 1))
         ended, summary = runner.job("preview", "preview")
         assert [done.code for done in ended.values()] == [0, 0, 0, 0], [done.text for done in ended.values()]
@@ -177,7 +177,7 @@ class TestScenario:
         assert summary.startswith("<!-- agentmail-preview:dev -->\n**dev: 1 mailbox removed.**")
         assert "<sub>Commit fedcba9876543210</sub>" in summary
 
-    def test_that_is_kept_up_to_date_and_a_job_that_fails_when_too_much_would_go(self, runner):
+    def test_that_is_kept_up_to_date_and_a_job_that_fails_when_too_much_would_go(self, runner: Runner) -> None:
         (runner.clone.folder / POPULATION).write_text(people(1))
         ended, _ = runner.job("preview", "preview")
         assert ended["Keep the comment up to date"].code == 0
@@ -187,7 +187,7 @@ class TestScenario:
         assert len(runner.clone.emulators.routes()) == AGENTS
         (runner.clone.folder / POPULATION).write_text(people(AGENTS))
 
-    def test_drift_opens_an_issue_and_closes_it_again(self, runner):
+    def test_drift_opens_an_issue_and_closes_it_again(self, runner: Runner) -> None:
         emulators = runner.clone.emulators
         route = emulators.routes()[0]
         emulators.mailjet("DELETE", f"/v3/REST/parseroute/{route['ID']}").raise_for_status()
@@ -204,7 +204,7 @@ class TestScenario:
         [issue] = runner.github["issues"]
         assert issue["open"] is False
 
-    def test_a_second_drift_updates_the_open_issue(self, runner):
+    def test_a_second_drift_updates_the_open_issue(self, runner: Runner) -> None:
         """The steps that look are the same; only what they do with an open issue is."""
         state = runner.github
         state["issues"][0]["open"] = True
@@ -221,18 +221,18 @@ class TestScenario:
         [issue] = runner.github["issues"]
         assert (issue["open"], issue["body"]) == (True, "still drifting")
 
-    def test_a_fork_is_told_why_it_gets_nothing(self, runner):
+    def test_a_fork_is_told_why_it_gets_nothing(self, runner: Runner) -> None:
         ended, summary = runner.job("preview", "fork")
         assert [done.code for done in ended.values()] == [0]
         assert "a pull request from a fork gets no credentials" in summary
 
-    def test_no_secret_in_what_github_keeps(self, runner):
+    def test_no_secret_in_what_github_keeps(self, runner: Runner) -> None:
         kept = runner.hub.read_text()
         for name, value in runner.clone.emulators.credentials.items():
             assert value not in kept, name
 
 
-def test_what_the_test_workflow_runs_exists(runner):
+def test_what_the_test_workflow_runs_exists(runner: Runner) -> None:
     """`make test` is what runs this very test, so it is only looked at."""
     [step] = [
         step
