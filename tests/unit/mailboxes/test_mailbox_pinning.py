@@ -70,7 +70,7 @@ def test_the_agent_s_own_entry_gets_the_pin(tmp_path: Path, style: str) -> None:
 
 
 def test_json(tmp_path: Path) -> None:
-    agents = [{"id": "a1", "name": "Ada Low", "age": 3}, {"id": "a2", "name": "Bob Kahn"}]
+    agents: list[dict[str, object]] = [{"id": "a1", "name": "Ada Low", "age": 3}, {"id": "a2", "name": "Bob Kahn"}]
     file = write(tmp_path / "p.json", json.dumps({"seed": "s", "created_at": "20241005123045", "agents": agents}))
     pin([file], a2="bob")
     assert json.loads(file.read_text())["agents"] == [agents[0], agents[1] | {"local_part": "bob"}]

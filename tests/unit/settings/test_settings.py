@@ -1,6 +1,8 @@
 """Configuration: what is accepted, and the sentence for each mistake."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -26,7 +28,14 @@ GOOD = {
 }
 
 
-def load(preview=False, token="t" * 40, in_plain_text=(), environment=None, **changes):
+def load(
+    *,
+    preview: bool = False,
+    token: str = "t" * 40,
+    in_plain_text: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    **changes: object,
+) -> Settings:
     config = {key: value for key, value in {**GOOD, **changes}.items() if value is not None}
     return from_config(
         config,
@@ -38,7 +47,7 @@ def load(preview=False, token="t" * 40, in_plain_text=(), environment=None, **ch
     )
 
 
-def problems(**changes):
+def problems(**changes: Any) -> list[str]:
     with pytest.raises(SettingsError) as caught:
         load(**changes)
     return caught.value.problems
@@ -47,10 +56,11 @@ def problems(**changes):
 class TestDeclaration:
     """`Pulumi.yaml` and `Settings` say the same."""
 
-    def declared(self):
-        return yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+    def declared(self) -> dict[str, Any]:
+        found: dict[str, Any] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+        return found
 
-    def test_every_key_is_declared_and_read(self):
+    def test_every_key_is_declared_and_read(self) -> None:
         read = {
             field.alias
             for name, field in Settings.model_fields.items()
@@ -58,20 +68,20 @@ class TestDeclaration:
         }
         assert set(self.declared()["config"]) == read
 
-    def test_every_key_has_type_description_and_default(self):
+    def test_every_key_has_type_description_and_default(self) -> None:
         for key, schema in self.declared()["config"].items():
             assert schema["type"], key
             assert len(schema["description"]) > 8, key
             assert "default" in schema or key == "domain"
 
-    def test_defaults_agree(self):
+    def test_defaults_agree(self) -> None:
         declared = self.declared()["config"]
         fields = {field.alias: field for field in Settings.model_fields.values()}
         for key, schema in declared.items():
             if key != "domain":
                 assert schema["default"] == fields[key].default, key
 
-    def test_the_declared_defaults_are_a_valid_configuration(self):
+    def test_the_declared_defaults_are_a_valid_configuration(self) -> None:
         defaults = {
             key: str(s["default"]) if s["type"] != "array" else "[]"
             for key, s in self.declared()["config"].items()
@@ -80,11 +90,11 @@ class TestDeclaration:
         defaults["mailjetMxHosts"] = '["parse.mailjet.com"]'
         assert from_config({**defaults, **GOOD}, stack="dev", preview=True)
 
-    def test_the_project_is_the_namespace(self):
+    def test_the_project_is_the_namespace(self) -> None:
         assert self.declared()["name"] == PROJECT
 
     @pytest.mark.parametrize("path", sorted(ROOT.glob("Pulumi.*.yaml")), ids=lambda path: path.name)
-    def test_every_stack_file_in_the_repository_is_valid(self, path):
+    def test_every_stack_file_in_the_repository_is_valid(self, path: Path) -> None:
         config = {
             key.removeprefix(f"{PROJECT}:"): value
             for key, value in yaml.safe_load(path.read_text())["config"].items()
@@ -94,7 +104,7 @@ class TestDeclaration:
 
 
 class TestDerived:
-    def test_marks_and_urls(self):
+    def test_marks_and_urls(self) -> None:
         found = load()
         assert found.tag == "agentmail-dev"
         assert found.record_comment == "managed by pulumi: agentmail-dev"
@@ -105,30 +115,30 @@ class TestDerived:
         )
         assert found.tunnel_kind is TunnelKind.CREATED
 
-    def test_an_own_tag_and_an_own_url(self):
+    def test_an_own_tag_and_an_own_url(self) -> None:
         found = load(ownerTag="alpha", webhookUrl="https://hooks.example:8443/in")
         assert found.route_identity == "https://alpha@hooks.example:8443/in"
 
-    def test_an_international_domain_becomes_its_a_label(self):
+    def test_an_international_domain_becomes_its_a_label(self) -> None:
         assert load(domain="ágents.agents.example").domain == "xn--gents-wqa.agents.example"
 
-    def test_secrets_are_not_in_the_repr(self):
+    def test_secrets_are_not_in_the_repr(self) -> None:
         assert not any(GOOD[key] in repr(load()) for key in ("mailjetApiSecret", "webhookSecret", "mailjetApiKey"))
 
-    def test_populations_come_as_json(self):
+    def test_populations_come_as_json(self) -> None:
         found = load(populations='[{"file": "populations/dev.yaml", "createdAt": "20241005123045"}]')
         assert found.populations[0].created_at == "20241005123045"
 
-    def test_a_stamp_written_as_a_number_is_text(self):
+    def test_a_stamp_written_as_a_number_is_text(self) -> None:
         [entry] = load(populations='[{"file": "p.yaml", "createdAt": 20241005123045, "seed": 7}]').populations
         assert (entry.created_at, entry.seed) == ("20241005123045", "7")
 
 
 class TestCredentials:
-    def test_a_preview_needs_none(self):
+    def test_a_preview_needs_none(self) -> None:
         assert load(preview=True, token="", mailjetApiKey=None, mailjetApiSecret=None, webhookSecret=None)
 
-    def test_an_up_needs_every_one_and_says_where_it_may_come_from(self):
+    def test_an_up_needs_every_one_and_says_where_it_may_come_from(self) -> None:
         found = problems(token="", mailjetApiKey=None, mailjetApiSecret=None, webhookSecret=None)
         assert [sentence.split(" ")[0] for sentence in found] == [
             "agentmail:mailjetApiKey",
@@ -141,7 +151,7 @@ class TestCredentials:
             "set it with: ./mail pulumi config set --stack dev --secret mailjetApiSecret, or in the environment as MAILJET_API_SECRET"
         )
 
-    def test_the_environment_stands_in(self):
+    def test_the_environment_stands_in(self) -> None:
         found = load(
             mailjetApiKey=None,
             mailjetApiSecret=None,
@@ -156,15 +166,17 @@ class TestCredentials:
         )
         assert found.mailjet_api_key == "from-env"
 
-    def test_configuration_wins_over_the_environment(self):
+    def test_configuration_wins_over_the_environment(self) -> None:
         assert load(environment={"MAILJET_API_KEY": "other"}).mailjet_api_key == GOOD["mailjetApiKey"]
 
-    def test_a_secret_in_plain_text_is_refused(self):
+    def test_a_secret_in_plain_text_is_refused(self) -> None:
         [sentence] = problems(in_plain_text=["agentmail:mailjetApiSecret"])
         assert sentence.startswith("agentmail:mailjetApiSecret is stored in plain text")
 
     @given(hidden=st.sets(st.sampled_from(SECRET_KEYS)), present=st.sets(st.sampled_from(SECRET_KEYS)))
-    def test_every_secret_in_plain_text_is_found_whatever_its_namespace(self, hidden, present):
+    def test_every_secret_in_plain_text_is_found_whatever_its_namespace(
+        self, hidden: set[str], present: set[str]
+    ) -> None:
         values = dict.fromkeys(present, "x") | {"agentmail:domain": "a.example", "cloudflare:baseUrl": "http://x"}
         found = stored_in_plain_text(values, hidden.__contains__)
         assert set(found) == present - hidden
@@ -172,7 +184,7 @@ class TestCredentials:
             sentences = problems(in_plain_text=found)
             assert [sentence.partition(" ")[0] for sentence in sentences] == found
 
-    def test_what_an_environment_stores_as_a_secret_must_be_one(self):
+    def test_what_an_environment_stores_as_a_secret_must_be_one(self) -> None:
         made = Draft()
         import_variables(dict.fromkeys(KNOWN, "x" * 24), made)
         assert len(made.secrets) > 2
@@ -220,32 +232,32 @@ class TestMistakes:
             ),
         ],
     )
-    def test_one_sentence_names_the_key(self, changes, expected):
+    def test_one_sentence_names_the_key(self, changes: dict[str, str], expected: str) -> None:
         assert any(expected in sentence for sentence in problems(**changes)), problems(**changes)
 
-    def test_the_webhook_secret_is_never_repeated(self):
+    def test_the_webhook_secret_is_never_repeated(self) -> None:
         [sentence] = problems(webhookSecret="pa%ss#word-that-is-bad")
         assert "agentmail:webhookSecret has 22 characters" in sentence
         assert "pa%ss" not in sentence
 
-    def test_credentials_in_a_url_are_never_repeated(self):
+    def test_credentials_in_a_url_are_never_repeated(self) -> None:
         [sentence] = problems(webhookUrl="https://user:hunter2@x.example/a")
         assert "hunter2" not in sentence
         assert "keep the secret in webhookSecret" in sentence
 
-    def test_all_problems_at_once(self):
+    def test_all_problems_at_once(self) -> None:
         assert len(problems(zoneId="x", ttl="1", dns="y")) == 3
 
-    def test_several_problems_are_a_list(self):
+    def test_several_problems_are_a_list(self) -> None:
         with pytest.raises(SettingsError, match="has 2 problems:\n  - "):
             load(zoneId="x", ttl="1")
 
     @given(st.dictionaries(st.sampled_from(sorted(GOOD)), st.text(max_size=40)))
-    def test_any_text_gives_settings_or_sentences(self, changes):
+    def test_any_text_gives_settings_or_sentences(self, changes: dict[str, str]) -> None:
         assert all("Traceback" not in sentence for sentence in sentences_on(changes))
 
 
-def sentences_on(changes):
+def sentences_on(changes: dict[str, Any]) -> list[str]:
     try:
         load(**changes)
     except SettingsError as error:
@@ -253,7 +265,7 @@ def sentences_on(changes):
     return []
 
 
-def test_a_zone_elsewhere_needs_no_cloudflare():
+def test_a_zone_elsewhere_needs_no_cloudflare() -> None:
     found = load(
         dns="none",
         token="",

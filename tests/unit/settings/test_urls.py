@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import pytest
@@ -123,7 +124,8 @@ class TestKeys:
     @pytest.mark.parametrize("key", ["mailjetApiKey", "mailjetApiSecret", "platformCloudflareToken"])
     def test_blanks_around_a_key_are_no_part_of_it(self, key: str) -> None:
         """As it is piped in from a file."""
-        found = load(**{key: " 0123abcd\r\n"})
+        changes: dict[str, Any] = {key: " 0123abcd\r\n"}
+        found = load(**changes)
         assert found.model_dump(by_alias=True)[key] == "0123abcd"
 
     @pytest.mark.parametrize("value", ["q w", "a\nb", "a:b", "a'b", "a$b", "schlüssel", "${KEY}", "a\x00b"])

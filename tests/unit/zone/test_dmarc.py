@@ -39,13 +39,13 @@ foreign = st.builds(
 
 
 class TestText:
-    def test_addresses_of_international_domains(self):
+    def test_addresses_of_international_domains(self) -> None:
         assert DmarcPolicy(rua=["a@ágents.example"]).text() == "v=DMARC1; p=none; rua=mailto:a@xn--gents-wqa.example"
 
     @pytest.mark.parametrize(
         "address", ["", "nobody", "a@b@c", "a b@x.example", "a@x.example; p=none", "ñ@x.example", "https://x.example"]
     )
-    def test_what_is_no_address(self, address):
+    def test_what_is_no_address(self, address: str) -> None:
         with pytest.raises(RecordError, match=r"agentmail:dmarcAggregateReports has .*; expected a mail address"):
             DmarcPolicy(rua=[address]).text()
         with pytest.raises(RecordError, match="agentmail:dmarcFailureReports"):
@@ -61,22 +61,22 @@ class TestText:
             ("dmarc", False),
         ],
     )
-    def test_recognised_by_its_version(self, text, expected):
+    def test_recognised_by_its_version(self, text: str, expected: bool) -> None:
         assert is_dmarc(text) is expected
 
 
 class TestConsent:
-    def test_only_other_organizations_must_consent(self):
+    def test_only_other_organizations_must_consent(self) -> None:
         policy = DmarcPolicy(rua=["a@agents.example", "b@reports.agents.example", "c@corp.example", "c@corp.example"])
         [warning] = report_warnings(DOMAIN, policy, zone_name="agents.example")
         assert warning.endswith('dev.agents.example._report._dmarc.corp.example TXT "v=DMARC1"')
 
-    def test_without_a_known_zone_siblings_must_consent(self):
+    def test_without_a_known_zone_siblings_must_consent(self) -> None:
         assert len(report_warnings(DOMAIN, DmarcPolicy(ruf=["b@reports.agents.example"]))) == 1
 
 
 class TestKept:
-    def test_the_stricter_of_each(self):
+    def test_the_stricter_of_each(self) -> None:
         kept = keep_dmarc(
             DmarcPolicy(p="none", rua=["ours@agents.example"]),
             ["v=DMARC1; p=reject; sp=none; adkim=s; pct=20; rua=mailto:Theirs@corp.example!5m; fo=1"],
@@ -89,14 +89,14 @@ class TestKept:
             "DMARC: '!5m' is not kept; RFC 9989 knows no size limit of a report; mailto:Theirs@corp.example is kept.",
         )
 
-    def test_a_subdomain_policy_is_never_weakened_by_ours(self):
+    def test_a_subdomain_policy_is_never_weakened_by_ours(self) -> None:
         assert keep_dmarc(DmarcPolicy(p="none", sp="none"), ["v=DMARC1; p=reject"]).policy.for_subdomains == "reject"
 
-    def test_an_unknown_tag_is_named(self):
+    def test_an_unknown_tag_is_named(self) -> None:
         assert "'np=reject' is not kept" in keep_dmarc(DmarcPolicy(), ["v=DMARC1; p=none; np=reject"]).notes[0]
 
     @given(ours, st.lists(foreign, max_size=3))
-    def test_never_laxer_than_any(self, mine, texts):
+    def test_never_laxer_than_any(self, mine: DmarcPolicy, texts: list[str]) -> None:
         kept = keep_dmarc(mine, texts).policy
         assert STRICTNESS.index(kept.p) >= STRICTNESS.index(mine.p)
         assert STRICTNESS.index(kept.for_subdomains) >= STRICTNESS.index(mine.for_subdomains)
@@ -108,7 +108,7 @@ class TestKept:
         assert is_dmarc(kept.text())
 
     @given(ours, st.lists(foreign, max_size=3))
-    def test_keeping_what_is_kept_changes_nothing(self, mine, texts):
+    def test_keeping_what_is_kept_changes_nothing(self, mine: DmarcPolicy, texts: list[str]) -> None:
         once = keep_dmarc(mine, texts).policy
         assert keep_dmarc(once, [once.text()]).policy == once
         assert keep_dmarc(once, texts).policy == once
@@ -137,10 +137,10 @@ class TestNamed:
             ("v=DMARC1; p=none; rua=mailto:a@x.example; fo=1:d", []),
         ],
     )
-    def test_each_of_it(self, text, lost):
+    def test_each_of_it(self, text: str, lost: list[str]) -> None:
         kept = keep_dmarc(DmarcPolicy(), [text])
         assert [note.split("'")[1] for note in kept.notes] == lost
 
-    def test_options_that_give_way_to_ours(self):
+    def test_options_that_give_way_to_ours(self) -> None:
         [note] = keep_dmarc(DmarcPolicy(fo="1"), ["v=DMARC1; p=none; fo=s"]).notes
         assert note == "DMARC: 'fo=s' is not kept; ours is '1'."

@@ -1,5 +1,6 @@
 """SPF: what our record may say, and what of a foreign one goes on in it (RFC 7208)."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zone.errors import RecordError
-from zone.spf import is_spf, keep_spf, length_warnings, normal_term, spf_record, stricter_qualifier
+from zone.spf import KeptSpf, is_spf, keep_spf, length_warnings, normal_term, spf_record, stricter_qualifier
 
 DOMAIN = "dev.agents.example"
 INCLUDE = "include:spf.mailjet.com"
@@ -31,28 +32,28 @@ foreign_records = st.builds(
 )
 
 
-def keep(*texts, superseded_mx=()):
+def keep(*texts: str, superseded_mx: Sequence[str] = ()) -> KeptSpf:
     return keep_spf(texts, domain=DOMAIN, superseded_mx=superseded_mx)
 
 
 class TestRecord:
-    def test_international_names_become_a_labels(self):
+    def test_international_names_become_a_labels(self) -> None:
         assert (
             spf_record(INCLUDE, ["include:ágents.example", "a:Ñandú.example/24"], "~")
             == f"v=spf1 {INCLUDE} include:xn--gents-wqa.example a:xn--and-6ma2c.example/24 ~all"
         )
 
-    def test_equal_terms_are_written_once(self):
+    def test_equal_terms_are_written_once(self) -> None:
         assert spf_record(INCLUDE, ["Include:SPF.mailjet.com", "+a", "A"], "-") == f"v=spf1 {INCLUDE} a -all"
 
-    def test_macros_stay_as_they_are(self):
+    def test_macros_stay_as_they_are(self) -> None:
         assert "exists:%{i}._SPF.example" in spf_record(INCLUDE, ["exists:%{i}._SPF.example"], "-")
 
-    def test_too_long_to_publish(self):
+    def test_too_long_to_publish(self) -> None:
         with pytest.raises(RecordError, match=r"the SPF record is \d+ bytes long; expected at most 2048"):
             spf_record(INCLUDE, [f"ip6:2001:db8:0:0:0:0:{number:x}:0" for number in range(100)], "-")
 
-    def test_long_records_are_advised_against(self):
+    def test_long_records_are_advised_against(self) -> None:
         short = spf_record(INCLUDE, ["ip4:192.0.2.1"], "-")
         long = spf_record(INCLUDE, [f"ip4:192.0.2.{number}" for number in range(40)], "-")
         assert length_warnings(short) == []
@@ -60,15 +61,15 @@ class TestRecord:
 
 
 class TestKept:
-    def test_mechanisms_in_order_and_the_qualifier(self):
+    def test_mechanisms_in_order_and_the_qualifier(self) -> None:
         kept = keep("v=spf1 a include:_spf.corp.example ip4:192.0.2.0/24 a -all")
         assert kept.mechanisms == ("a", "include:_spf.corp.example", "ip4:192.0.2.0/24")
         assert (kept.qualifier, kept.notes) == ("-", ())
 
-    def test_several_records_together(self):
+    def test_several_records_together(self) -> None:
         assert keep("v=spf1 a ~all", "v=spf1 ip4:192.0.2.1 a -all").mechanisms == ("a", "ip4:192.0.2.1")
 
-    def test_mx_means_the_hosts_that_are_about_to_go(self):
+    def test_mx_means_the_hosts_that_are_about_to_go(self) -> None:
         kept = keep(
             "v=spf1 mx/28 mx:dev.agents.example mx:other.example -all",
             superseded_mx=["mx1.corp.example", "mx2.corp.example"],
@@ -82,22 +83,22 @@ class TestKept:
         )
         assert len(kept.notes) == 2
 
-    def test_mx_stays_where_no_host_goes(self):
+    def test_mx_stays_where_no_host_goes(self) -> None:
         assert keep("v=spf1 mx -all").mechanisms == ("mx",)
 
-    def test_a_redirect_becomes_an_include_and_says_so(self):
+    def test_a_redirect_becomes_an_include_and_says_so(self) -> None:
         kept = keep("v=spf1 redirect=_spf.corp.example")
         assert kept.mechanisms == ("include:_spf.corp.example",)
         assert "'redirect=_spf.corp.example' becomes 'include:_spf.corp.example'" in kept.notes[0]
 
     @pytest.mark.parametrize("term", ["ptr", "ptr:corp.example", "exp=why.example", "ip4:x/y", "nonsense"])
-    def test_what_cannot_be_kept_is_named(self, term):
+    def test_what_cannot_be_kept_is_named(self, term: str) -> None:
         kept = keep(f"v=spf1 {term} -all")
         assert kept.mechanisms == ()
         assert repr(term) in kept.notes[0]
 
     @given(st.lists(foreign_records, max_size=2), st.sampled_from("+?~-"))
-    def test_whatever_is_kept_makes_one_valid_record(self, texts, ours):
+    def test_whatever_is_kept_makes_one_valid_record(self, texts: list[str], ours: str) -> None:
         kept = keep(*texts)
         qualifier = stricter_qualifier(ours, kept.qualifier)
         record = spf_record(INCLUDE, kept.mechanisms, qualifier)
@@ -106,7 +107,7 @@ class TestKept:
         assert set(kept.mechanisms) <= set(keep(record).mechanisms)
 
     @given(st.lists(foreign_records, max_size=3))
-    def test_every_term_is_kept_or_named(self, texts):
+    def test_every_term_is_kept_or_named(self, texts: list[str]) -> None:
         kept = keep(*texts)
         said = " ".join(kept.notes)
         for text in texts:
@@ -115,7 +116,7 @@ class TestKept:
                     normal = term.removeprefix("+")
                     assert normal in kept.mechanisms or normal.lower() in kept.mechanisms or repr(term) in said
 
-    def test_never_laxer_than_ours(self):
+    def test_never_laxer_than_ours(self) -> None:
         assert stricter_qualifier("~", "?") == "~"
         assert stricter_qualifier("~", "-") == "-"
         assert stricter_qualifier("~", "") == "~"
@@ -155,7 +156,7 @@ class TestGrammar:
             "include:x.example\n",
         ],
     )
-    def test_broken(self, term):
+    def test_broken(self, term: str) -> None:
         with pytest.raises(RecordError, match=r"agentmail:spfMechanisms has "):
             spf_record("include:spf.mailjet.com", [term], "~")
 
@@ -171,15 +172,15 @@ class TestGrammar:
             ("include:_spf.x-y.example", "include:_spf.x-y.example"),
         ],
     )
-    def test_good(self, term, normal):
+    def test_good(self, term: str, normal: str) -> None:
         assert normal_term(term) == normal
 
-    def test_the_key_of_the_include_is_named(self):
+    def test_the_key_of_the_include_is_named(self) -> None:
         with pytest.raises(RecordError, match="agentmail:mailjetSpfInclude has 'include:nonsense,x'"):
             spf_record("include:nonsense,x", [], "~")
 
     @given(st.text(alphabet="aip4xm6:/.%{}0129-,; includ", max_size=30))
-    def test_whatever_is_taken_is_one_term(self, text):
+    def test_whatever_is_taken_is_one_term(self, text: str) -> None:
         normal = normal_term(text)
         assert normal is None or (normal.split() == [normal] and "," not in normal.partition("{")[0])
 
@@ -187,13 +188,13 @@ class TestGrammar:
 class TestEnd:
     """RFC 7208, 5.1: what stands after `all`, and a redirect beside it, has no effect and must not come to life."""
 
-    def test_terms_after_all_are_named_and_dropped(self):
+    def test_terms_after_all_are_named_and_dropped(self) -> None:
         kept = keep_spf(["v=spf1 a -all include:x.example +all ip4:192.0.2.1"], domain="d.example", superseded_mx=[])
         assert (kept.mechanisms, kept.qualifier) == (("a",), "-")
         assert [note.split("'")[1] for note in kept.notes] == ["include:x.example", "+all", "ip4:192.0.2.1"]
 
     @pytest.mark.parametrize("text", ["v=spf1 redirect=x.example ~all", "v=spf1 ~ALL redirect=x.example"])
-    def test_so_is_a_redirect(self, text):
+    def test_so_is_a_redirect(self, text: str) -> None:
         kept = keep_spf([text], domain="d.example", superseded_mx=[])
         assert (kept.mechanisms, kept.qualifier) == ((), "~")
         assert "has no effect today" in kept.notes[0]
@@ -204,7 +205,7 @@ class TestOwnHosts:
 
     ADDRESSES: ClassVar = {"mx1.example": ["192.0.2.1", "2001:db8::1"], "mx2.example": ["192.0.2.2"]}
 
-    def keep(self, term, hosts=("mx1.example", "mx2.example")):
+    def keep(self, term: str, hosts: Sequence[str] = ("mx1.example", "mx2.example")) -> tuple[str, ...]:
         return keep_spf(
             [f"v=spf1 {term} -all"],
             domain="agents.example",
@@ -213,14 +214,14 @@ class TestOwnHosts:
         ).mechanisms
 
     @pytest.mark.parametrize("term", ["mx", "+mx", "MX", "mx:agents.example", "mx:Agents.Example."])
-    def test_in_every_spelling(self, term):
+    def test_in_every_spelling(self, term: str) -> None:
         assert self.keep(term) == ("ip4:192.0.2.1", "ip6:2001:db8::1", "ip4:192.0.2.2")
 
-    def test_with_its_sign_and_lengths(self):
+    def test_with_its_sign_and_lengths(self) -> None:
         assert self.keep("?mx/24//64") == ("?ip4:192.0.2.1/24", "?ip6:2001:db8::1/64", "?ip4:192.0.2.2/24")
 
-    def test_a_host_that_the_dns_does_not_know_is_kept_by_name(self):
+    def test_a_host_that_the_dns_does_not_know_is_kept_by_name(self) -> None:
         assert self.keep("mx", ["mx9.example"]) == ("a:mx9.example",)
 
-    def test_another_domain_s_mx_is_another_matter(self):
+    def test_another_domain_s_mx_is_another_matter(self) -> None:
         assert self.keep("mx:other.example") == ("mx:other.example",)

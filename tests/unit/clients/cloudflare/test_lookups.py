@@ -29,7 +29,7 @@ def account_token(world: World, *groups: str) -> str:
 
 
 class TestAccountTokens:
-    def test_the_zone_names_the_account_that_knows_it(self, cloudflare):
+    def test_the_zone_names_the_account_that_knows_it(self, cloudflare: World) -> None:
         api = Cloudflare(cloudflare.base, account_token(cloudflare, "Zone Read", "DNS Write"))
         assert api.verify_token(zone_id=ZONE_ID)["status"] == "active"
         assert api.verify_token(account_id=ACCOUNT_ID)["status"] == "active"
@@ -37,12 +37,12 @@ class TestAccountTokens:
             api.verify_token()
 
     @pytest.mark.parametrize("groups", [("Zone Read", "DNS Write"), ("DNS Write",)])
-    def test_no_credential_check_takes_it_for_a_bad_one(self, cloudflare, groups):
+    def test_no_credential_check_takes_it_for_a_bad_one(self, cloudflare: World, groups: tuple[str, ...]) -> None:
         api = Cloudflare(cloudflare.base, account_token(cloudflare, *groups))
         found = list(cloudflare_findings(api, ZoneWanted(zone_id=ZONE_ID, zone_name="agents.example")))
         assert [one.status for one in found if one.status is Status.ERROR] == []
 
-    def test_a_bad_one_is_one_still(self, cloudflare):
+    def test_a_bad_one_is_one_still(self, cloudflare: World) -> None:
         api = Cloudflare(cloudflare.base, "x" * 40)
         [found] = cloudflare_findings(api, ZoneWanted(zone_id=ZONE_ID, zone_name="agents.example"))
         assert found.status is Status.ERROR
@@ -50,13 +50,13 @@ class TestAccountTokens:
 
 class TestInternationalZones:
     @pytest.mark.parametrize("asked", ["bücher.example", "xn--bcher-kva.example", "BÜCHER.example."])
-    def test_both_spellings_find_it(self, cloudflare, asked):
+    def test_both_spellings_find_it(self, cloudflare: World, asked: str) -> None:
         made = cloudflare.call("POST", "/zones", {"name": "bücher.example"}).json()["result"]
         api = Cloudflare(cloudflare.base, cloudflare_token(cloudflare))
         [zone] = api.zones_named(asked)
         assert (zone.id, zone.name) == (made["id"], "xn--bcher-kva.example")
 
-    def test_the_id_and_the_name_fit(self, cloudflare):
+    def test_the_id_and_the_name_fit(self, cloudflare: World) -> None:
         made = cloudflare.call("POST", "/zones", {"name": "bücher.example"}).json()["result"]
         api = Cloudflare(cloudflare.base, cloudflare_token(cloudflare))
         wanted = ZoneWanted(zone_id=made["id"], zone_name="xn--bcher-kva.example")
@@ -86,23 +86,23 @@ class TestWrites:
         found = list(cloudflare_findings(api, self.WANTED))[-1]
         return found.status, found.sentence
 
-    def test_one_that_may_leaves_nothing_behind(self, cloudflare):
+    def test_one_that_may_leaves_nothing_behind(self, cloudflare: World) -> None:
         before = cloudflare.emulator.state()
         status, said = self.sentence(cloudflare, "Zone Read", "DNS Write")
         assert (status, "was written and removed" in said) == (Status.OK, True)
         assert cloudflare.emulator.state()["zones"] == before["zones"]
 
-    def test_one_that_may_not_is_told_before_anything_is_half_done(self, cloudflare):
+    def test_one_that_may_not_is_told_before_anything_is_half_done(self, cloudflare: World) -> None:
         status, said = self.sentence(cloudflare, "Zone Read", "DNS Read")
         assert status is Status.ERROR
         assert "while trying to write _dev-write-test.agents.example TXT: expected the permission Zone.DNS Edit" in said
 
-    def test_what_a_killed_test_has_left_goes(self, cloudflare):
+    def test_what_a_killed_test_has_left_goes(self, cloudflare: World) -> None:
         cloudflare.create(type="TXT", name="_dev-write-test", content="x")
         assert self.sentence(cloudflare, "Zone Read", "DNS Write")[0] is Status.OK
         assert "_dev-write-test" not in str(cloudflare.emulator.state()["zones"])
 
-    def test_without_being_asked_nothing_is_written(self, cloudflare):
+    def test_without_being_asked_nothing_is_written(self, cloudflare: World) -> None:
         api = Cloudflare(cloudflare.base, account_token(cloudflare, "Zone Read", "DNS Write"))
         found = list(cloudflare_findings(api, ZoneWanted(zone_id=ZONE_ID, zone_name="agents.example")))[-1]
         assert "Not to be seen without writing" in found.sentence

@@ -79,32 +79,32 @@ def api(cloudflare: Cloudflare, waited: list[float]) -> Iterator[ZoneApi]:
     made.close()
 
 
-def result(value, **info):
+def result(value: object, **info: object) -> dict[str, object]:
     return {"success": True, "errors": [], "messages": [], "result": value, **({"result_info": info} if info else {})}
 
 
-def refusal(code, message):
+def refusal(code: int, message: str) -> dict[str, object]:
     return {"success": False, "errors": [{"code": code, "message": message}], "messages": [], "result": None}
 
 
 class TestReading:
-    def test_every_page(self, api, cloudflare):
+    def test_every_page(self, api: ZoneApi, cloudflare: Cloudflare) -> None:
         cloudflare.answers(200, result([{"id": "1"}, {"id": "2"}], total_pages=2))
         cloudflare.answers(200, result([{"id": "3"}], total_pages=2))
         assert [fields["id"] for fields in api.records()] == ["1", "2", "3"]
         assert [query["page"] for _, _, query, _ in cloudflare.asked] == [["1"], ["2"]]
         assert {path for _, path, _, _ in cloudflare.asked} == {f"/client/v4/zones/{ZONE}/dns_records"}
 
-    def test_without_a_page_count_an_empty_page_is_the_end(self, api, cloudflare):
+    def test_without_a_page_count_an_empty_page_is_the_end(self, api: ZoneApi, cloudflare: Cloudflare) -> None:
         cloudflare.answers(200, result([{"id": "1"}]))
         cloudflare.answers(200, result([]))
         assert len(api.records()) == 1
 
-    def test_a_record_that_is_gone(self, api, cloudflare):
+    def test_a_record_that_is_gone(self, api: ZoneApi, cloudflare: Cloudflare) -> None:
         cloudflare.answers(404, refusal(81044, "Record does not exist."))
         assert api.record("1") is None
 
-    def test_only_live_tunnels_of_exactly_this_name(self, api, cloudflare):
+    def test_only_live_tunnels_of_exactly_this_name(self, api: ZoneApi, cloudflare: Cloudflare) -> None:
         tunnels = [
             {"id": "1", "name": "agentmail-dev", "remote_config": True, "deleted_at": None},
             {"id": "2", "name": "agentmail-dev-2", "remote_config": True},
@@ -119,20 +119,24 @@ class TestReading:
 
 
 class TestRepetition:
-    def test_a_read_goes_on_after_passing_failures(self, api, cloudflare, waited):
+    def test_a_read_goes_on_after_passing_failures(
+        self, api: ZoneApi, cloudflare: Cloudflare, waited: list[float]
+    ) -> None:
         cloudflare.answers(500, "oops")
         cloudflare.answers(429, refusal(971, "too many"), Retry_After="7")
         cloudflare.answers(200, result({"id": "1"}))
         assert api.record("1") == {"id": "1"}
         assert waited == [1.0, 7.0]
 
-    def test_and_gives_up_in_the_end(self, api, cloudflare):
+    def test_and_gives_up_in_the_end(self, api: ZoneApi, cloudflare: Cloudflare) -> None:
         for _ in range(ATTEMPTS):
             cloudflare.answers(503, "down")
         with pytest.raises(CloudflareRefusedError, match=r"Cloudflare answered 503 .* while reading the record 1"):
             api.record("1")
 
-    def test_a_write_is_repeated_only_when_nothing_happened(self, api, cloudflare, waited):
+    def test_a_write_is_repeated_only_when_nothing_happened(
+        self, api: ZoneApi, cloudflare: Cloudflare, waited: list[float]
+    ) -> None:
         cloudflare.answers(429, refusal(971, "too many"))
         cloudflare.answers(200, result({"id": "1"}))
         api.set_comment("1", "c")
@@ -143,7 +147,7 @@ class TestRepetition:
 
 
 class TestWriting:
-    def test_bodies(self, api, cloudflare):
+    def test_bodies(self, api: ZoneApi, cloudflare: Cloudflare) -> None:
         fields = {
             "id": "1",
             "name": "a.example",
@@ -171,7 +175,7 @@ class TestWriting:
             ("DELETE", None),
         ]
 
-    def test_structured_records_are_written_by_their_data(self):
+    def test_structured_records_are_written_by_their_data(self) -> None:
         caa = {
             "name": "a.example",
             "type": "CAA",
@@ -181,7 +185,7 @@ class TestWriting:
         }
         assert "content" not in writable(caa)
 
-    def test_deleting_what_is_gone_is_done(self, api, cloudflare):
+    def test_deleting_what_is_gone_is_done(self, api: ZoneApi, cloudflare: Cloudflare) -> None:
         cloudflare.answers(404, refusal(81044, "Record does not exist."))
         cloudflare.answers(404, refusal(1003, "Tunnel not found"))
         api.delete("1")
@@ -189,7 +193,7 @@ class TestWriting:
 
 
 class TestRefusals:
-    def test_a_rejected_token_says_what_it_must_be_able_to(self, api, cloudflare):
+    def test_a_rejected_token_says_what_it_must_be_able_to(self, api: ZoneApi, cloudflare: Cloudflare) -> None:
         cloudflare.answers(403, refusal(10000, "Authentication error"))
         with pytest.raises(CloudflareRefusedError) as caught:
             api.records()
@@ -200,12 +204,12 @@ class TestRefusals:
         assert "expected a token with Zone.DNS Edit" in message
         assert TOKEN not in message
 
-    def test_an_answer_that_is_not_cloudflare_s(self, api, cloudflare):
+    def test_an_answer_that_is_not_cloudflare_s(self, api: ZoneApi, cloudflare: Cloudflare) -> None:
         cloudflare.answers(200, "<html>")
         with pytest.raises(CloudflareRefusedError, match="what came is not Cloudflare's JSON"):
             api.records()
 
-    def test_nobody_there(self, waited):
+    def test_nobody_there(self, waited: list[float]) -> None:
         api = ZoneApi("http://127.0.0.1:9/client/v4", TOKEN, ZONE, wait=waited.append)
         with pytest.raises(
             CloudflareRefusedError,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,7 +75,7 @@ def expected(record: Record) -> Expected:
     )
 
 
-def only(findings: Any, status: Status | None = None) -> Finding:
+def only(findings: Iterable[Finding], status: Status | None = None) -> Finding:
     """The one finding, or the one of that status."""
     found = [item for item in findings if status is None or item.status is status]
     assert len(found) == 1, found
@@ -150,7 +151,12 @@ def bring_up(cloudflare: World, mailjet: EmbeddedMailjet) -> Up:
         ),
     ]
     for record in records:
-        fields = {"name": record.name, "type": record.type, "content": record.content, "ttl": record.ttl}
+        fields: dict[str, Any] = {
+            "name": record.name,
+            "type": record.type,
+            "content": record.content,
+            "ttl": record.ttl,
+        }
         if record.priority is not None:
             fields["priority"] = record.priority
         made = cloudflare.create(**fields, comment=facts.record_comment)
