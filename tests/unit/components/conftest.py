@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -29,13 +29,18 @@ class Recorder(mocks.Mocks):
         outputs = next((value for kind, value in self.computed.items() if args.typ.endswith(kind)), {})
         return self.ids.get(args.name, f"{args.name}-id"), {**args.inputs, **outputs}
 
-    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
         self.calls.append(args)
-        return self.results.get(args.token, {})
+        return self.results.get(args.token, {}), None
 
     def of_type(self, kind: str) -> dict[str, dict[str, Any]]:
         """Logical name -> inputs of every declared resource whose type ends with `kind`."""
         return {args.name: dict(args.inputs) for args in self.resources if args.typ.endswith(kind)}
+
+
+def run_program(program: Callable[[], object]) -> None:
+    """Run what a Pulumi program does to its end, as the engine would."""
+    pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]  # the SDK has no types here
 
 
 @cache

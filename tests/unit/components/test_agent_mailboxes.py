@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pulumi
@@ -12,6 +13,8 @@ from components.agent_mailboxes import Addressed, AgentMailboxes, AgentMailboxes
 from mailboxes.buckets import bucket_of
 from mailboxes.packed_map import unpacked
 from settings.loading import from_config
+from settings.model import Settings
+from tests.unit.components.conftest import Recorder, run_program
 
 SECRETS = {"mailjetApiKey": "k" * 32, "mailjetApiSecret": "s" * 32, "webhookSecret": "w" * 32}
 CONFIG = {
@@ -26,24 +29,23 @@ ADDRESSES = {
 }
 
 
-def settings(**changes):
+def settings(**changes: object) -> Settings:
     return from_config({**CONFIG, **changes}, stack="dev", preview=False)
 
 
-def declare(addresses, ahead=None, **changes):
+def declare(addresses: Mapping[str, str], ahead: Mapping[str, str] | None = None, **changes: object) -> None:
     """Run a program that declares the component, to its end."""
 
     people = Addressed(addresses=addresses, ahead=ahead or {})
 
-    @pulumi.runtime.test
-    def program():
+    def program() -> None:
         AgentMailboxes("agents", AgentMailboxesArgs.of(settings(**changes), people), after=[])
 
-    program()
+    run_program(program)
 
 
 class TestBuckets:
-    def test_every_agent_is_in_the_bucket_of_her_id_and_no_other(self, recorder):
+    def test_every_agent_is_in_the_bucket_of_her_id_and_no_other(self, recorder: Recorder) -> None:
         declare(ADDRESSES)
 
         buckets = {name: json.loads(inputs["routes"]) for name, inputs in recorder.of_type("InboundRoutes").items()}
@@ -53,25 +55,25 @@ class TestBuckets:
         )
         assert sum(map(len, buckets.values())) == len(ADDRESSES)
 
-    def test_the_text_is_sorted_and_compact(self, recorder):
+    def test_the_text_is_sorted_and_compact(self, recorder: Recorder) -> None:
         declare(dict(reversed(ADDRESSES.items())))
 
         for inputs in recorder.of_type("InboundRoutes").values():
             routes = json.loads(inputs["routes"])
             assert inputs["routes"] == json.dumps(dict(sorted(routes.items())), separators=(",", ":"))
 
-    def test_an_empty_population_has_a_book_and_no_bucket(self, recorder):
+    def test_an_empty_population_has_a_book_and_no_bucket(self, recorder: Recorder) -> None:
         declare({})
 
         assert unpacked(recorder.of_type("AddressBook")["agents-book"]["addresses"]) == {}
         assert recorder.of_type("InboundRoutes") == {}
 
-    def test_the_book_has_every_agent(self, recorder):
+    def test_the_book_has_every_agent(self, recorder: Recorder) -> None:
         declare(ADDRESSES)
 
         assert unpacked(recorder.of_type("AddressBook")["agents-book"]["addresses"]) == ADDRESSES
 
-    def test_the_book_knows_the_url_without_its_secret(self, recorder):
+    def test_the_book_knows_the_url_without_its_secret(self, recorder: Recorder) -> None:
         declare(ADDRESSES)
 
         book = recorder.of_type("AddressBook")["agents-book"]
@@ -84,7 +86,7 @@ class TestReading:
         (folder / "p.yaml").write_text(text)
         return json.dumps([{"file": str(folder / "p.yaml")}])
 
-    def test_addresses_of_the_files(self, tmp_path):
+    def test_addresses_of_the_files(self, tmp_path: Path) -> None:
         text = "seed: s\ncreated_at: 20241005123045\nagents:\n- {id: a1, name: Ada Lovelace, username_hint: ada}\n"
         people = read_agents(settings(populations=self.population(tmp_path, text)))
         [(agent, address)] = people.addresses.items()
@@ -92,11 +94,13 @@ class TestReading:
         assert agent == "a1"
         assert address.startswith("ada.lovelace.")
 
-    def test_a_problem_is_a_sentence_for_the_engine(self, tmp_path):
+    def test_a_problem_is_a_sentence_for_the_engine(self, tmp_path: Path) -> None:
         with pytest.raises(pulumi.RunError, match=r"p\.yaml"):
             read_agents(settings(populations=self.population(tmp_path, "agents: {")))
 
-    def test_a_second_that_has_not_come_yet_is_told_to_the_book_and_read_nevertheless(self, tmp_path, recorder):
+    def test_a_second_that_has_not_come_yet_is_told_to_the_book_and_read_nevertheless(
+        self, tmp_path: Path, recorder: Recorder
+    ) -> None:
         text = (
             "seed: s\ncreated_at: 29991005123045\nagents:\n- {id: a1, name: Ada Lovelace}\n"
             "- {id: a2, name: Bob Kahn, created_at: 20241005123045}\n- {id: a3, name: Eve Low, local_part: eve}\n"
@@ -109,6 +113,6 @@ class TestReading:
         declare(people.addresses, people.ahead)
         assert json.loads(recorder.of_type("AddressBook")["agents-book"]["ahead"]) == people.ahead
 
-    def test_as_a_rule_the_book_is_told_nothing_of_the_clock(self, recorder):
+    def test_as_a_rule_the_book_is_told_nothing_of_the_clock(self, recorder: Recorder) -> None:
         declare(ADDRESSES)
         assert recorder.of_type("AddressBook")["agents-book"].get("ahead") is None

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pulumi
 import pytest
@@ -11,7 +14,8 @@ import pytest
 from emulators.cloudflare import ACCOUNT_ID, ZONE_ID
 from emulators.cloudflare.tokens import DNS_READ_ONLY
 from settings.loading import from_config
-from tests.unit.emulators.cloudflare_fixtures import TOKEN, running
+from tests.unit.components.conftest import Recorder, run_program
+from tests.unit.emulators.cloudflare_fixtures import TOKEN, World, running
 
 with warnings.catch_warnings():
     # The generated SDK warns of its own old names.
@@ -32,27 +36,26 @@ CONFIG = {
     "mailjetApiSecret": "s" * 32,
     "webhookSecret": "w" * 32,
 }
-EXISTING = {"accountId": "", "tunnelCname": "0f0f.cfargotunnel.com"}
+EXISTING: dict[str, Any] = {"accountId": "", "tunnelCname": "0f0f.cfargotunnel.com"}
 
 
 class Declared:
     """A finished program: the component's outputs, and the options of everything in it."""
 
-    def __init__(self, recorder, *, preview=False, token=TOKEN, **config):
-        self.options = {}
-        self.outputs = {}
+    def __init__(self, recorder: Recorder, *, preview: bool = False, token: str = TOKEN, **config: object) -> None:
+        self.options: dict[str, Any] = {}
+        self.outputs: dict[str, Any] = {}
         settings = from_config({**CONFIG, **config}, stack="dev", preview=preview, cloudflare_api_token=token)
 
-        def remember(args):
+        def remember(args: pulumi.ResourceTransformationArgs) -> None:
             self.options[args.name] = args.opts
 
-        @pulumi.runtime.test
-        def program():
+        def program() -> pulumi.Output[None]:
             zone = ZoneSurvey(records=(), needs=settings.zone_needs, stack="dev", looked=settings.dns == "cloudflare")
             opts = pulumi.ResourceOptions(transformations=[remember])
             made = ApiTunnel("api", ApiTunnelArgs.of(settings, zone), after=[], opts=opts)
 
-            async def look():
+            async def look() -> None:
                 self.outputs["secret"] = await made.token.is_secret()
                 self.outputs["known"] = await made.token.is_known()
                 self.outputs["token"] = await made.token.future()
@@ -60,11 +63,11 @@ class Declared:
 
             return pulumi.Output.from_input(look())
 
-        program()
+        run_program(program)
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """An emulated Cloudflare, where the program asks."""
     with running(tmp_path) as emulated:
         monkeypatch.setenv("CLOUDFLARE_BASE_URL", emulated.base)
@@ -72,7 +75,7 @@ def world(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def cloudflare(recorder, world):
+def cloudflare(recorder: Recorder, world: World) -> Recorder:
     """What is declared, with a tunnel that exists behind it."""
     made = world.call("POST", f"/accounts/{ACCOUNT_ID}/cfd_tunnel", {"name": "made", "config_src": "cloudflare"})
     recorder.ids["api-tunnel"] = made.json()["result"]["id"]
@@ -80,7 +83,7 @@ def cloudflare(recorder, world):
 
 
 class TestCreated:
-    def test_tunnel_ingress_and_cname(self, cloudflare):
+    def test_tunnel_ingress_and_cname(self, cloudflare: Recorder) -> None:
         Declared(cloudflare)
         [tunnel] = cloudflare.of_type("ZeroTrustTunnelCloudflared").values()
         assert (tunnel["name"], tunnel["configSrc"], tunnel["accountId"]) == (
@@ -103,57 +106,57 @@ class TestCreated:
             "comment": "managed by pulumi: agentmail-dev",
         }
 
-    def test_the_token_is_a_secret_of_the_new_tunnel(self, cloudflare, world):
+    def test_the_token_is_a_secret_of_the_new_tunnel(self, cloudflare: Recorder, world: World) -> None:
         found = Declared(cloudflare)
         path = f"/accounts/{ACCOUNT_ID}/cfd_tunnel/{cloudflare.ids['api-tunnel']}/token"
         assert (found.outputs["token"], found.outputs["secret"]) == (world.call("GET", path).json()["result"], True)
 
-    def test_no_plugin_is_asked_which_would_log_a_refusal_as_an_error(self, cloudflare):
+    def test_no_plugin_is_asked_which_would_log_a_refusal_as_an_error(self, cloudflare: Recorder) -> None:
         Declared(cloudflare)
         assert cloudflare.calls == []
 
-    def test_the_name_leads_there_only_when_the_tunnel_knows_where_to(self, cloudflare):
+    def test_the_name_leads_there_only_when_the_tunnel_knows_where_to(self, cloudflare: Recorder) -> None:
         found = Declared(cloudflare)
         depends_on = [type(resource).__name__ for resource in found.options["api-cname"].depends_on]
         assert depends_on == ["ZeroTrustTunnelCloudflaredConfig"]
 
-    def test_nothing_is_ever_deleted_before_it_is_replaced(self, cloudflare):
+    def test_nothing_is_ever_deleted_before_it_is_replaced(self, cloudflare: Recorder) -> None:
         found = Declared(cloudflare)
         assert len(found.options) == 4
         assert not any(options.delete_before_replace for options in found.options.values())
 
-    def test_the_cname_is_among_the_expected_records(self, cloudflare):
+    def test_the_cname_is_among_the_expected_records(self, cloudflare: Recorder) -> None:
         [record] = Declared(cloudflare).outputs["records"]
         assert (record.type, record.content) == (
             "CNAME",
             f"{cloudflare.ids['api-tunnel']}.cfargotunnel.com",
         )
 
-    def test_protected_where_the_configuration_says_so(self, cloudflare):
+    def test_protected_where_the_configuration_says_so(self, cloudflare: Recorder) -> None:
         found = Declared(cloudflare, protected="true")
         assert all(found.options[name].protect for name in ("api-tunnel", "api-ingress", "api-cname"))
 
 
 class TestExistingOrNone:
-    def test_an_existing_tunnel_gets_the_cname_only(self, recorder):
+    def test_an_existing_tunnel_gets_the_cname_only(self, recorder: Recorder) -> None:
         found = Declared(recorder, **EXISTING)
         assert [inputs["content"] for inputs in recorder.of_type("DnsRecord").values()] == ["0f0f.cfargotunnel.com"]
         assert recorder.of_type("ZeroTrustTunnelCloudflared") == {}
         assert (found.outputs["token"], found.outputs["secret"]) == ("", True)
 
-    def test_the_cname_keeps_its_name_when_one_tunnel_follows_another(self, cloudflare):
+    def test_the_cname_keeps_its_name_when_one_tunnel_follows_another(self, cloudflare: Recorder) -> None:
         Declared(cloudflare)
         [created] = cloudflare.of_type("DnsRecord")
         cloudflare.resources.clear()
         Declared(cloudflare, **EXISTING)
         assert list(cloudflare.of_type("DnsRecord")) == [created]
 
-    def test_without_a_tunnel_there_is_nothing(self, recorder):
+    def test_without_a_tunnel_there_is_nothing(self, recorder: Recorder) -> None:
         found = Declared(recorder, accountId="", tunnelHostname="", webhookUrl="https://hooks.example/in")
         assert [args.typ for args in recorder.resources] == ["azt3knet:mail:ApiTunnel"]
         assert found.outputs["records"] == []
 
-    def test_a_zone_elsewhere_is_only_told_the_cname(self, cloudflare):
+    def test_a_zone_elsewhere_is_only_told_the_cname(self, cloudflare: Recorder) -> None:
         found = Declared(cloudflare, dns="none", zoneId="", zoneName="")
         assert cloudflare.of_type("DnsRecord") == {}
         assert [record.type for record in found.outputs["records"]] == ["CNAME"]
@@ -161,11 +164,13 @@ class TestExistingOrNone:
 
 class TestReadOnlyToken:
     @pytest.fixture
-    def token(self, world):
+    def token(self, world: World) -> str:
         """What the documentation gives a pull request's preview: DNS Read."""
         return world.emulator.add_token(permissions=DNS_READ_ONLY)[1]
 
-    def test_a_preview_goes_on_without_the_tunnel_s_token(self, cloudflare, token, caplog):
+    def test_a_preview_goes_on_without_the_tunnel_s_token(
+        self, cloudflare: Recorder, token: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
         found = Declared(cloudflare, preview=True, token=token)
         assert found.outputs["known"] is False
         [warning] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
@@ -174,7 +179,7 @@ class TestReadOnlyToken:
         )
         assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
-    async def refused(self, token, *, preview):
+    async def refused(self, token: str, *, preview: bool) -> list[dict[str, Any]] | None:
         questions = CloudflareQuestions(token)
         return await ask_about_tunnels(
             lambda: questions.tunnels(ACCOUNT_ID, "agentmail-dev"),
@@ -182,9 +187,9 @@ class TestReadOnlyToken:
             preview=preview,
         )
 
-    def test_an_up_says_which_permission_it_needs(self, token):
+    def test_an_up_says_which_permission_it_needs(self, token: str) -> None:
         with pytest.raises(pulumi.RunError, match=r"expected the permission Account\.Cloudflare Tunnel Edit"):
             asyncio.run(self.refused(token, preview=False))
 
-    def test_a_preview_goes_on_without_the_list(self, token):
+    def test_a_preview_goes_on_without_the_list(self, token: str) -> None:
         assert asyncio.run(self.refused(token, preview=True)) is None

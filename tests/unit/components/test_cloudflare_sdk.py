@@ -42,7 +42,7 @@ TOKENS = [
 
 @pytest.fixture(scope="module")
 def lean_first() -> dict[str, Any]:
-    return said(
+    found: dict[str, Any] = said(
         f"""import components.cloudflare_sdk as lean
 modules = {COUNT}
 import pulumi_cloudflare as sdk
@@ -53,30 +53,31 @@ print(json.dumps(dict(
     tokens=[getattr(lean, name).pulumi_type for name in {NAMES}],
 )))"""
     )
+    return found
 
 
 class TestLeanFirst:
-    def test_only_the_modules_of_the_three_classes_are_executed(self, lean_first):
+    def test_only_the_modules_of_the_three_classes_are_executed(self, lean_first: dict[str, Any]) -> None:
         assert lean_first["modules"] <= 8
 
-    def test_the_type_tokens_are_the_ones_in_every_state(self, lean_first):
+    def test_the_type_tokens_are_the_ones_in_every_state(self, lean_first: dict[str, Any]) -> None:
         assert lean_first["tokens"] == TOKENS
 
-    def test_whoever_asks_for_another_name_has_the_whole_sdk(self, lean_first):
+    def test_whoever_asks_for_another_name_has_the_whole_sdk(self, lean_first: dict[str, Any]) -> None:
         assert lean_first["zone"] == "pulumi_cloudflare.zone"
         assert lean_first["same"] == [True, True, True]
 
-    def test_a_name_that_the_sdk_lacks_is_lacking_still(self, lean_first):
+    def test_a_name_that_the_sdk_lacks_is_lacking_still(self, lean_first: dict[str, Any]) -> None:
         assert lean_first["missing"] is False
 
 
-def test_where_the_whole_sdk_is_imported_already_its_classes_are_taken():
+def test_where_the_whole_sdk_is_imported_already_its_classes_are_taken() -> None:
     code = "import pulumi_cloudflare as sdk, components.cloudflare_sdk as lean\n"
     code += f"print(json.dumps([getattr(sdk, name) is getattr(lean, name) for name in {NAMES}]))"
     assert said(code) == [True, True, True]
 
 
-def test_another_layout_is_imported_plainly(tmp_path):
+def test_another_layout_is_imported_plainly(tmp_path: Path) -> None:
     """An SDK whose modules have other names, but whose package still exports the classes."""
     package = tmp_path / "pulumi_cloudflare"
     package.mkdir()

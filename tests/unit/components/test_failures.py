@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from components.failures import write_sentence
@@ -17,12 +19,17 @@ def answered(status: str, code: int, message: str) -> str:
     return f'failed to make http request: POST "{URL}": {status} {body}'
 
 
-def sentence(text: str, operation: str = "create", inputs=RECORD, resource: str = "mail-mx-parse.mailjet.com") -> str:
+def sentence(
+    text: str,
+    operation: str = "create",
+    inputs: Mapping[str, object] = RECORD,
+    resource: str = "mail-mx-parse.mailjet.com",
+) -> str:
     return write_sentence(text, operation=operation, resource=resource, inputs=inputs, stack="prod")
 
 
 @pytest.mark.parametrize("operation", ["create", "update", "delete"])
-def test_a_token_without_the_right_is_told_which_one(operation):
+def test_a_token_without_the_right_is_told_which_one(operation: str) -> None:
     said = sentence(answered("403 Forbidden", 10000, "Authentication error"), operation)
     assert said.startswith(
         f"Cloudflare does not let this API token {operation} mail-mx-parse.mailjet.com (dev.agents.example MX), code 10000"
@@ -32,7 +39,7 @@ def test_a_token_without_the_right_is_told_which_one(operation):
     assert "{" not in said
 
 
-def test_of_a_tunnel_it_is_another_right():
+def test_of_a_tunnel_it_is_another_right() -> None:
     said = sentence(answered("403 Forbidden", 10000, "Authentication error"), inputs=TUNNEL, resource="api-tunnel")
     assert "api-tunnel (agentmail-prod)" in said
     assert "Account.Cloudflare Tunnel Edit" in said
@@ -48,19 +55,19 @@ def test_of_a_tunnel_it_is_another_right():
         (81057, "take it into the state with: ./mail adopt prod"),
     ],
 )
-def test_what_stands_in_the_way_is_named(code, found):
+def test_what_stands_in_the_way_is_named(code: int, found: str) -> None:
     said = sentence(answered("400 Bad Request", code, "whatever"))
     assert f"code {code}: " in said
     assert found in said
     assert "whatever" not in said
 
 
-def test_a_connected_tunnel():
+def test_a_connected_tunnel() -> None:
     said = sentence(answered("400 Bad Request", 1022, "x"), "delete", TUNNEL, "api-tunnel")
     assert "a cloudflared is still connected to the tunnel; stop the cloudflared beside the platform" in said
 
 
-def test_a_reason_that_nobody_has_met_is_quoted_without_its_json():
+def test_a_reason_that_nobody_has_met_is_quoted_without_its_json() -> None:
     said = sentence(answered("400 Bad Request", 9999, 'Something \\\\"new\\\\"'))
     assert "Something" in said
     assert ", code 9999; expected it to; mend what it names" in said
@@ -75,15 +82,15 @@ def test_a_reason_that_nobody_has_met_is_quoted_without_its_json():
         "context deadline exceeded (Client.Timeout exceeded while awaiting headers)",
     ],
 )
-def test_no_answer_is_no_refusal(text):
+def test_no_answer_is_no_refusal(text: str) -> None:
     assert "gave no answer when asked to create mail-mx-parse.mailjet.com" in sentence(text)
 
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable", "500 Internal Server Error"])
-def test_what_passes_is_tried_again_by_a_person(status):
+def test_what_passes_is_tried_again_by_a_person(status: str) -> None:
     assert "for the moment, after ten repetitions" in sentence(f'failed: POST "{URL}": {status} <html>')
 
 
-def test_values_that_are_not_known_stay_out():
+def test_values_that_are_not_known_stay_out() -> None:
     assert "(dev" not in sentence("x", inputs={**RECORD, "name": object()})
     assert sentence("").startswith("Cloudflare did not create")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 
-import pulumi
-
 from components.platform_mail import PlatformMail, PlatformMailArgs
 from settings.loading import from_config
+from tests.unit.components.conftest import Recorder, run_program
 
 CONFIG = {
     "domain": "dev.agents.example",
@@ -20,18 +19,17 @@ CONFIG = {
 }
 
 
-def declare(**changes):
+def declare(**changes: object) -> None:
     """Run a program that declares the component, to its end."""
     args = PlatformMailArgs.of(from_config({**CONFIG, **changes}, stack="dev", preview=False))
 
-    @pulumi.runtime.test
-    def program():
+    def program() -> None:
         PlatformMail("platform", args, after=[])
 
-    program()
+    run_program(program)
 
 
-def test_everything_is_in_the_state_before_mailjet_makes_it(recorder):
+def test_everything_is_in_the_state_before_mailjet_makes_it(recorder: Recorder) -> None:
     news = "news@dev.agents.example"
     declare(
         mailjetSenders=json.dumps([{"email": news, "name": "News"}]),
@@ -51,11 +49,11 @@ def test_everything_is_in_the_state_before_mailjet_makes_it(recorder):
     assert sorted(kinds[1:]) == ["EventCallback", "EventCallback", "Sender"]
 
 
-def test_the_footprint_knows_no_secret(recorder):
+def test_the_footprint_knows_no_secret(recorder: Recorder) -> None:
     declare(mailjetEvents=json.dumps(["bounce"]))
     assert "w" * 32 not in str(recorder.of_type("Footprint"))
 
 
-def test_nothing_to_make_leaves_no_footprint(recorder):
+def test_nothing_to_make_leaves_no_footprint(recorder: Recorder) -> None:
     declare(mailjetEvents=json.dumps([]))
     assert [args.typ for args in recorder.resources if "dynamic" in args.typ] == []

@@ -32,27 +32,27 @@ class TestCompose:
         service: dict[str, object] = yaml.safe_load(COMPOSE.read_text())["services"]["cloudflared"]
         return service
 
-    def test_it_runs_only_on_request(self):
+    def test_it_runs_only_on_request(self) -> None:
         assert self.cloudflared()["profiles"] == ["cloudflare"]
 
-    def test_the_token_is_in_no_argument_and_in_no_file_of_the_repository(self):
+    def test_the_token_is_in_no_argument_and_in_no_file_of_the_repository(self) -> None:
         assert "token" not in str(self.cloudflared()["command"]).lower()
         assert "environment" not in self.cloudflared()
         assert self.cloudflared()["env_file"] == ["${TUNNEL_ENV_FILE:-tunnel.env}"]
         assert "tunnel.env" in (ROOT / "deploy" / ".gitignore").read_text().split()
 
-    def test_it_joins_the_platform_s_network_and_listens_nowhere(self):
+    def test_it_joins_the_platform_s_network_and_listens_nowhere(self) -> None:
         document = yaml.safe_load(COMPOSE.read_text())
         assert self.cloudflared()["networks"] == ["platform"]
         assert document["networks"]["platform"]["external"] is True
         assert "ports" not in self.cloudflared()
 
-    def test_the_image_is_of_a_fixed_version(self):
+    def test_the_image_is_of_a_fixed_version(self) -> None:
         assert re.fullmatch(
             r"cloudflare/cloudflared:\$\{CLOUDFLARED_VERSION:-\d{4}\.\d+\.\d+\}", str(self.cloudflared()["image"])
         )
 
-    def test_compose_itself_accepts_it_where_there_is_one(self, tmp_path):
+    def test_compose_itself_accepts_it_where_there_is_one(self, tmp_path: Path) -> None:
         """Compose's own check needs its client; the structure is checked above on every machine."""
         client = compose_client()
         if client is None:
@@ -85,7 +85,7 @@ KEYS_OF_A_SERVICE = {
 
 
 class TestEnvironmentFile:
-    def test_token_and_mode(self, tmp_path, capsys):
+    def test_token_and_mode(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         path = tmp_path / "tunnel.env"
         path.write_text("TUNNEL_TOKEN=old\n")
         path.chmod(0o644)
@@ -97,14 +97,16 @@ class TestEnvironmentFile:
     @pytest.mark.parametrize(
         ("given", "found"), [("", "empty"), ("\n", "empty"), ("[secret] and more of it", "no tunnel token")]
     )
-    def test_without_a_token_the_file_stays_as_it_is(self, tmp_path, capsys, given, found):
+    def test_without_a_token_the_file_stays_as_it_is(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], given: str, found: str
+    ) -> None:
         path = tmp_path / "tunnel.env"
         path.write_text("TUNNEL_TOKEN=old\n")
         assert main([str(path)], io.StringIO(given)) == 1
         assert path.read_text() == "TUNNEL_TOKEN=old\n"
         assert f"The stack output tunnelToken is {found}; expected the token" in capsys.readouterr().err
 
-    def test_as_a_command(self, tmp_path):
+    def test_as_a_command(self, tmp_path: Path) -> None:
         words = [sys.executable, str(ROOT / "deploy" / "tunnel_env.py"), str(tmp_path / "tunnel.env")]
         done = subprocess.run(words, input=TOKEN, capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, "")

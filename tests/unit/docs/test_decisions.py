@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ STATUS = re.compile(r"Status: (accepted|superseded by (?P<successor>\d{3})) · \
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda path: path.name)
-def test_a_record_says_number_status_and_date(record) -> None:
+def test_a_record_says_number_status_and_date(record: Path) -> None:
     title, _, status, *_ = record.read_text().splitlines()
     assert title.startswith(f"# {record.name[:3]}: ")
     found = STATUS.fullmatch(status)

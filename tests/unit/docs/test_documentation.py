@@ -34,7 +34,7 @@ CODE = (
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_links_lead_somewhere(name):
+def test_links_lead_somewhere(name: str) -> None:
     page = read(ROOT / name)
     for link in page.links:
         parts = urlsplit(link)
@@ -47,7 +47,7 @@ def test_links_lead_somewhere(name):
             assert parts.fragment in read(target).anchors, f"{name}: {link}"
 
 
-def test_every_page_is_linked_from_the_readme_or_a_page_that_is():
+def test_every_page_is_linked_from_the_readme_or_a_page_that_is() -> None:
     seen: set[Path] = set()
     waiting = [ROOT / "README.md"]
     while waiting:
@@ -66,7 +66,7 @@ def test_every_page_is_linked_from_the_readme_or_a_page_that_is():
 
 
 @pytest.mark.parametrize("block", list(blocks()), ids=lambda block: block.where)
-def test_a_command_block_says_whether_it_is_run(block: Block):
+def test_a_command_block_says_whether_it_is_run(block: Block) -> None:
     assert block.info in {"", "text", "sh", "sh live", "python", "yaml", "json", "dotenv"}, block.info
     if block.info not in {"sh", "sh live"}:
         assert not COMMAND.match(block.text), (
@@ -74,14 +74,14 @@ def test_a_command_block_says_whether_it_is_run(block: Block):
         )
 
 
-def test_shell_blocks_are_shell():
+def test_shell_blocks_are_shell() -> None:
     for block in blocks():
         if block.info.startswith("sh"):
             done = subprocess.run(["bash", "-n"], input=block.text, text=True, capture_output=True)
             assert done.returncode == 0, f"{block.where}: {done.stderr}"
 
 
-def test_what_is_marked_live_is_listed_as_not_verified():
+def test_what_is_marked_live_is_listed_as_not_verified() -> None:
     listed = {link for link in read(LIVE).links if not urlsplit(link).scheme}
     for block in blocks():
         if block.info == "sh live":
@@ -108,7 +108,7 @@ def quoted(page: Page) -> list[str]:
     return [sentence for heading in page.headings for sentence in re.findall(r"`(.+?)`", heading)]
 
 
-def test_every_quoted_error_is_one_of_the_code():
+def test_every_quoted_error_is_one_of_the_code() -> None:
     texts = [" ".join(text.split()) for text in templates()]
     sentences = quoted(read(TROUBLE))
     assert len(sentences) >= 25
@@ -125,5 +125,5 @@ def test_every_quoted_error_is_one_of_the_code():
         ("1. The key", "1-the-key"),
     ],
 )
-def test_anchors_are_githubs(heading, expected):
+def test_anchors_are_githubs(heading: str, expected: str) -> None:
     assert anchor(heading) == expected

@@ -353,7 +353,7 @@ class TestConflicts:
             ("a.b.del", "CNAME", "x.example.com"),
             ("del", "MX", "mx.example.com"),
         ):
-            priority = {"priority": 10} if kind == "MX" else {}
+            priority: dict[str, Any] = {"priority": 10} if kind == "MX" else {}
             assert world.refused(type=kind, name=name, content=content, **priority) == [89018], name
         world.create(type="A", name="ns1.del", content="192.0.2.53")
 

@@ -61,27 +61,27 @@ PAIRS = list(itertools.permutations(ROOMS, 2))
 
 
 @pytest.mark.parametrize(("room", "other"), PAIRS, ids=[f"{room}-{other}" for room, other in PAIRS])
-def test_a_pair_of_rooms(refused, room, other):
+def test_a_pair_of_rooms(refused: set[tuple[str, str]], room: str, other: str) -> None:
     assert ((room, other) in refused) == (other not in ALLOWED[room])
 
 
 @pytest.mark.parametrize("room", NO_PULUMI)
-def test_pulumi_is_not_for_everybody(refused, room):
+def test_pulumi_is_not_for_everybody(refused: set[tuple[str, str]], room: str) -> None:
     assert (room, "pulumi") in refused
 
 
 @pytest.mark.parametrize("room", ["mailboxes", "zone"])
-def test_pure_rooms_speak_no_http(refused, room):
+def test_pure_rooms_speak_no_http(refused: set[tuple[str, str]], room: str) -> None:
     assert (room, "requests") in refused
 
 
-def test_every_room_is_in_the_table():
+def test_every_room_is_in_the_table() -> None:
     """A new folder at the top with Python in it is a room, and stands in the rule."""
     found = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert found - {"tests"} == set(ROOMS)
 
 
-def test_the_top_has_at_most_fourteen_folders():
+def test_the_top_has_at_most_fourteen_folders() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     folders = {name.partition("/")[0] for name in listed if "/" in name and not name.startswith(".")}
     assert len(folders) <= 14, sorted(folders)
