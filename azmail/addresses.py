@@ -3,7 +3,9 @@
 Such text is no RFC 5322 any more: a comma, an @ or a bracket of a display name stands bare. The standard library's
 readers give up on it, each version of Python in its own way. Here the address in `<...>` wins and what stands before
 it is the name; without brackets an address counts only where it stands plainly alone; an entry that is neither costs
-itself. Every address is a piece of the text. The time is linear in the text's length.
+itself. A bracket that stands right behind a comma closes a name with commas in it (`ceo@bank.example, <m@evil.example>`
+was one entry whose name pretends): nobody whom a name names gets mail. Every address is a piece of the text. The time is
+linear in the text's length.
 """
 
 import re
@@ -54,8 +56,9 @@ def decodable_name(name: str) -> str:
 
 def _entries(text: str, *, alone: bool) -> Iterator[tuple[str, str]]:
     """The entries; addresses without brackets only if `alone`."""
-    name_starts = piece_starts = at = 0
+    name_starts = piece_starts = run_starts = at = 0
     found: tuple[str, int] | None = None  # the entry's latest bracketed address, and where its bracket opens
+    plain: list[tuple[str, str]] = []  # those since `run_starts`, which a bracket behind a comma makes part of its name
     quotes = True
     while (special := _SEPARATOR_OR_SPAN.search(text, at)) is not None:
         at, character = special.start(), special[0]
@@ -63,9 +66,10 @@ def _entries(text: str, *, alone: bool) -> Iterator[tuple[str, str]]:
             piece = text[piece_starts:at].strip(_BLANK)
             if found is not None:
                 yield found[0], _name(text[name_starts : found[1]])
-                name_starts, found = at + 1, None
-            elif alone and (plain := _alone(piece)) is not None:
-                yield plain
+                name_starts = run_starts = at + 1
+                found = None
+            elif alone and (one := _alone(piece)) is not None:
+                plain.append(one)
                 name_starts = at + 1
             elif not piece or (character == ";" and piece.endswith(":")):
                 # Nothing between two commas, or a group without members.
@@ -74,6 +78,11 @@ def _entries(text: str, *, alone: bool) -> Iterator[tuple[str, str]]:
         elif character == "<":
             bracketed = _BRACKETED.match(text, at)
             if bracketed is not None and _EMAIL.fullmatch(email := bracketed[1].strip(_BLANK)):
+                if plain and not text[piece_starts:at].strip(_BLANK):
+                    name_starts = run_starts
+                else:
+                    yield from plain
+                plain.clear()
                 found = email, at
                 at = bracketed.end()
             else:
@@ -87,10 +96,11 @@ def _entries(text: str, *, alone: bool) -> Iterator[tuple[str, str]]:
             end = _closing_quote(text, at + 1) if quotes else None
             quotes = end is not None  # what no quote closes from here on is closed by none further on
             at = at + 1 if end is None else end
+    yield from plain
     if found is not None:
         yield found[0], _name(text[name_starts : found[1]])
-    elif alone and (plain := _alone(text[piece_starts:].strip(_BLANK))) is not None:
-        yield plain
+    elif alone and (one := _alone(text[piece_starts:].strip(_BLANK))) is not None:
+        yield one
 
 
 def _closing_quote(text: str, at: int) -> int | None:

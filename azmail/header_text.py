@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from email.errors import HeaderParseError
 
-from azmail.encoded_words import decode_words
+from azmail.encoded_words import decode_left, decode_words
 
 UNSTRUCTURED_CHARACTERS = 40_000
 """Of a header that is text for people: a longer one is left as it came."""
@@ -50,6 +50,13 @@ def decode_header(value: str) -> str:
     if "=?" not in value or len(value) > UNSTRUCTURED_CHARACTERS:
         return value
     return whole(decode_words(value))
+
+
+def decode_left_header(value: str) -> str:
+    """The same for text that Mailjet has decoded: a word in it was sent as it stands, unless Mailjet could not read it."""
+    if "=?" not in value or len(value) > UNSTRUCTURED_CHARACTERS:
+        return value
+    return whole(decode_left(value))
 
 
 def one_line(value: str) -> str:

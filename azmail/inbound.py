@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -23,7 +23,16 @@ from typing import cast
 from azmail.addresses import read_addresses, read_author
 from azmail.attached import InboundAttachment, MailPart, beyond_bounds, read_attachment
 from azmail.errors import PayloadError
-from azmail.header_text import HEADER_ERRORS, PACKING_HEADERS, decode_header, first_of, one_line, unfold, whole
+from azmail.header_text import (
+    HEADER_ERRORS,
+    PACKING_HEADERS,
+    decode_header,
+    decode_left_header,
+    first_of,
+    one_line,
+    unfold,
+    whole,
+)
 from azmail.json_body import decode_json, json_type, show_json
 from azmail.mail import MailAddress, find_message_ids
 from azmail.rebuilt import rebuild
@@ -34,6 +43,8 @@ _CONTENT_KEY = re.compile(r"(text-part|html-part|attachment|inlineattachment)(\d
 _ID_CHARACTERS = 100_000
 _AUTOMATIC_PRECEDENCE = frozenset(("auto_reply", "auto-reply", "bulk", "junk", "list"))
 _AUTOMATIC_HEADERS = frozenset(("list-id", "x-autoreply", "x-autorespond", "x-auto-response-suppress"))
+
+_Reader = Callable[[str], str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +111,7 @@ def parse_inbound(payload: Mapping[str, object] | bytes | str) -> InboundMail:
     if not recipient:
         raise PayloadError("Recipient", "nothing", "the address that the mail was routed to")
     headers = _headers(values.get("headers"), "Headers")
+    read = _reader(values, headers)
     # Mailjet repeats these at the top; where only the top has them they are the headers.
     for name in ("From", "Subject"):
         if (repeated := unfold(_text(values, name))) and first_of(headers)(name) is None:
@@ -116,9 +128,8 @@ def parse_inbound(payload: Mapping[str, object] | bytes | str) -> InboundMail:
         text, files = _body_among(files, "text/plain")
         html, files = _body_among(files, "text/html")
     find = first_of(headers)
-    # The header is as it was sent, the top decoded already: decoding that again would read words in what they stand for.
     repeated, sent = unfold(_text(values, "Subject")), find("Subject") or ""
-    subject = one_line(decode_header(sent) if "=?" in sent else repeated or sent)
+    subject = one_line(read(sent if "=?" in sent else repeated or sent))
     sender = unfold(_text(values, "Sender")).strip().removeprefix("<").removesuffix(">")
     message_id = _message_id(find("Message-ID"))
     author = read_author(find("From") or "")
@@ -128,10 +139,10 @@ def parse_inbound(payload: Mapping[str, object] | bytes | str) -> InboundMail:
         message_id=message_id,
         in_reply_to=next(iter(_ids(find("In-Reply-To") or "")), None),
         references=_ids(" ".join(value for name, value in headers if name.lower() == "references")),
-        from_address=_address(*author) if author else None,
-        to=_addresses(value for name, value in headers if name.lower() == "to"),
-        cc=_addresses(value for name, value in headers if name.lower() == "cc"),
-        reply_to=_addresses(value for name, value in headers if name.lower() == "reply-to"),
+        from_address=_address(*author, read) if author else None,
+        to=_addresses((value for name, value in headers if name.lower() == "to"), read),
+        cc=_addresses((value for name, value in headers if name.lower() == "cc"), read),
+        reply_to=_addresses((value for name, value in headers if name.lower() == "reply-to"), read),
         subject=subject,
         text=text,
         html=html,
@@ -246,12 +257,24 @@ def _message_id(header: str | None) -> str | None:
     return next(iter(_ids(header)), None) or header.strip()[:998] or None
 
 
-def _addresses(values: Iterable[str]) -> tuple[MailAddress, ...]:
-    return tuple(_address(email, name) for value in values for email, name in read_addresses(value))
+def _reader(values: Mapping[str, object], headers: tuple[tuple[str, str], ...]) -> _Reader:
+    """How this payload's headers are read: as they were sent, or as decoded by Mailjet.
+
+    Mailjet decodes both the headers and what it repeats of them at the top. Where they differ, or nothing is repeated,
+    the headers are as they were sent.
+    """
+    find = first_of(headers)
+    repeated = [(find(name), unfold(_text(values, name))) for name in ("Subject", "From") if name.lower() in values]
+    sent = any(header and "=?" in header and header.split() != top.split() for header, top in repeated)
+    return decode_header if sent or not repeated else decode_left_header
 
 
-def _address(email: str, name: str) -> MailAddress:
-    return MailAddress(email, one_line(decode_header(name)))
+def _addresses(values: Iterable[str], read: _Reader) -> tuple[MailAddress, ...]:
+    return tuple(_address(email, name, read) for value in values for email, name in read_addresses(value))
+
+
+def _address(email: str, name: str, read: _Reader) -> MailAddress:
+    return MailAddress(email, one_line(read(name)))
 
 
 def _number(value: object) -> float | None:

@@ -46,6 +46,21 @@ LISTS = {
     "Ada ( <ada@a.example>, Bob <b@b.example>": [("ada@a.example", "Ada ("), ("b@b.example", "Bob")],
     "Ceo <ceo@bank.example> <mallory@evil.example>": [("mallory@evil.example", "Ceo <ceo@bank.example>")],
     "postmaster@münchen.example": [("postmaster@münchen.example", "")],
+    "ceo@bank.example, <mallory@evil.example>": [("mallory@evil.example", "ceo@bank.example")],
+    "ceo@bank.example ;, \t<mallory@evil.example>": [("mallory@evil.example", "ceo@bank.example")],
+    "ceo@bank.example, cfo@bank.example, <m@evil.example>": [("m@evil.example", "ceo@bank.example, cfo@bank.example")],
+    "ceo@bank.example, The Boss, <m@evil.example>": [("m@evil.example", "ceo@bank.example, The Boss")],
+    "Ada <ada@a.example>, ceo@bank.example, <m@evil.example>, b@b.example": [
+        ("ada@a.example", "Ada"),
+        ("m@evil.example", "ceo@bank.example"),
+        ("b@b.example", ""),
+    ],
+    "<ada@a.example>, <b@b.example>": [("ada@a.example", ""), ("b@b.example", "")],
+    "ada@a.example, Bob <b@b.example>, <c@c.example>": [
+        ("ada@a.example", ""),
+        ("b@b.example", "Bob"),
+        ("c@c.example", ""),
+    ],
     "": [],
 }
 AUTHORS = {
@@ -59,6 +74,7 @@ AUTHORS = {
     "Müller, Jörg <j@x.example>": ("j@x.example", "Müller, Jörg"),
     "a@a.example": ("a@a.example", ""),
     "a@a.example, b@b.example": ("a@a.example", ""),
+    "ceo@bank.example, cfo@bank.example, <m@evil.example>": ("m@evil.example", "ceo@bank.example, cfo@bank.example"),
     "nobody": None,
 }
 PIECES = ["a@a.example", "<b@b.example>", '"', "\\", "(", ")", "<", ">", ",", ";", ":", "@", " ", "Ada", "é", "\t"]
@@ -66,11 +82,13 @@ texts = st.one_of(st.text(), st.lists(st.sampled_from(PIECES)).map("".join))
 names = st.one_of(
     st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=80),
     st.lists(st.sampled_from([*PIECES[:-1], "c@c.example,"]), min_size=1, max_size=12).map("".join),
-).filter(lambda name: "=?" not in name)
+    st.lists(st.sampled_from(["=?utf-8?q?A?=", "=?utf-8?b?w6k=?=", "=?", " ", "é", "a"]), min_size=1).map("".join),
+)
 
 
 def received(**headers: str) -> InboundMail:
     payload: dict[str, Any] = {"Sender": "x@x.example", "Recipient": AGENT.email, "Headers": headers, "Parts": []}
+    payload |= {"From": headers.get("From", ""), "Subject": ""}
     return parse_inbound(payload)
 
 
@@ -128,6 +146,7 @@ def sent(**given: Any) -> tuple[dict[str, str], dict[str, Any]]:
 @given(st.lists(names, min_size=1, max_size=4))
 @example(["Müller, Jörg", "世界, <a@b.example>, ", 'é "'])
 @example(["ceo@bank.example, é", "é (", "é )"])
+@example(["=?0?B?0?="])
 def test_any_name_that_we_send_comes_back(shown_names: list[str]) -> None:
     people = tuple(MailAddress(f"n{n}@x.example", name) for n, name in enumerate(shown_names))
     headers, call = sent(to=people, cc=people, reply_to=people[0])

@@ -101,6 +101,34 @@ def test_words_are_read_one_by_one(sent: str, read: str) -> None:
     assert parsed(Subject="whatever Mailjet made of it", Headers={"Subject": sent}).subject == read
 
 
-def test_what_arrives_decoded_is_not_decoded_again() -> None:
-    sent = "=?utf-8?q?=3D=3Futf-8=3Fq=3FA=3F=3D?="
-    assert parsed(Subject="=?utf-8?q?A?=", Headers={"Subject": sent}).subject == "=?utf-8?q?A?="
+LITERAL = "=?utf-8?q?A?="
+NARROW = "=?gb2312?b?" + base64.b64encode("镕基".encode("gbk")).decode() + "?="
+
+
+@pytest.mark.parametrize(
+    ("top", "sent", "read"),
+    [
+        (LITERAL, "=?utf-8?q?=3D=3Futf-8=3Fq=3FA=3F=3D?=", LITERAL),
+        (LITERAL, LITERAL, LITERAL),
+        (f"Re: {LITERAL}  b", f"Re: {LITERAL} b", f"Re: {LITERAL} b"),
+        (f"{LITERAL} =?utf-8?b?w6k=?=", f"{LITERAL} =?utf-8?b?w6k=?=", f"{LITERAL} =?utf-8?b?w6k=?="),
+        ("=?utf-8?q?=C3?= =?utf-8?q?=A9?=", "=?utf-8?q?=C3?= =?utf-8?q?=A9?=", "=?utf-8?q?=C3?= =?utf-8?q?=A9?="),
+        (NARROW, NARROW, "镕基"),  # no strict decoder reads it: Mailjet has left it as it was sent
+        (f"=?nonsense?q?x?= {LITERAL}", f"=?nonsense?q?x?= {LITERAL}", "=?nonsense?q?x?= A"),
+        ("=?utf-8?b?w6k?=", "=?utf-8?b?w6k?=", "é"),
+        ("Größe", "=?utf-8?q?Gr=C3=B6=C3=9Fe?=", "Größe"),
+    ],
+)
+def test_what_arrives_decoded_is_not_decoded_again(top: str, sent: str, read: str) -> None:
+    assert parsed(Subject=top, Headers={"Subject": sent}).subject == read
+    author = parsed(From=f"{top} <a@b.example>", Headers={"From": f"{sent} <a@b.example>"}).from_address
+    assert author is not None
+    assert author.name == read
+    # What the top tells of one header holds for those that are not repeated there.
+    mail = parsed(Subject=top, Headers={"Subject": sent, "To": f"{sent} <a@b.example>"})
+    assert mail.to[0].name == read
+
+
+def test_a_header_alone_is_as_it_was_sent() -> None:
+    assert parsed(Headers={"Subject": LITERAL, "Cc": f"{LITERAL} <a@b.example>"}).cc[0].name == "A"
+    assert parsed(Subject=LITERAL).subject == LITERAL
