@@ -41,7 +41,16 @@ from azmail.errors import (
     UnsafeEnvError,
     WebhookConfigError,
 )
-from azmail.events import BlockedEvent, BounceEvent, EventKind, MailEvent, OtherEvent, SpamEvent, parse_events
+from azmail.events import (
+    BlockedEvent,
+    BounceEvent,
+    EventKind,
+    MailEvent,
+    OtherEvent,
+    SpamEvent,
+    UnsubEvent,
+    parse_events,
+)
 from azmail.forward import Forwarder
 from azmail.inbound import InboundAttachment, InboundMail, parse_inbound
 from azmail.loops import ReplyBound
@@ -122,6 +131,7 @@ __all__ = [
     "UnknownRecipients",
     "UnreachableError",
     "UnsafeEnvError",
+    "UnsubEvent",
     "WebhookConfigError",
     "create_app",
     "parse_events",

@@ -11,7 +11,7 @@ processes that share a file agree on the clock that stands in it.
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +19,7 @@ from os import PathLike, fspath
 from threading import Lock
 from typing import Protocol
 
+from azmail.answers import TooMany
 from azmail.errors import StoreError, WebhookConfigError
 
 DEFAULT_RETENTION_SECONDS = 7 * 24 * 3600.0
@@ -117,6 +118,8 @@ class SqliteDeliveries:
 
     The file has a clock of its own, which every call moves on by what has passed in its process since the last one: it
     stands still while nobody runs, and nothing sets it back or forth.
+
+    It counts answers too: `ReplyBound(store=...)`.
     """
 
     def __init__(
@@ -125,7 +128,9 @@ class SqliteDeliveries:
         *,
         retention_seconds: float = DEFAULT_RETENTION_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        time_of_day: Callable[[], float] = time.time,
     ) -> None:
+        self._time_of_day = time_of_day
         self._path = fspath(path)
         self._retention_seconds = retention_seconds
         self._clock = clock
@@ -173,6 +178,31 @@ class SqliteDeliveries:
         with self._transaction():
             self._execute("DELETE FROM deliveries WHERE key = ? AND owner = ? AND done = 0", key, owner)
 
+    def count_answer(self, answer: str, limits: Mapping[str, int], seconds: float) -> TooMany | None:
+        """By the time of day, unlike leases: the file's clock stands still where processes live for one answer each."""
+        with self._transaction():
+            now = self._time_of_day()
+            self._execute("DELETE FROM answers WHERE until <= ?", now)
+            for key in limits:
+                # Where the time of day was set back, nothing counts for longer than it may.
+                self._execute(
+                    "UPDATE answers SET until = ? WHERE key = ? AND until > ?", now + seconds, key, now + seconds
+                )
+            for key, most in limits.items():
+                found = self._database.execute("SELECT count(*), min(until) FROM answers WHERE key = ?", (key,))
+                with closing(found) as rows:
+                    count, first = rows.fetchone()
+                if count >= most:
+                    return TooMany(key, count, first - now)
+            for key in limits:
+                self._execute("INSERT INTO answers VALUES (?, ?, ?)", key, answer, now + seconds)
+        return None
+
+    def uncount_answer(self, answer: str, keys: Iterable[str]) -> None:
+        with self._transaction():
+            for key in keys:
+                self._execute("DELETE FROM answers WHERE key = ? AND answer = ?", key, answer)
+
     def close(self) -> None:
         with self._lock:
             self._database.close()
@@ -219,6 +249,9 @@ def _open(path: str, retention_seconds: float) -> sqlite3.Connection:
             "CREATE TABLE IF NOT EXISTS deliveries "
             "(key TEXT PRIMARY KEY, owner TEXT NOT NULL, done INTEGER NOT NULL, until REAL NOT NULL) WITHOUT ROWID",
             "CREATE INDEX IF NOT EXISTS deliveries_until ON deliveries (until)",
+            "CREATE TABLE IF NOT EXISTS answers "
+            "(key TEXT NOT NULL, answer TEXT NOT NULL, until REAL NOT NULL, PRIMARY KEY (key, answer)) WITHOUT ROWID",
+            "CREATE INDEX IF NOT EXISTS answers_until ON answers (until)",
             "CREATE TABLE IF NOT EXISTS clock (one INTEGER PRIMARY KEY CHECK (one = 1), now REAL NOT NULL)",
         ):
             database.execute(statement).close()

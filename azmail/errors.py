@@ -115,10 +115,15 @@ class InvalidMailError(SendError):
 class TooManyRecipientsError(InvalidMailError):
     """More recipients than Mailjet takes in one mail."""
 
-    def __init__(self, found: int, most: int) -> None:
+    def __init__(self, found: int, most: int, *, answer: bool = False) -> None:
+        remedy = (
+            "answer without to_all, or give compose_reply(...)'s text to several OutgoingMail(to=...) in that thread"
+            if answer
+            else "split it into several mails"
+        )
         super().__init__(
-            f"the mail has {found} recipients in To, Cc and Bcc together, Mailjet takes at most {most}: "
-            "split it into several mails"
+            f"the {'answer' if answer else 'mail'} has {found} recipients in To, Cc and Bcc together, Mailjet takes at "
+            f"most {most}: {remedy}"
         )
 
 

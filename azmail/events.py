@@ -1,11 +1,12 @@
-"""Mailjet's bounce, blocked and spam events as types.
+"""Mailjet's bounce, blocked, spam and unsub events as types.
 
-Version 1 callbacks post one object, version 2 an array; both are read. Other kinds of event (sent, open, click, and
-`unsub`, which has nothing of its own) become an `OtherEvent`: a callback URL that was set up for them by hand must not end in errors.
+Version 1 callbacks post one object, version 2 an array; both are read. Other kinds of event (sent, open, click) become
+an `OtherEvent`: a callback URL that was set up for them by hand must not end in errors.
 """
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -38,6 +39,8 @@ class MailEvent:
     custom_id: str
     event_payload: str
     payload: Mapping[str, object] = field(repr=False, compare=False)
+    nth: int = field(default=0, repr=False)
+    """How many events with the same payload stand before it in its callback."""
 
     @property
     def agent_id(self) -> str | None:
@@ -86,13 +89,29 @@ class SpamEvent(MailEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnsubEvent(MailEvent):
+    """The recipient followed the mail's List-Unsubscribe: Mailjet blocks what the account sends there from now on.
+
+    `list_id` is Mailjet's number of a contact list (0: none), `ip`, `geo` (a country) and `agent` (a browser) whose click it was.
+    """
+
+    list_id: int | None
+    ip: str
+    geo: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OtherEvent(MailEvent):
     """Any other kind; its fields are in `payload`."""
 
     @property
     def delivery_key(self) -> str:
-        """Of the whole payload: somebody who clicks two links within a second causes two events."""
-        return hashlib.sha256(json.dumps(self.payload, sort_keys=True, default=str).encode()).hexdigest()
+        """Of the whole payload and its place among equal ones: somebody can click twice within a second, on one link too.
+
+        Equal events of two callbacks are one: Mailjet's repetition looks the same.
+        """
+        return hashlib.sha256(f"{_canonical(self.payload)} {self.nth}".encode()).hexdigest()
 
 
 class _Common(TypedDict):
@@ -104,6 +123,7 @@ class _Common(TypedDict):
     custom_id: str
     event_payload: str
     payload: Mapping[str, object]
+    nth: int
 
 
 def parse_events(body: object) -> tuple[MailEvent, ...]:
@@ -113,10 +133,20 @@ def parse_events(body: object) -> tuple[MailEvent, ...]:
     """
     decoded = decode_json(body) if isinstance(body, bytes | str) else body
     entries = decoded if isinstance(decoded, list) else [decoded]
-    return tuple(_event(entry, f"events[{number}]") for number, entry in enumerate(entries))
+    seen: Counter[str] = Counter()
+    events: list[MailEvent] = []
+    for number, entry in enumerate(entries):
+        same = _canonical(entry)
+        events.append(_event(entry, f"events[{number}]", seen[same]))
+        seen[same] += 1
+    return tuple(events)
 
 
-def _event(entry: object, where: str) -> MailEvent:
+def _canonical(entry: object) -> str:
+    return json.dumps(entry, sort_keys=True, default=str)
+
+
+def _event(entry: object, where: str, nth: int) -> MailEvent:
     if not isinstance(entry, Mapping):
         raise PayloadError(where, "no object", "an event object")
     kind = entry.get("event")
@@ -131,6 +161,7 @@ def _event(entry: object, where: str) -> MailEvent:
         custom_id=_text(entry.get("CustomID")),
         event_payload=_text(entry.get("Payload")),
         payload=entry,
+        nth=nth,
     )
     error_related_to, error, comment = (_text(entry.get(key)) for key in ("error_related_to", "error", "comment"))
     match common["kind"]:
@@ -147,6 +178,14 @@ def _event(entry: object, where: str) -> MailEvent:
             return BlockedEvent(**common, error_related_to=error_related_to, error=error, comment=comment)
         case EventKind.SPAM:
             return SpamEvent(**common, source=_text(entry.get("source")))
+        case EventKind.UNSUB:
+            return UnsubEvent(
+                **common,
+                list_id=_integer(entry.get("mj_list_id")),
+                ip=_text(entry.get("ip")),
+                geo=_text(entry.get("geo")),
+                agent=_text(entry.get("agent")),
+            )
         case _:
             return OtherEvent(**common)
 

@@ -4,13 +4,13 @@
 an answer counts three times: for its thread by ids, for its subject with this correspondent, and for the correspondent.
 """
 
+import asyncio
 import re
-import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from threading import Lock
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from uuid import uuid4
 
+from azmail.answers import AnswerStore, MemoryAnswers, digest
 from azmail.errors import LoopBoundError, SendError, TransportConfigError
 from azmail.mail import OutgoingMail
 
@@ -20,10 +20,11 @@ _Key = tuple[str, str, str, str]
 
 
 class ReplyBound:
-    """Counts the answers of the agents of one process; safe to share between threads.
+    """Counts the answers of agents; safe to share between threads.
 
-    At most `most` answers in a thread and `most_to_one` to one correspondent within `seconds`, for each agent. Nothing
-    is remembered longer, or across a restart.
+    At most `most` answers in a thread and `most_to_one` to one correspondent within `seconds`, for each agent. Without a
+    `store` it counts those of this process, until it ends; with `SqliteDeliveries` those of every process that counts in
+    the same file, across restarts.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class ReplyBound:
         *,
         most_to_one: int = 30,
         seconds: float = 3600,
-        clock: Callable[[], float] = time.monotonic,
+        store: AnswerStore | None = None,
     ) -> None:
         if most < 1 or most_to_one < most or seconds <= 0:
             raise TransportConfigError(
@@ -42,56 +43,43 @@ class ReplyBound:
         self.most = most
         self.most_to_one = most_to_one
         self.seconds = seconds
-        self._clock = clock
-        self._lock = Lock()
-        self._answers: dict[_Key, deque[float]] = {}
-        self._swept = clock()
+        self._store = MemoryAnswers() if store is None else store
 
     @contextmanager
     def counting(self, mail: OutgoingMail, agent: str) -> Iterator[None]:
         """Count a mail that is an answer while it is sent; one that certainly was not sent does not count.
 
-        Raises LoopBoundError before anything is sent.
+        Raises LoopBoundError before anything is sent, and StoreError if the store cannot count.
         """
-        keys = _keys(mail, agent)
-        moment = self._take(keys, agent)
+        answer = uuid4().hex
+        keys = self._take(answer, mail, agent)
         try:
             yield
         except SendError as error:
             if not error.maybe_sent:
-                self._give_back(keys, moment)
+                self._store.uncount_answer(answer, keys)
             raise
 
-    def _take(self, keys: tuple[_Key, ...], agent: str) -> float:
-        with self._lock:
-            now = self._clock()
-            self._sweep(now)
-            for key in keys:
-                times = self._answers.get(key, deque())
-                while times and times[0] <= now - self.seconds:
-                    times.popleft()
-                most = self.most_to_one if key[1] == "correspondent" else self.most
-                if len(times) >= most:
-                    wait = times[0] + self.seconds - now
-                    raise LoopBoundError(agent, " ".join(filter(None, key[1:])), len(times), self.seconds, wait)
-            for key in keys:
-                self._answers.setdefault(key, deque()).append(now)
-            return now
+    @asynccontextmanager
+    async def counting_async(self, mail: OutgoingMail, agent: str) -> AsyncIterator[None]:
+        """`counting` for asyncio: a store may have to wait for its disk."""
+        answer = uuid4().hex
+        keys = await asyncio.to_thread(self._take, answer, mail, agent)
+        try:
+            yield
+        except SendError as error:
+            if not error.maybe_sent:
+                await asyncio.to_thread(self._store.uncount_answer, answer, keys)
+            raise
 
-    def _give_back(self, keys: tuple[_Key, ...], moment: float) -> None:
-        with self._lock:
-            for key in keys:
-                times = self._answers.get(key)
-                if times is not None and moment in times:
-                    times.remove(moment)
-
-    def _sweep(self, now: float) -> None:
-        """Forget threads in which nothing happened for the whole time; once in that time, so that it costs nothing."""
-        if now - self._swept >= self.seconds:
-            self._answers = {
-                key: times for key, times in self._answers.items() if times and times[-1] > now - self.seconds
-            }
-            self._swept = now
+    def _take(self, answer: str, mail: OutgoingMail, agent: str) -> tuple[str, ...]:
+        keys = {digest(key): key for key in _keys(mail, agent)}
+        limits = {name: self.most_to_one if key[1] == "correspondent" else self.most for name, key in keys.items()}
+        full = self._store.count_answer(answer, limits, self.seconds) if limits else None
+        if full is not None:
+            thread = " ".join(filter(None, keys[full.key][1:]))
+            raise LoopBoundError(agent, thread, full.count, self.seconds, full.wait)
+        return tuple(limits)
 
 
 SHARED_BOUND = ReplyBound()

@@ -8,10 +8,10 @@ from uuid import uuid4
 
 from azmail.answering import addressable, one_line, usable_ids
 from azmail.contract import Mailbox
-from azmail.errors import InvalidMailError
+from azmail.errors import InvalidMailError, TooManyRecipientsError
 from azmail.inbound import InboundMail
 from azmail.loops import SHARED_BOUND, ReplyBound
-from azmail.mail import MAX_SUBJECT_CHARACTERS, Attachment, MailAddress, OutgoingMail, find_message_ids
+from azmail.mail import MAX_RECIPIENTS, MAX_SUBJECT_CHARACTERS, Attachment, MailAddress, OutgoingMail, find_message_ids
 from azmail.smtp import SmtpTransport
 from azmail.transport import Receipt, Transport
 
@@ -28,7 +28,8 @@ class MailService:
     agent who sent the mail. A mail without a `custom_id` gets one: Mailjet replaces the Message-ID, so it is the custom
     id, in the receipt, that tells which mail an event or an answer is about.
 
-    Answers are counted (`ReplyBound`), by all services of a process together unless `reply_bound` is another.
+    Answers are counted (`ReplyBound`), by all services of a process together unless `reply_bound` is another: where
+    several processes answer, `ReplyBound(store=SqliteDeliveries(path))` counts for all of them.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class MailService:
 
     async def send_async(self, mail: OutgoingMail) -> Receipt:
         """`send` for asyncio."""
-        with self.reply_bound.counting(mail, self.address.email):
+        async with self.reply_bound.counting_async(mail, self.address.email):
             return await self.transport.send_async(self._labelled(mail), self.address)
 
     def reply(
@@ -124,7 +125,7 @@ class MailService:
         `to_all` adds the other recipients in Cc. Addresses that no mail can go to are left out and named in the result's
         (and its receipt's) `left_out`. The answer says that a machine wrote it (RFC 3834, 5) unless
         `auto_submitted` is None, for words that a human wrote. Raises InvalidMailError if the mail has no sender to answer, which is
-        so for bounces.
+        so for bounces, and TooManyRecipientsError before anybody of a circle that is larger than Mailjet's limit is answered.
         """
         if not received.envelope_sender:
             raise InvalidMailError("the mail has an empty envelope sender, it is a bounce: it must not be answered")
@@ -142,6 +143,8 @@ class MailService:
         answered = {self.address.email.lower(), *(address.email.lower() for address in to)}
         others, others_left_out = addressable((*received.to, *received.cc) if to_all else ())
         cc = {address.email.lower(): address for address in others if address.email.lower() not in answered}
+        if (everybody := len(to) + len(cc)) > MAX_RECIPIENTS:
+            raise TooManyRecipientsError(everybody, MAX_RECIPIENTS, answer=True)
         in_reply_to, references = thread_of(received)
         subject = one_line(received.subject)
         answer = OutgoingMail(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from azmail import BlockedEvent, BounceEvent, OtherEvent, PayloadError, SpamEvent, parse_events
+from azmail import BlockedEvent, BounceEvent, OtherEvent, PayloadError, SpamEvent, UnsubEvent, parse_events
 from tests.profiles import examples
 from tests.unit.azmail.conftest import AGENT_A
 
@@ -119,8 +119,27 @@ def test_any_object_is_an_event_or_a_payload_error(body: dict[str, Any]) -> None
         assert events[0].agent_id is None or isinstance(events[0].agent_id, str)
 
 
+def test_who_unsubscribed() -> None:
+    (unsub,) = parse_events(event("unsub", mj_list_id="7", ip="192.0.2.7", geo="FR", agent="Browser"))
+    assert isinstance(unsub, UnsubEvent)
+    assert (unsub.list_id, unsub.ip, unsub.geo, unsub.agent) == (7, "192.0.2.7", "FR", "Browser")
+    assert unsub.agent_id == AGENT_A
+    (bare,) = parse_events({"event": "unsub"})
+    assert isinstance(bare, UnsubEvent)
+    assert (bare.list_id, bare.ip, bare.geo, bare.agent) == (None, "", "", "")
+
+
+CLICK = {"event": "click", "time": 1433333949, "MessageID": 19421777835146490, "email": "a@b.example", "url": "a"}
+
+
 def test_two_clicks_in_a_second_are_two_events_and_a_repetition_is_none() -> None:
-    click = {"event": "click", "time": 1433333949, "MessageID": 19421777835146490, "email": "a@b.example"}
-    first, again, second = parse_events(json.dumps([click | {"url": url} for url in ("a", "a", "b")]))
-    assert first.delivery_key == again.delivery_key
-    assert first.delivery_key != second.delivery_key
+    body = json.dumps([CLICK, {"event": "sent"}, CLICK, CLICK | {"url": "b"}, dict(reversed(CLICK.items()))])
+    keys = [one.delivery_key for one in parse_events(body)]
+    assert len(set(keys)) == 5
+    assert [one.delivery_key for one in parse_events(body)] == keys
+    assert parse_events(CLICK)[0].delivery_key == keys[0]
+
+
+def test_one_bounce_told_twice_is_one_event() -> None:
+    first, second = parse_events([event("bounce"), event("bounce")])
+    assert first.delivery_key == second.delivery_key

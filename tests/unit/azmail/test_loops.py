@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -18,10 +20,13 @@ from azmail import (
     Receipt,
     ReplyBound,
     Retries,
+    SqliteDeliveries,
     TransportConfigError,
     UnreachableError,
     parse_inbound,
 )
+from azmail.answers import AnswerStore, MemoryAnswers
+from azmail.errors import StoreError
 from azmail.transport import Transport
 
 A, B = "a@agents.example", "b@agents.example"
@@ -87,13 +92,13 @@ class Clock:
         return self.now
 
 
-def converse(wire: Wire, bound: ReplyBound, most: int = 500) -> LoopBoundError:
+def converse(wire: Wire, bounds: Iterator[ReplyBound], most: int = 500) -> LoopBoundError:
     """A writes to B; each answers whatever comes, with a service made anew for each mail."""
-    MailService(mailbox(A), wire, reply_bound=bound).send(OutgoingMail(to=B, subject="Hello", text="x"))
+    MailService(mailbox(A), wire, reply_bound=next(bounds)).send(OutgoingMail(to=B, subject="Hello", text="x"))
     for _ in range(most):
         received = wire.carried[-1]
         try:
-            MailService(mailbox(received.envelope_recipient), wire, reply_bound=bound).reply(received, text="x")
+            MailService(mailbox(received.envelope_recipient), wire, reply_bound=next(bounds)).reply(received, text="x")
         except LoopBoundError as error:
             return error
     pytest.fail(f"{most} answers and no end")
@@ -102,7 +107,7 @@ def converse(wire: Wire, bound: ReplyBound, most: int = 500) -> LoopBoundError:
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
 def test_two_agents_that_answer_each_other_stop(lie: Lie) -> None:
     wire = Wire(lie)
-    error = converse(wire, ReplyBound())
+    error = converse(wire, itertools.repeat(ReplyBound()))
     assert len(wire.carried) <= 1 + 2 * 30
     assert error.count in (10, 30)
     assert str(error).startswith(f"agent {error.agent} has answered {error.count} times within an hour (")
@@ -110,14 +115,27 @@ def test_two_agents_that_answer_each_other_stop(lie: Lie) -> None:
 
 def test_an_honest_thread_has_ten_answers_of_each_agent() -> None:
     wire = Wire()
-    error = converse(wire, ReplyBound())
+    error = converse(wire, itertools.repeat(ReplyBound()))
     assert (len(wire.carried), error.count) == (21, 10)
     assert error.thread == f"thread {wire.carried[0].message_id}"
 
 
-def test_after_the_hour_there_are_answers_again_and_nothing_old_is_kept() -> None:
-    clock = Clock()
-    bound = ReplyBound(2, clock=clock)
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> Iterator[AnswerStore]:
+    if request.param == "memory":
+        yield MemoryAnswers(clock=clock)
+    else:
+        with closing(SqliteDeliveries(tmp_path / "deliveries.sqlite", time_of_day=clock)) as sqlite:
+            yield sqlite
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_after_the_hour_there_are_answers_again(store: AnswerStore, clock: Clock) -> None:
+    bound = ReplyBound(2, store=store)
     wire = Wire()
     service = MailService(mailbox(A), wire, reply_bound=bound)
     mail = OutgoingMail(to=B, subject="Re: x", text="x", in_reply_to="<1@x>")
@@ -129,9 +147,63 @@ def test_after_the_hour_there_are_answers_again_and_nothing_old_is_kept() -> Non
     assert stopped.value.temporary is False
     clock.now = 3600
     service.send(mail)
-    clock.now = 8000
-    service.send(OutgoingMail(to="c@c.example", subject="Re: y", text="x"))
-    assert all(key[2:] != ("<1@x>", "") for key in bound._answers)
+
+
+def test_nothing_old_is_kept(clock: Clock) -> None:
+    answers = MemoryAnswers(clock=clock)
+    service = MailService(mailbox(A), Wire(), reply_bound=ReplyBound(store=answers))
+    for number in range(20):
+        clock.now = 4000 * number
+        service.send(OutgoingMail(to=f"c{number}@c.example", subject="Re: y", text="x"))
+    assert len(answers) == 2
+
+
+def test_processes_that_share_a_file_count_together(tmp_path: Path) -> None:
+    # Two stores of one file are what two processes are: nothing else is shared between them.
+    path = tmp_path / "deliveries.sqlite"
+    with closing(SqliteDeliveries(path)) as one, closing(SqliteDeliveries(path)) as other:
+        bounds = itertools.cycle([ReplyBound(store=one), ReplyBound(store=other)])
+        wire = Wire()
+        error = converse(wire, bounds)
+        assert (len(wire.carried), error.count) == (21, 10)
+    # And a process that lives for one answer, again and again, stops too.
+    for _ in range(20):
+        with closing(SqliteDeliveries(path)) as short, pytest.raises(LoopBoundError):
+            MailService(mailbox(A), wire, reply_bound=ReplyBound(store=short)).reply(wire.carried[-1], text="x")
+
+
+def test_no_letter_can_be_read_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "deliveries.sqlite"
+    with closing(SqliteDeliveries(path)) as store:
+        MailService(mailbox(A), Wire(), reply_bound=ReplyBound(store=store)).send(
+            OutgoingMail(to="ada@c.example", subject="Re: layoffs", text="x")
+        )
+    written = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert not [word for word in (b"layoffs", b"ada@c.example", A.encode()) if word in written]
+
+
+def test_a_clock_that_is_set_back_does_not_stop_answers_for_longer(clock: Clock, tmp_path: Path) -> None:
+    with closing(SqliteDeliveries(tmp_path / "deliveries.sqlite", time_of_day=clock)) as store:
+        service = MailService(mailbox(A), Wire(), reply_bound=ReplyBound(1, store=store))
+        mail = OutgoingMail(to=B, subject="Re: x", text="x", in_reply_to="<1@x>")
+        clock.now = 1_000_000
+        service.send(mail)
+        clock.now = 0
+        with pytest.raises(LoopBoundError, match="again in 3600 s"):
+            service.send(mail)
+        clock.now = 3600
+        service.send(mail)
+
+
+def test_a_store_that_cannot_count_stops_the_answer(tmp_path: Path) -> None:
+    store = SqliteDeliveries(tmp_path / "deliveries.sqlite")
+    store.close()
+    wire = Wire()
+    with pytest.raises(StoreError):
+        MailService(mailbox(A), wire, reply_bound=ReplyBound(store=store)).send(
+            OutgoingMail(to=B, subject="Re: x", text="x")
+        )
+    assert not wire.carried
 
 
 def test_one_agents_answers_are_not_anothers_and_new_mails_are_none() -> None:
@@ -146,9 +218,9 @@ def test_one_agents_answers_are_not_anothers_and_new_mails_are_none() -> None:
         MailService(mailbox(A), wire, reply_bound=bound).send(OutgoingMail(to="c@c.example", subject="News", text="x"))
 
 
-def test_what_was_not_sent_does_not_count() -> None:
+def test_what_was_not_sent_does_not_count(store: AnswerStore) -> None:
     wire = Wire()
-    service = MailService(mailbox(A), wire, reply_bound=ReplyBound(1))
+    service = MailService(mailbox(A), wire, reply_bound=ReplyBound(1, store=store))
     mail = OutgoingMail(to=B, subject="Re: x", text="x")
     wire.failing = True
     for _ in range(3):

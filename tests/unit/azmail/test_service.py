@@ -18,6 +18,7 @@ from azmail import (
     OutgoingMail,
     Receipt,
     Retries,
+    TooManyRecipientsError,
     Transport,
     parse_inbound,
     thread_of,
@@ -69,6 +70,19 @@ class TestReply:
     def test_reply_to_comes_before_from(self, service: MailService) -> None:
         mail = service.compose_reply(inbound(Reply_To="desk@example.com"), text="x")
         assert mail.to == (MailAddress("desk@example.com"),)
+
+    @pytest.mark.parametrize(("others", "taken"), [(49, True), (50, False), (5_000, False)])
+    def test_a_circle_beyond_mailjets_limit_is_refused_before_anybody_is_answered(
+        self, service: MailService, drawer: Drawer, others: int, taken: bool
+    ) -> None:
+        received = inbound(Cc=", ".join(f"n{number}@example.com" for number in range(others)))
+        if taken:
+            assert len(service.compose_reply(received, text="x", to_all=True).recipients) == 50
+            return
+        with pytest.raises(TooManyRecipientsError, match=f"the answer has {others + 1} recipients.*without to_all"):
+            service.reply(received, text="x", to_all=True)
+        assert not drawer.sent
+        assert service.reply(received, text="x").recipients == ("ada@example.com",)
 
     def test_to_all_leaves_out_oneself_and_the_author(self, service: MailService) -> None:
         received = inbound(
