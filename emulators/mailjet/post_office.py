@@ -21,6 +21,7 @@ from emulators.mailjet.parse_payload import Style, parse_payload
 from emulators.mailjet.parseroutes import AUTO_DOMAIN, ParseRoutes
 from emulators.mailjet.resolver import ZoneResolver
 from emulators.mailjet.state import ApiKey, MailjetState
+from emulators.mailjet.tracking import tracked_message
 
 if TYPE_CHECKING:
     from emulators.mailjet.domains import Domains
@@ -74,6 +75,8 @@ class PostOffice:
         custom_id = custom_id or raw.get("X-MJ-CustomID") or ""
         event_payload = event_payload or raw.get("X-MJ-EventPayload") or ""
         campaign = raw.get("X-Mailjet-Campaign") or ""
+        if via is Via.SMTP and self._state.switches.track_by_default:
+            raw = tracked_message(raw)
         raw = raw.without({"x-mj-*", "x-mailjet-*", "bcc", "return-path", "dkim-signature"})
         sender = next(iter(raw.addresses("from")), "")
         domain = sender.rpartition("@")[2].lower()

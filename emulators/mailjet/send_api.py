@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email.headerregistry import Address
@@ -20,6 +19,7 @@ from emulators.mailjet.messages import SentMessage, Via
 from emulators.mailjet.post_office import PostOffice
 from emulators.mailjet.senders import Senders, split_address
 from emulators.mailjet.state import ApiKey, MailjetState
+from emulators.mailjet.tracking import tracked_html
 
 MOST_MESSAGES = 50
 MOST_RECIPIENTS = 50
@@ -27,8 +27,6 @@ LONGEST_SUBJECT = 255
 LONGEST_CUSTOM_ID = 64
 LARGEST_ATTACHMENTS = 15 * 1024 * 1024
 TRACKING = ("account_default", "disabled", "enabled")
-CLICK_URL = "https://x1.mjt.lu/lnk/emulated"
-OPEN_URL = "https://x1.mjt.lu/oo/emulated/e.gif"
 _OPAQUE = "application/x-emulator-"
 MESSAGE_URL = "https://api.mailjet.com/v3/REST/message/{}"
 
@@ -339,13 +337,10 @@ def _attachment_problems(given: Mapping[str, Any]) -> Iterator[MessageProblem]:
 
 
 def tracked(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The properties with links that lead through Mailjet, and the picture that tells of an opened mail."""
+    """The properties with what the account tracks, unless they say `disabled`."""
+    clicks, opens = (given.get(name, TRACKING[0]) != "disabled" for name in ("TrackClicks", "TrackOpens"))
     html = given.get("HTMLPart", "")
-    if html and given.get("TrackClicks", TRACKING[0]) != "disabled":
-        html = re.sub(r'href="https?://[^"]*"', f'href="{CLICK_URL}"', html)
-    if html and given.get("TrackOpens", TRACKING[0]) != "disabled":
-        html += f'<img src="{OPEN_URL}" height="1" width="1" alt="" border="0">'
-    return {**given, "HTMLPart": html} if html else given
+    return {**given, "HTMLPart": tracked_html(html, opens=opens, clicks=clicks)} if html else given
 
 
 def composed(given: Mapping[str, Any]) -> bytes:

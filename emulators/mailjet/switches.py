@@ -61,7 +61,7 @@ class Switches(BaseModel):
     some_refused_status: Literal[200, 400] = 400
     """Status of a Send API call of whose messages some were taken and some refused; 400 is what was recorded."""
     track_by_default: bool = True
-    """The account tracks opens and clicks of what the Send API takes, unless the message says `disabled`."""
+    """The account tracks opens and clicks, unless the message says no (`disabled`, by SMTP X-Mailjet-TrackOpen: 0)."""
     list_unsubscribe: bool = True
     """A List-Unsubscribe header is added, as on some accounts; who follows it is blocked for the API key."""
     dkim_expires_seconds: int | None = Field(default=7200, ge=1)

@@ -202,6 +202,30 @@ class TestSubmission:
         assert "List-Unsubscribe" not in call.payload["Headers"]
         assert " x=" not in call.payload["Headers"]["DKIM-Signature"][0]
 
+    @pytest.mark.parametrize(
+        ("said", "opens", "clicks"),
+        [
+            ({}, True, True),
+            ({"X_Mailjet_TrackOpen": "0"}, False, True),
+            ({"X_Mailjet_TrackClick": "0", "X_Mailjet_TrackOpen": "1"}, True, False),
+            ({"X_Mailjet_TrackClick": "0", "X_Mailjet_TrackOpen": "0"}, False, False),
+        ],
+    )
+    def test_opens_and_clicks_are_tracked_unless_switched_off(
+        self, smtp: smtplib.SMTP, routed: Webhook, said: dict[str, str], opens: bool, clicks: bool
+    ) -> None:
+        message = letter(**said)
+        message.add_alternative("<a href='https://c.example/ä'>ä</a>", subtype="html")
+        message.add_attachment("<a href='https://c.example/'>", subtype="html", filename="page.html")
+        smtp.send_message(message)
+        (call,) = wait_until(lambda: routed.calls)
+        html = call.payload["Html-part"]
+        assert ("mjt.lu/oo" in html, "mjt.lu/lnk" in html, "c.example" in html) == (opens, clicks, not clicks)
+        assert ">ä</a>" in html
+        assert call.payload["Text-part"] == "Hello Bob\r\n"
+        assert b"c.example" in base64.b64decode(call.payload["Attachment1"])
+        assert call.payload["Subject"] == "Grüße"
+
     def test_who_unsubscribes_gets_no_more_mail_of_the_account(
         self, mailjet: EmbeddedMailjet, smtp: smtplib.SMTP, routed: Webhook, api: Api
     ) -> None:
