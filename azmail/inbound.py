@@ -205,31 +205,33 @@ def _parts(
     for where, reference, part_headers in references:
         if reference is None or reference == "":
             continue  # a container: its boundary is all it had to say
-        expected = "Text-part, Html-part, AttachmentN or InlineAttachmentN"
-        if not isinstance(reference, str):
-            raise PayloadError(where, show_json(reference), expected)
-        if not _CONTENT_KEY.fullmatch(reference):
+        if not isinstance(reference, str) or not _CONTENT_KEY.fullmatch(reference):
             defects.append(
-                f"{where}: found {show_json(reference)}, expected {expected}: the part is in the payload only"
+                f"{where}: found {show_json(reference)}, expected Text-part, Html-part, AttachmentN or "
+                "InlineAttachmentN: the part is in the payload only"
             )
-            continue
-        if reference.lower() not in used:
+        elif reference.lower() not in used:
             used.add(reference.lower())
-            yield _part(values, reference, part_headers)
+            yield from _part(values, where, reference, part_headers, defects)
     for key in values:
         if _CONTENT_KEY.fullmatch(key) and key not in used:
-            yield _part(values, key, ())
+            yield from _part(values, key, key, (), defects)
 
 
-def _part(values: Mapping[str, object], key: str, headers: tuple[tuple[str, str], ...]) -> MailPart:
+def _part(
+    values: Mapping[str, object], where: str, key: str, headers: tuple[tuple[str, str], ...], defects: list[str]
+) -> Iterator[MailPart]:
+    """The part, or nothing where its content is missing or no text: the rest of the mail is none the worse for it."""
     match = _CONTENT_KEY.fullmatch(key)
     kind = match[1].lower() if match else ""
     content = values.get(key.lower())
     if content is None and kind.endswith("-part"):
         content = ""  # an empty body
-    if not isinstance(content, str):
-        raise PayloadError(show_json(key), json_type(content), "a text")
-    return MailPart(kind, key, whole(content) if kind.endswith("-part") else content, headers)
+    if isinstance(content, str):
+        yield MailPart(kind, key, whole(content) if kind.endswith("-part") else content, headers)
+    else:
+        told = json_type(content)
+        defects.append(f"{where}: found {told} at {show_json(key)}, expected a text: that part is in the payload only")
 
 
 def _body_among(files: Sequence[InboundAttachment], content_type: str) -> tuple[str | None, list[InboundAttachment]]:

@@ -75,6 +75,28 @@ def test_nothing_is_lost_silently() -> None:
     assert "'attachment1'" in broken.defects[0]
 
 
+@pytest.mark.parametrize(
+    ("odd", "told"),
+    [
+        ({"Parts": [{"ContentRef": "Attachment7"}]}, "Parts[0].ContentRef: found nothing at 'Attachment7'"),
+        ({"Parts": [{}, {"ContentRef": "InlineAttachment1"}]}, "Parts[1].ContentRef: found nothing"),
+        ({"ContentRef": "Attachment1"}, "ContentRef: found nothing"),
+        ({"Attachment1": ["YQ=="]}, "attachment1: found a list"),
+        ({"Attachment1": None, "Parts": [{"ContentRef": "Attachment1"}]}, "Parts[0].ContentRef: found nothing"),
+        ({"Html-part": {"a": 1}}, "html-part: found an object"),
+        ({"Parts": [{"ContentRef": 5}]}, "Parts[0].ContentRef: found a number"),
+        ({"Parts": [{"ContentRef": ["Text-part"]}]}, "Parts[0].ContentRef: found a list"),
+    ],
+)
+def test_a_part_that_is_missing_costs_itself_alone(odd: dict[str, Any], told: str) -> None:
+    mail = parsed(**{"Text-part": "hi", "Attachment2": "YQ==", **odd})
+    assert (mail.text, [file.content for file in mail.attachments]) == ("hi", [b"a"])
+    assert len(mail.defects) == 1
+    assert mail.defects[0].startswith(told)
+    assert "payload" in mail.defects[0]
+    assert b"hi" in mail.message.as_bytes()
+
+
 @pytest.mark.parametrize(("name", "end"), [("a" * 300 + ".pdf", "a.pdf"), ("ü" * 300, "ü"), ("." + "b" * 300, "b")])
 def test_a_long_name_keeps_its_extension(name: str, end: str) -> None:
     part = {"ContentRef": "Attachment1", "Headers": {"Content-Disposition": f'attachment; filename="{name}"'}}
