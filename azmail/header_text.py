@@ -1,7 +1,7 @@
 """The text of a mail's headers: unfolded, whole, decoded, on one line."""
 
 from collections.abc import Callable
-from email.errors import HeaderParseError
+from email.errors import MessageError
 
 from azmail.encoded_words import decode_left, decode_words
 
@@ -9,7 +9,7 @@ UNSTRUCTURED_CHARACTERS = 40_000
 """Of a header that is text for people: a longer one is left as it came."""
 # What the standard library's header parser is known to raise on malformed values, besides its own errors.
 HEADER_ERRORS = (
-    HeaderParseError,
+    MessageError,
     ValueError,
     LookupError,
     TypeError,

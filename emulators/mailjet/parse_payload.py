@@ -67,7 +67,6 @@ def parse_payload(
     """The payload for `message`, that `sender` (envelope) sent to `recipient` (envelope) at `received`."""
     style = style or Style()
     raw = Raw.parse(message)
-    parsed = email.message_from_bytes(raw.octets(), _class=_OpaquePart, policy=email.policy.compat32)
     contents = _Contents(style)
     payload: Payload = {
         "Sender": sender,
@@ -78,10 +77,16 @@ def parse_payload(
         "Headers": _root_headers(raw),
         "Parts": [],
     }
-    if parsed.is_multipart() and parsed.get_content_maintype() == "multipart":
-        payload["Parts"] = [contents.part(part) for part in _below(parsed)]
-    else:
-        payload["ContentRef"] = contents.add(parsed)
+    try:
+        parsed = email.message_from_bytes(raw.octets(), _class=_OpaquePart, policy=email.policy.compat32)
+        if parsed.is_multipart() and parsed.get_content_maintype() == "multipart":
+            payload["Parts"] = [contents.part(part) for part in _below(parsed)]
+        else:
+            payload["ContentRef"] = contents.add(parsed)
+    except RecursionError:
+        # Parts nested beyond what the standard library can take: the body comes whole, as one file.
+        contents = _Contents(style)
+        payload["ContentRef"] = contents.add_file(raw.body)
     payload.update(contents.found)
     payload["SpamAssassinScore"] = raw.get(SPAM_SCORE_HEADER) or SPAM_SCORE
     return payload
@@ -161,9 +166,13 @@ class _Contents:
             name = self._name("Text-part" if kind == "text/plain" else "Html-part", numbered_from=2)
             self.found[name] = _text(part)
         else:
-            inline = disposition == "inline"
-            name = self._name("InlineAttachment" if inline else "Attachment", numbered_from=1)
-            self.found[name] = base64_text(_octets(part), wrapped=self._style.base64_lines)
+            name = self.add_file(_octets(part), inline=disposition == "inline")
+        return name
+
+    def add_file(self, octets: bytes, *, inline: bool = False) -> str:
+        """Keep a file; its name."""
+        name = self._name("InlineAttachment" if inline else "Attachment", numbered_from=1)
+        self.found[name] = base64_text(octets, wrapped=self._style.base64_lines)
         return name
 
     def _name(self, name: str, *, numbered_from: int) -> str:
