@@ -29,9 +29,9 @@ class Recorder(mocks.Mocks):
         outputs = next((value for kind, value in self.computed.items() if args.typ.endswith(kind)), {})
         return self.ids.get(args.name, f"{args.name}-id"), {**args.inputs, **outputs}
 
-    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         self.calls.append(args)
-        return self.results.get(args.token, {}), None
+        return self.results.get(args.token, {}), []
 
     def of_type(self, kind: str) -> dict[str, dict[str, Any]]:
         """Logical name -> inputs of every declared resource whose type ends with `kind`."""
