@@ -88,6 +88,9 @@ class Reply:
         return self.enhanced.startswith("4.")
 
 
+Keep = Callable[[AgentLogin, str, bytes, Sequence[str]], None]
+"""Agent, key of the message, its octets, its recipients."""
+
 AWAY = Reply(451, "4.3.0", "the gateway cannot check limits and revocations now, nothing was sent; try again later")
 BUSY = Reply(451, "4.5.0", "this very message is on its way already; try again later for its answer")
 LOST = Reply(
@@ -111,7 +114,10 @@ class Relay:
         default: Policy | None = None,
         account: SendingLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
+        keep: Keep | None = None,
     ) -> None:
+        """`keep` is called with what was sent, each time that it is told so; it does not raise."""
+        self._keep = keep
         self._ledger = ledger
         self._upstream = upstream
         self.renew(directory=directory, roots=roots, policies=policies, default=default, account=account)
@@ -173,8 +179,18 @@ class Relay:
 
     # -- what ------------------------------------------------------------------------------------------------
 
-    def submit(self, agent: AgentLogin, octets: bytes, recipients: Sequence[str]) -> Reply:
-        """Judge one message and hand it on; never raises for what is wrong with it."""
+    def submit(
+        self,
+        agent: AgentLogin,
+        octets: bytes,
+        recipients: Sequence[str],
+        *,
+        known_as: tuple[str, str] | None = None,
+    ) -> Reply:
+        """Judge one message and hand it on; never raises for what is wrong with it.
+
+        `known_as`: key and digest by which a repetition is known, where the caller composes the message anew each time.
+        """
         try:
             message = checked_message(octets, agent)
         except MessageOffenceError as offence:
@@ -182,13 +198,17 @@ class Relay:
         # The repetition of a message is the same octets: what the gateway adds is left out of the digest.
         digest = _digest(octets, recipients)
         key = hashlib.sha256(message.message_id.encode() if message.had_message_id else digest.encode()).hexdigest()
-        return self.once(
+        key, digest = known_as or (key, digest)
+        reply = self.once(
             agent,
             key,
             digest,
             recipients=len(recipients),
             send=lambda: self._hand_over(message.octets, agent.address, recipients),
         )
+        if reply.code == 250 and self._keep is not None:
+            self._keep(agent, key, message.octets, recipients)
+        return reply
 
     def once(
         self,

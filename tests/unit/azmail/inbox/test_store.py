@@ -1,0 +1,336 @@
+"""What is stored, on both databases: once, whole, in order, and gone when it is taken out."""
+
+from __future__ import annotations
+
+import json
+import threading
+from email import message_from_bytes
+from email.policy import SMTP
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, inspect, select, text, update
+
+from azmail.events import parse_events
+from azmail.inbound import parse_inbound
+from azmail.inbox.content import file_range, files_of, original, received_mail, stored_event
+from azmail.inbox.database import Database, InboxDatabaseError, InboxSchemaError, InboxUrlError
+from azmail.inbox.parcels import PIECE_OCTETS, mail_id, received_parcel
+from azmail.inbox.removal import delete_mail, erase, expire, sweep
+from azmail.inbox.store import MailStore
+from azmail.inbox.tables import DELETED, JOBS, MAILS, METADATA, PIECES, THREADS
+from tests.profiles import examples
+from tests.unit.azmail.inbox.mails import ME, YOU, mail, payload, with_files
+
+ODD_NAME = {"Content-Type": 'x/y; name="\0\ud800"'}
+TEXTS = ("Subject", "From", "Sender", "Text-part", "Html-part", "CustomID", "Attachment1")
+HEADERS = ("Message-ID", "References", "In-Reply-To", "To", "Date", "X-A")
+
+
+def rows(database: Database) -> dict[str, int]:
+    """How many rows each table has."""
+    names = [name for name in METADATA.tables if name != "inbox_keys"]
+    with database.reading() as connection:
+        return {name: connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in names}
+
+
+def thread(database: Database, key: str) -> int:
+    with database.reading() as connection:
+        return int(connection.execute(select(MAILS.c.thread).where(MAILS.c.id == key)).scalar_one())
+
+
+class TestSchema:
+    def test_the_migrations_make_what_the_tables_say(self, database):
+        with database.reading() as connection:
+            context = MigrationContext.configure(connection, opts={"version_table": "inbox_version"})
+            found = [one for one in compare_metadata(context, METADATA) if "inbox_search" not in str(one)]
+        assert found == []
+        database.check()
+
+    def test_from_a_filled_database(self, database_url):
+        """A mail of the first step is there after all others, and a database of the first step is refused before."""
+        database = Database(database_url)
+        database.migrate("0001")
+        with pytest.raises(InboxSchemaError, match=r"0001.*azmail inbox migrate"):
+            database.check()
+        old = received_parcel(mail(), ME)
+        assert MailStore(database).store(old)
+        database.migrate()
+        database.check()
+        assert not MailStore(database).store(old)
+        found = received_mail(database, old.id)
+        assert found is not None
+        assert found.delivery_key == mail().delivery_key
+        database.close()
+
+    def test_several_at_once(self, database_url):
+        databases = [Database(database_url) for _ in range(3)]
+        threads = [threading.Thread(target=one.migrate) for one in databases]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        for one in databases:
+            one.check()
+            one.close()
+
+    @pytest.mark.parametrize("url", ["nonsense", "mysql://x/y", "sqlite+nothing:///x"])
+    def test_a_url_that_is_none(self, url):
+        with pytest.raises(InboxUrlError, match="AZMAIL_INBOX_DATABASE"):
+            Database(url)
+
+    def test_nobody_answers(self, tmp_path):
+        database = Database(f"sqlite:///{tmp_path}/no/such/folder.sqlite")
+        with pytest.raises(InboxDatabaseError, match=r"OperationalError.*503"):
+            MailStore(database).store(received_parcel(mail(), ME))
+
+
+class TestOnce:
+    def test_a_repetition_changes_nothing(self, database, store):
+        assert store.store(received_parcel(mail(), ME))
+        before = rows(database)
+        assert not store.store(received_parcel(mail(), ME))
+        assert rows(database) == before
+        assert before["inbox_mails"] == before["inbox_jobs"] == 1
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"From": "Eve <eve@x.example>"},
+            {"Subject": "other"},
+            {"Sender": "eve@x.example"},
+            {"Text-part": "other"},
+            {"Headers": {"Date": "Sat, 03 Jan 2026 03:04:00 +0000"}},
+        ],
+    )
+    def test_another_mail_with_the_same_message_id_is_another(self, database, store, other):
+        assert store.store(received_parcel(mail(), ME))
+        assert store.store(received_parcel(mail(1, **other), ME))
+        assert rows(database)["inbox_jobs"] == 2
+
+    def test_one_row_for_each_agent(self, database, store):
+        """Two agents get one mail: two deliveries, each its own."""
+        for agent in (ME, YOU):
+            assert store.store(received_parcel(mail(), agent))
+        assert rows(database)["inbox_mails"] == 2
+
+    def test_at_the_same_time(self, database):
+        """Threads and stores that bring the same and different mails: each is there once, and told fresh once."""
+        stores = [MailStore(database, hooks=("work",)) for _ in range(2)]
+        fresh: list[bool] = []
+        begin = threading.Barrier(8)
+
+        def bring(store: MailStore) -> None:
+            begin.wait()
+            fresh.extend(store.store(received_parcel(mail(number), ME)) for number in range(10))
+
+        threads = [threading.Thread(target=bring, args=(stores[number % 2],)) for number in range(8)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        assert (len(fresh), sum(fresh)) == (80, 10)
+        assert rows(database)["inbox_mails"] == rows(database)["inbox_jobs"] == 10
+
+    def test_events(self, database, store):
+        bounce = {"event": "bounce", "time": 1, "MessageID": 7, "Payload": json.dumps({"agent_id": ME})}
+        events = parse_events([bounce, bounce, {"event": "open\0" * 50, "time": 2}])
+        assert store.store_events(events) == 2
+        assert store.store_events(events) == 0
+        assert rows(database)["inbox_jobs"] == 2
+        found = stored_event(database, mail_id(ME, events[0].delivery_key))
+        assert found == events[0]
+
+
+class TestWhole:
+    @pytest.mark.parametrize("sizes", [(0,), (1, 1), (PIECE_OCTETS, PIECE_OCTETS + 1, 3)])
+    def test_files(self, database, store, sizes):
+        made = with_files(1, *(bytes([number]) * size for number, size in enumerate(sizes)))
+        parcel = received_parcel(parse_inbound(made), ME)
+        assert store.store(parcel)
+        found = received_mail(database, parcel.id)
+        assert found == parse_inbound(made)
+        assert found.payload == made
+        assert [file.octets for file in files_of(database, parcel.id)] == list(sizes)
+        for part, size in enumerate(sizes, 1):
+            for begin, end in ((0, size), (size // 2, size), (max(0, size - 1), size)):
+                content = b"".join(file_range(database, parcel.id, part, begin, end))
+                assert content == (bytes([part - 1]) * size)[begin:end]
+        # Kept once: not in the payload as well.
+        with database.reading() as connection:
+            kept = connection.execute(select(func.sum(func.length(PIECES.c.content)))).scalar_one()
+        assert kept < sum(sizes) + 3_000
+
+    @pytest.mark.parametrize(
+        "odd",
+        [
+            {"Text-part": "a\0b", "Html-part": "\0", "Subject": "x\0\ud800"},
+            {"From": "\0 <\0@\0>", "MessageID": "<\0\udfff@x>"},
+            {"MessageID": "<>"},
+            {"Attachment1": "no base64 \0 \u20ac", "Parts": [{"Headers": ODD_NAME, "ContentRef": "Attachment1"}]},
+            {"Headers": {"References": "<a@b> " * 5_000, "To": "a@b.example, " * 5_000}},
+            {"Text-part": "\u0130\u1e9e " * 100_000},
+            {"Text-part": "x" * 3_000_000},
+            {"Text-part": " ".join(str(number) for number in range(200_000))},
+        ],
+    )  # fmt: skip
+    def test_odd_mails(self, database, store, odd):
+        """NUL, halves of surrogate pairs, sizes: stored, and read as they were parsed."""
+        made = payload(1, **odd)
+        parcel = received_parcel(parse_inbound(made), ME)
+        assert store.store(parcel)
+        assert received_mail(database, parcel.id) == parse_inbound(made)
+        octets = original(database, parcel.id)
+        assert octets == original(database, parcel.id)
+        assert octets is not None
+        sent = message_from_bytes(octets, policy=SMTP)
+        assert sent["Subject"] == parse_inbound(made).message["Subject"]
+
+    @settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        made=st.fixed_dictionaries(
+            {"Recipient": st.just("me@d.example")},
+            optional={
+                **{key: st.text(max_size=40) for key in TEXTS},
+                "Headers": st.dictionaries(st.sampled_from(HEADERS), st.text(max_size=40)),
+            },
+        )
+    )
+    def test_any_mail(self, database, store, made):
+        parcel = received_parcel(parse_inbound(made), ME)
+        if store.store(parcel):  # else another example was this mail too: what its key does not cover differs
+            assert received_mail(database, parcel.id) == parse_inbound(made)
+
+    def test_what_the_database_refuses_of_one_does_not_stand_in_the_others_way(self, database, monkeypatch):
+        store = MailStore(database)
+        good = [received_parcel(mail(number), ME) for number in range(3)]
+        bad = received_parcel(mail(9), ME)
+        object.__setattr__(bad, "direction", None)
+        told: dict[str, Any] = {}
+        hold = threading.Event()
+        monkeypatch.setattr(store, "_turn", _Gate(hold))
+
+        def bring(parcel: Any) -> None:
+            try:
+                told[parcel.id] = store.store(parcel)
+            except InboxDatabaseError as error:
+                told[parcel.id] = error
+
+        threads = [threading.Thread(target=bring, args=(one,)) for one in (*good, bad)]
+        for one in threads:
+            one.start()
+        hold.set()
+        for one in threads:
+            one.join()
+        assert [told[one.id] for one in good] == [True] * 3
+        assert isinstance(told[bad.id], InboxDatabaseError)
+        assert rows(database)["inbox_mails"] == 3
+
+
+class _Gate:
+    """A lock that nobody gets before the event is set, so that all wait together."""
+
+    def __init__(self, event: threading.Event) -> None:
+        self._event, self._lock = event, threading.Lock()
+
+    def __enter__(self) -> None:
+        self._event.wait()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+class TestThreads:
+    def place(self, database: Database, store: MailStore, number: int, **changes: Any) -> int:
+        agent = changes.pop("agent", ME)
+        parcel = received_parcel(mail(number, **changes), agent)
+        store.store(parcel)
+        return thread(database, parcel.id)
+
+    def test_references(self, database, store):
+        first = self.place(database, store, 1)
+        answer = self.place(database, store, 2, Headers={"In-Reply-To": "<1@x.example>"})
+        deep = self.place(database, store, 3, Headers={"References": "<0@x> <1@x.example> <gone@x>"})
+        alone = self.place(database, store, 4)
+        assert first == answer == deep != alone
+
+    def test_the_answer_comes_first(self, database, store):
+        answer = self.place(database, store, 2, Headers={"References": "<1@x.example>"})
+        other = self.place(database, store, 3, Headers={"References": "<1@x.example>"})
+        assert answer == other == self.place(database, store, 1)
+
+    def test_another_agents_thread_is_another(self, database, store):
+        first = self.place(database, store, 1)
+        assert first != self.place(database, store, 2, agent=YOU, Headers={"In-Reply-To": "<1@x.example>"})
+
+    def test_by_subject_only_for_an_answer_of_the_same_correspondent(self, database, store):
+        first = self.place(database, store, 1, Subject="Plan")
+        assert first == self.place(database, store, 2, Subject="RE: AW: plan")
+        assert first != self.place(database, store, 3, Subject="Plan")
+        assert first != self.place(database, store, 4, Subject="Re: Plan", From="eve@x.example")
+
+    @pytest.mark.parametrize("same", ["<same@mct.example>", "<>", "no id"])
+    def test_a_reused_id_ties_nothing_together(self, database, store, same):
+        places = {self.place(database, store, number, MessageID=same) for number in range(3)}
+        assert len(places) == 3
+
+
+class TestRemoval:
+    def test_a_deleted_mail_leaves_nothing_and_does_not_come_back(self, database, store):
+        parcel = received_parcel(parse_inbound(with_files(1, b"x")), ME)
+        store.store(parcel)
+        assert not delete_mail(database, YOU, parcel.id)
+        assert delete_mail(database, ME, parcel.id)
+        assert not delete_mail(database, ME, parcel.id)
+        assert not store.store(parcel)
+        assert {name: count for name, count in rows(database).items() if count} == {"inbox_deleted": 1}
+        sweep(database)
+        assert rows(database)["inbox_deleted"] == 1
+
+    def test_retention(self, database, store):
+        old, new = (received_parcel(mail(number), ME) for number in (1, 2))
+        for one in (old, new):
+            store.store(one)
+        store.store_events(parse_events([{"event": "spam", "time": 1}]))
+        with database.writing() as connection:
+            connection.execute(
+                update(MAILS).where(MAILS.c.id == old.id).values(stored_at=MAILS.c.stored_at - 3 * 86_400_000)
+            )
+        assert expire(database, 2) == 1
+        assert rows(database) | {"inbox_threads": 0} == {
+            "inbox_mails": 1, "inbox_pieces": 1, "inbox_files": 0, "inbox_threads": 0, "inbox_labels": 0, "inbox_events": 1,
+            "inbox_jobs": 2, "inbox_deleted": 1, "inbox_search": 1,
+        }  # fmt: skip
+        with database.reading() as connection:
+            assert connection.execute(select(DELETED.c.id)).scalars().all() == [old.id]
+
+    def test_erasing_an_agent(self, database, store):
+        """Nothing of it is left, and all of the other."""
+        for agent in (YOU, ME):
+            for number in range(3):
+                store.store(received_parcel(parse_inbound(with_files(number, b"x")), agent))
+            store.store_events(
+                parse_events([{"event": "bounce", "MessageID": 1, "Payload": json.dumps({"agent_id": agent})}])
+            )
+            if agent == YOU:
+                alone = rows(database)
+        delete_mail(database, ME, received_parcel(parse_inbound(with_files(0, b"x")), ME).id)
+        assert erase(database, ME) == 3
+        assert rows(database) == alone
+        with database.reading() as connection:
+            for name, table in METADATA.tables.items():
+                if "agent" in table.c:
+                    assert ME not in connection.execute(select(table.c.agent)).scalars().all(), name
+            assert connection.execute(select(THREADS.c.agent)).scalars().all()
+            assert set(connection.execute(select(JOBS.c.agent)).scalars()) == {YOU}
+        assert "inbox_mails" in inspect_names(database)
+
+
+def inspect_names(database: Database) -> list[str]:
+    with database.reading() as connection:
+        return inspect(connection).get_table_names()
