@@ -7,6 +7,7 @@ send       one mail from an agent, to try the credentials
 serve      the webhook; prints each mail as a JSON line, or calls your function
 forward    the webhook in front of the platform's endpoint, which adds the token it expects
 gateway    the submission gateway: an agent sends with a credential of its own, and as nobody else
+inbox      mail that is kept: the webhook stores it, hooks get it, the agent reads it with a credential of its own
 """
 
 import argparse
@@ -30,6 +31,7 @@ from azmail.dotenv import render_env
 from azmail.errors import AzmailError, WebhookConfigError
 from azmail.events import MailEvent
 from azmail.forward import Forwarder
+from azmail.functions import named_function
 from azmail.inbound import InboundMail
 from azmail.mail import OutgoingMail
 from azmail.sendapi import SendApiTransport
@@ -140,6 +142,10 @@ def _parser() -> argparse.ArgumentParser:
     gateway = commands.add_parser("gateway", help="the submission gateway: serve, password, revoke, root")
     gateway.add_argument("words", nargs=argparse.REMAINDER, help="`azmail gateway --help` lists its commands")
     gateway.set_defaults(run=_gateway)
+
+    inbox = commands.add_parser("inbox", help="the inbox: serve, work, migrate, dead, export, erase, retention")
+    inbox.add_argument("words", nargs=argparse.REMAINDER, help="`azmail inbox --help` lists its commands")
+    inbox.set_defaults(run=_inbox)
     return parser
 
 
@@ -148,6 +154,14 @@ def _gateway(options: argparse.Namespace) -> None:
         from azmail.gateway.commands import run
     except ModuleNotFoundError as error:
         raise AzmailError(f"found no {error.name} to run the gateway with: pip install 'azmail[gateway]'") from None
+    run(options.words)
+
+
+def _inbox(options: argparse.Namespace) -> None:
+    try:
+        from azmail.inbox.commands import run
+    except ModuleNotFoundError as error:
+        raise AzmailError(f"found no {error.name} to run the inbox with: pip install 'azmail[inbox,gateway]'") from None
     run(options.words)
 
 
@@ -228,8 +242,8 @@ def _serve(options: argparse.Namespace) -> None:
     secret = next((mailbox.inbound_secret for mailbox in stack), "") or os.environ.get(SECRET_VARIABLE, "")
     app = create_app(
         stack,
-        on_mail=cast(OnMail, _function(options.on_mail)) if options.on_mail else _print_mail,
-        on_event=cast(OnEvent, _function(options.on_event)) if options.on_event else _print_event,
+        on_mail=cast(OnMail, named_function(options.on_mail)) if options.on_mail else _print_mail,
+        on_event=cast(OnEvent, named_function(options.on_event)) if options.on_event else _print_event,
         auth=_auth(options, secret),
         store=_store(options),
         unknown_recipients=UnknownRecipients(options.unknown),
@@ -265,20 +279,6 @@ def _auth(options: argparse.Namespace, secret: str) -> WebhookAuth:
 
 def _store(options: argparse.Namespace) -> DeliveryStore:
     return SqliteDeliveries(options.deliveries) if options.deliveries else MemoryDeliveries()
-
-
-def _function(name: str) -> Callable[..., object]:
-    module, _, attribute = name.partition(":")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        found: object = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise WebhookConfigError(
-            f"found no function {name!r} ({error}), expected MODULE:FUNCTION that can be imported from here"
-        ) from error
-    if not callable(found):
-        raise WebhookConfigError(f"found that {name!r} is no function, expected MODULE:FUNCTION")
-    return found
 
 
 def _print_mail(mail: InboundMail, agent_id: str) -> None:

@@ -9,9 +9,10 @@ nothing else; a secret in the path is the alternative. The credentials are check
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
@@ -59,6 +60,19 @@ AgentAt = Callable[[str], str | None]
 log = logging.getLogger("azmail.webhook")
 
 
+class Receiver(Protocol):
+    """What becomes of a delivery that was read: done when the call returns, to come again when it raises."""
+
+    async def take_mail(self, mail: InboundMail, agent_id: str) -> bool:
+        """False if it was here before. Raises BusyError, FullError, TryAgainError."""
+
+    async def take_events(self, events: Sequence[MailEvent]) -> int:
+        """How many of them were not here before; raises the same."""
+
+    async def health(self) -> Health:
+        """Whether a delivery that comes now would be taken."""
+
+
 class UnknownRecipients(StrEnum):
     """What is answered to mail for an address that no agent has."""
 
@@ -95,20 +109,45 @@ def create_app(
     A body that is not there after `body_seconds` gets 408. What is no delivery is refused at once, hooks or no hooks.
     Without `on_event` there is no events endpoint.
     """
-    for one in (path, events_path):
+    work = Once(
+        store or MemoryDeliveries(),
+        lease_seconds=lease_seconds,
+        busy_wait_seconds=busy_wait_seconds,
+        most_hooks=most_hooks,
+    )
+    return receiving_app(
+        agents,
+        HookReceiver(work, on_mail, on_event),
+        auth=auth,
+        unknown_recipients=unknown_recipients,
+        path=path,
+        events_path=events_path if on_event is not None else None,
+        max_body_bytes=max_body_bytes,
+        body_seconds=body_seconds,
+        max_held_bytes=max_held_bytes,
+    )
+
+
+def receiving_app(
+    agents: MailStack | AgentAt,
+    receiver: Receiver,
+    *,
+    auth: WebhookAuth,
+    unknown_recipients: UnknownRecipients = UnknownRecipients.REFUSE,
+    path: str = INBOUND_PATH,
+    events_path: str | None = EVENTS_PATH,
+    max_body_bytes: int = MAX_BODY_BYTES,
+    body_seconds: float = BODY_SECONDS,
+    max_held_bytes: int = MAX_HELD_BYTES,
+) -> Starlette:
+    """The webhook in front of whatever takes deliveries; without an `events_path` there is no events endpoint."""
+    for one in (path, events_path or EVENTS_PATH):
         if not one.startswith("/") or one == "/" or "{" in one:
             raise WebhookConfigError(f"found the path {one!r}, expected one such as {INBOUND_PATH}: / is not allowed")
     endpoint = _Webhook(
         agent_at=agents.agent_at if isinstance(agents, MailStack) else agents,
-        on_mail=on_mail,
-        on_event=on_event,
+        receiver=receiver,
         auth=auth,
-        work=Once(
-            store or MemoryDeliveries(),
-            lease_seconds=lease_seconds,
-            busy_wait_seconds=busy_wait_seconds,
-            most_hooks=most_hooks,
-        ),
         unknown_recipients=unknown_recipients,
         bodies=Bodies(most_bytes=max_body_bytes, most_held=max_held_bytes, seconds=body_seconds),
         parsing=CapacityLimiter(PARSING_THREADS),
@@ -119,18 +158,44 @@ def create_app(
         Route(path.rstrip("/") + tail, endpoint.inbound, methods=["POST"]),
         Route("/healthz", endpoint.healthz, methods=["GET"]),
     ]
-    if on_event is not None:
+    if events_path is not None:
         routes.append(Route(events_path.rstrip("/") + tail, endpoint.events, methods=["POST"]))
     return Starlette(routes=routes)
+
+
+@dataclass(frozen=True, slots=True)
+class HookReceiver:
+    """Runs the hooks within the delivery."""
+
+    work: Once
+    on_mail: OnMail
+    on_event: OnEvent | None
+
+    async def take_mail(self, mail: InboundMail, agent_id: str) -> bool:
+        return await self.work.run(mail.delivery_key, lambda: self.work.call(self.on_mail, mail, agent_id))
+
+    async def take_events(self, events: Sequence[MailEvent]) -> int:
+        fresh = 0
+        for event in events:
+            fresh += await self.work.run(event.delivery_key, self._bound(event))
+        return fresh
+
+    async def health(self) -> Health:
+        return await self.work.health()
+
+    def _bound(self, event: MailEvent) -> Callable[[], Awaitable[None]]:
+        async def run() -> None:
+            if self.on_event is not None:
+                await self.work.call(self.on_event, event, event.agent_id)
+
+        return run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Webhook:
     agent_at: AgentAt
-    on_mail: OnMail
-    on_event: OnEvent | None
+    receiver: Receiver
     auth: WebhookAuth
-    work: Once
     unknown_recipients: UnknownRecipients
     bodies: Bodies
     parsing: CapacityLimiter
@@ -179,25 +244,16 @@ class _Webhook:
             if self.unknown_recipients is UnknownRecipients.IGNORE:
                 return JSONResponse({"status": "ignored"})
             return _detail(404, "no agent has this address")
-        fresh = await self.work.run(mail.delivery_key, lambda: self.work.call(self.on_mail, mail, agent_id))
+        fresh = await self.receiver.take_mail(mail, agent_id)
         return JSONResponse({"status": "accepted" if fresh else "duplicate"})
 
     async def _events(self, body: bytes) -> Response:
         events = await to_thread.run_sync(parse_events, body, limiter=self.parsing)
-        fresh = 0
-        for event in events:
-            fresh += await self.work.run(event.delivery_key, self._bound(event))
+        fresh = await self.receiver.take_events(events)
         return JSONResponse({"status": "accepted" if fresh else "duplicate", "events": fresh})
 
-    def _bound(self, event: MailEvent) -> Callable[[], Awaitable[None]]:
-        async def run() -> None:
-            if self.on_event is not None:
-                await self.work.call(self.on_event, event, event.agent_id)
-
-        return run
-
     async def healthz(self, _: Request) -> Response:
-        health = await self.work.health()
+        health = await self.receiver.health()
         return JSONResponse({"status": health.value}, 200 if health is Health.OK else 503)
 
 

@@ -13,10 +13,12 @@ from azmail.gateway.certificate import given_certificate, own_certificate
 from azmail.gateway.config import GatewayConfig
 from azmail.gateway.credentials import Scope, new_root
 from azmail.gateway.ledger import Ledger, LedgerError
+from azmail.gateway.relay import Keep
 from azmail.gateway.serving import Listening, serve
 
 CONFIG_VARIABLE = "AZMAIL_GATEWAY_FILE"
 DATABASE_VARIABLE = "AZMAIL_GATEWAY_DATABASE"
+INBOX_VARIABLE = "AZMAIL_INBOX_DATABASE"
 DEFAULT_DATABASE = "sqlite:///azmail-gateway.sqlite"
 
 
@@ -97,15 +99,17 @@ def _port(text: str) -> int | None:
     return number
 
 
-def _config(options: argparse.Namespace) -> GatewayConfig:
-    if options.config is None:
+def gateway_config(path: Path | None) -> GatewayConfig:
+    """Raises GatewayConfigError, and AzmailError where no file is named."""
+    if path is None:
         raise AzmailError(
             f"no file is named, expected the stack's output gatewayEnv in one: --config FILE, or {CONFIG_VARIABLE}=FILE"
         )
-    return GatewayConfig.read(Path(options.config))
+    return GatewayConfig.read(Path(path))
 
 
-def _ledger() -> Ledger:
+def gateway_ledger() -> Ledger:
+    """Raises DatabaseAwayError."""
     ledger = Ledger(os.environ.get(DATABASE_VARIABLE) or DEFAULT_DATABASE)
     try:
         ledger.create()
@@ -115,17 +119,25 @@ def _ledger() -> Ledger:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    _config(options)
+    gateway_config(options.config)
     names = options.name or ["localhost", "127.0.0.1"]
     if options.certificate is not None:
         tls = given_certificate(options.certificate, options.key)
     else:
         tls = own_certificate(options.tls_folder, names)
     listening = Listening(options.host, options.starttls_port, options.tls_port, options.http_port)
-    ledger = _ledger()
+    ledger = gateway_ledger()
     try:
         asyncio.run(
-            serve(Path(options.config), ledger, tls, listening, hostname=names[0], upstream_ca=options.upstream_ca)
+            serve(
+                Path(options.config),
+                ledger,
+                tls,
+                listening,
+                hostname=names[0],
+                upstream_ca=options.upstream_ca,
+                keep=_keep(),
+            )
         )
     except OSError as error:
         raise AzmailError(
@@ -134,8 +146,22 @@ def _serve(options: argparse.Namespace) -> None:
         ) from None
 
 
+def _keep() -> Keep | None:
+    """Puts what is sent into the inbox, where one is named. Raises AzmailError where it cannot be used."""
+    url = os.environ.get(INBOX_VARIABLE)
+    if not url:
+        return None
+    try:
+        from azmail.inbox.serving import keeper_at
+    except ModuleNotFoundError as error:
+        raise AzmailError(
+            f"found {INBOX_VARIABLE} and no {error.name} to keep what is sent with: pip install 'azmail[inbox]'"
+        ) from None
+    return keeper_at(url)
+
+
 def _password(options: argparse.Namespace) -> None:
-    config = _config(options)
+    config = gateway_config(options.config)
     agent = config.directory().find(options.agent)
     if agent is None:
         raise NoSuchAgentError(options.agent, len(config.agents))
@@ -143,11 +169,11 @@ def _password(options: argparse.Namespace) -> None:
 
 
 def _revoke(options: argparse.Namespace) -> None:
-    config = _config(options)
+    config = gateway_config(options.config)
     agent = config.directory().find(options.agent)
     if agent is None:
         raise NoSuchAgentError(options.agent, len(config.agents))
-    ledger = _ledger()
+    ledger = gateway_ledger()
     try:
         ledger.revoke(agent.id, agent.epoch + 1)
     except LedgerError as error:

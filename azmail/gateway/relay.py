@@ -151,6 +151,15 @@ class Relay:
         """The agent whose credential this is, None for whatever is wrong. Raises LedgerError."""
         return authenticate(self._directory, self._roots, user, secret, scope, revoked=self._revocations())
 
+    def agent_at(self, address: str) -> str | None:
+        """The id of the agent with this address, in any case."""
+        found = self._directory.find(address.lower())
+        return found.id if found is not None and found.address.lower() == address.lower() else None
+
+    def find(self, who: str) -> AgentLogin | None:
+        """By id or address."""
+        return self._directory.find(who)
+
     def _revocations(self) -> Mapping[str, int]:
         """What the database knows, at most `REVOCATIONS_SECONDS` old. Raises LedgerError: they fail closed."""
         with self._looking:

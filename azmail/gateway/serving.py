@@ -16,7 +16,7 @@ import uvicorn
 
 from azmail.gateway.config import GatewayConfig
 from azmail.gateway.ledger import Ledger, LedgerError
-from azmail.gateway.relay import Relay
+from azmail.gateway.relay import Keep, Relay
 from azmail.gateway.sendapi import MailjetSendApi, send_api_app
 from azmail.gateway.submission import Sources, SubmissionServer
 from azmail.smtp import SmtpTransport
@@ -37,7 +37,9 @@ class Listening:
     http: int | None = 8025
 
 
-def relay_of(config: GatewayConfig, ledger: Ledger, *, upstream_ca: Path | None = None) -> tuple[Relay, SmtpTransport]:
+def relay_of(
+    config: GatewayConfig, ledger: Ledger, *, upstream_ca: Path | None = None, keep: Keep | None = None
+) -> tuple[Relay, SmtpTransport]:
     """The relay of a configuration, and the transport to Mailjet that it must be closed with."""
     upstream = SmtpTransport(
         config.upstream.smtp_host,
@@ -55,6 +57,7 @@ def relay_of(config: GatewayConfig, ledger: Ledger, *, upstream_ca: Path | None 
         policies=config.policies(),
         default=config.default_policy(),
         account=config.account_limits.limits(),
+        keep=keep,
     )
     return relay, upstream
 
@@ -67,20 +70,21 @@ async def serve(
     *,
     hostname: str,
     upstream_ca: Path | None = None,
+    keep: Keep | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; SIGHUP reads the file anew (agents, roots, limits).
 
     Raises GatewayConfigError before anything listens. A file that is wrong at a SIGHUP changes nothing and is logged.
     """
     config = GatewayConfig.read(config_file)
-    relay, upstream = relay_of(config, ledger, upstream_ca=upstream_ca)
+    relay, upstream = relay_of(config, ledger, upstream_ca=upstream_ca, keep=keep)
     mailjet = MailjetSendApi(config.upstream.api_url, config.upstream.api_key, config.upstream.api_secret)
     sources = Sources()
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    loop.add_signal_handler(signal.SIGHUP, _read_again, config_file, relay)
+    loop.add_signal_handler(signal.SIGHUP, read_again, config_file, relay)
     doors: list[SubmissionServer] = []
     for port, implicit in ((listening.starttls, False), (listening.implicit_tls, True)):
         if port is not None:
@@ -138,7 +142,8 @@ class _Http(uvicorn.Server):
         self.is_listening.set()
 
 
-def _read_again(path: Path, relay: Relay) -> None:
+def read_again(path: Path, relay: Relay) -> None:
+    """Take agents, roots and limits from the file; one that is wrong changes nothing and is logged."""
     from azmail.gateway.config import GatewayConfigError
 
     try:

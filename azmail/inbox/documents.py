@@ -283,7 +283,7 @@ class SentReceipt(_Document):
     answer: str
 
 
-class ApiProblem(BaseModel):
+class ProblemDocument(BaseModel):
     """RFC 9457."""
 
     type: str = "about:blank"

@@ -96,7 +96,7 @@ class MailboxReader:
             labelled = self._mine(exists().where(LABELS.c.mail == MAILS.c.id, LABELS.c.label == label), LABELS.c.agent)
             query = query.where(labelled)
         if seen is not None:
-            query = query.where(MAILS.c.seen.is_(seen))
+            query = query.where(MAILS.c.seen if seen else ~MAILS.c.seen)
         if direction is not None:
             query = query.where(MAILS.c.direction == direction)
         if thread is not None:
@@ -116,7 +116,7 @@ class MailboxReader:
         if not newest:
             return []
         counted = self._mine(
-            select(MAILS.c.agent, MAILS.c.thread, func.count(), func.count().filter(MAILS.c.seen.is_(False))),
+            select(MAILS.c.agent, MAILS.c.thread, func.count(), func.count().filter(~MAILS.c.seen)),
             MAILS.c.agent,
         ).where(MAILS.c.thread.in_({row.thread for row in newest}))
         with self._database.reading() as connection:
@@ -158,10 +158,11 @@ class MailboxReader:
 
     def counts(self) -> tuple[int, int]:
         """Mails, and those that came in and were not read."""
-        query = self._mine(select(func.count(), func.count().filter(MAILS.c.seen.is_(False))), MAILS.c.agent)
+        every = self._mine(select(func.count()).select_from(MAILS), MAILS.c.agent)
         with self._database.reading() as connection:
-            row = connection.execute(query).one()
-        return int(row[0]), int(row[1])
+            total = connection.execute(every).scalar_one()
+            unread = connection.execute(every.where(~MAILS.c.seen)).scalar_one()
+        return int(total), int(unread)
 
     def mark(
         self, mail: str, *, seen: bool | None = None, add: Sequence[str] = (), remove: Sequence[str] = ()

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     column,
     table,
+    text,
 )
 from sqlalchemy.dialects.postgresql import TSVECTOR
 
@@ -29,6 +30,7 @@ PAYLOAD = 0
 
 Position = BigInteger().with_variant(Integer, "sqlite")
 METADATA = MetaData()
+_UNREAD = text("NOT seen")
 
 MAILS = Table(
     "inbox_mails",
@@ -46,6 +48,7 @@ MAILS = Table(
     Index("inbox_mails_of_agent", "agent", "position"),
     Index("inbox_mails_of_thread", "agent", "thread", "position"),
     Index("inbox_mails_stored_at", "stored_at"),
+    Index("inbox_mails_unread", "agent", "position", sqlite_where=_UNREAD, postgresql_where=_UNREAD),
     sqlite_autoincrement=True,
 )
 PIECES = Table(

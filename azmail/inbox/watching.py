@@ -22,34 +22,37 @@ class Watcher:
         self._reader = reader
         self._look_seconds = look_seconds
         self._changed = asyncio.Event()
+        self._seen = -1
         self._looking: asyncio.Task[None] | None = None
         self.waiting = 0
 
-    async def wait(self, seconds: float) -> None:
-        """Until there is something new for anybody, or so long."""
-        self.waiting += 1
-        changed = self._changed
+    def mark(self) -> int:
+        """To be taken before a mailbox is looked into: what comes from then on ends the waiting."""
+        return self._seen
+
+    async def wait(self, mark: int, seconds: float) -> None:
+        """Until there is something new for anybody since the mark, or so long."""
         if self._looking is None:
             self._looking = asyncio.create_task(self._look())
+        self.waiting += 1
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
-                    await changed.wait()
+                    while self._seen == mark:
+                        await self._changed.wait()
         finally:
             self.waiting -= 1
 
     async def _look(self) -> None:
-        seen = -1
         try:
             while self.waiting:
                 try:
                     newest = await asyncio.to_thread(self._reader.newest)
                 except InboxDatabaseError as error:
                     log.warning("nobody is told of new mail while the database does not answer: %s", error)
-                    newest = seen
-                # The first look wakes too: what came between the question and the waiting is not known.
-                if newest != seen:
-                    seen = newest
+                    newest = self._seen
+                if newest != self._seen:
+                    self._seen = newest
                     self._changed.set()
                     self._changed = asyncio.Event()
                 await asyncio.sleep(self._look_seconds)

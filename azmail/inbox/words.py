@@ -65,5 +65,5 @@ def _terms(query: str) -> list[tuple[str, bool]]:
 def _plain(text: str) -> str:
     if text.isascii():
         return text.lower()
-    split = unicodedata.normalize("NFKD", text.lower())
+    split = unicodedata.normalize("NFKD", text.casefold())
     return unicodedata.normalize("NFC", "".join(one for one in split if not unicodedata.combining(one)))

@@ -31,6 +31,10 @@ def upgrade() -> None:
     op.create_index("inbox_mails_of_agent", "inbox_mails", ["agent", "position"])
     op.create_index("inbox_mails_of_thread", "inbox_mails", ["agent", "thread", "position"])
     op.create_index("inbox_mails_stored_at", "inbox_mails", ["stored_at"])
+    unread = sa.text("NOT seen")
+    op.create_index(
+        "inbox_mails_unread", "inbox_mails", ["agent", "position"], sqlite_where=unread, postgresql_where=unread
+    )
     op.create_table(
         "inbox_pieces",
         sa.Column("mail", sa.String(32), nullable=False),

@@ -13,6 +13,7 @@ from azmail.inbox.database import Database
 from azmail.inbox.store import MailStore
 from azmail.inbox.tables import METADATA
 from tests.unit.azmail.databases import empty_database
+from tests.unit.azmail.inbox.desk import Desk, opened_desk
 
 
 @pytest.fixture(scope="session")
@@ -41,10 +42,20 @@ def database(request: pytest.FixtureRequest) -> Database:
         found: Database = request.getfixturevalue("sqlite_database")
         return found
     database: Database = request.getfixturevalue("migrated_postgresql")
+    empty(database)
+    return database
+
+
+@pytest.fixture(scope="module")
+def emptied_postgresql(migrated_postgresql: Database) -> Database:
+    empty(migrated_postgresql)
+    return migrated_postgresql
+
+
+def empty(database: Database) -> None:
     tables = ", ".join(name for name in METADATA.tables if name != "inbox_keys")
     with database.writing(relaxed=True) as connection:
         connection.execute(text(f"TRUNCATE {tables}"))
-    return database
 
 
 @pytest.fixture
@@ -54,6 +65,19 @@ def sqlite_database(tmp_path: Path, migrated_sqlite: Path) -> Iterator[Database]
     made = Database(f"sqlite:///{path}")
     yield made
     made.close()
+
+
+@pytest.fixture
+def desk(database: Database, tmp_path: Path) -> Iterator[Desk]:
+    """The whole app over the database."""
+    with opened_desk(database, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def sqlite_desk(sqlite_database: Database, tmp_path: Path) -> Iterator[Desk]:
+    with opened_desk(sqlite_database, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture

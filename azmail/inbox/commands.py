@@ -1,0 +1,247 @@
+"""`azmail inbox`: serve it, run workers, bring the database up to date, look at dead jobs, export, erase, retention."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from azmail.errors import AzmailError, WebhookConfigError
+from azmail.forward import Forwarder
+from azmail.functions import named_function
+from azmail.gateway.commands import CONFIG_VARIABLE, INBOX_VARIABLE, gateway_config, gateway_ledger
+from azmail.inbox.database import Database
+from azmail.inbox.exporting import export
+from azmail.inbox.queue import HookQueue
+from azmail.inbox.removal import erase, expire, sweep
+from azmail.inbox.serving import serve, until_told
+from azmail.inbox.worker import Hook, HookWorker, hook_of
+from azmail.webhook import INBOUND_PATH, BasicAuth, Unauthenticated, WebhookAuth
+
+DEFAULT_DATABASE = "sqlite:///azmail-inbox.sqlite"
+SECRET_VARIABLE = "MAILJET_INBOUND_SECRET"  # noqa: S105 -- the name of a variable
+TOKEN_VARIABLE = "AZMAIL_INBOX_TOKEN"  # noqa: S105 -- the name of a variable
+FORWARD_VARIABLE = "AGENTMAIL_FORWARD_TOKEN"
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run one command. Raises AzmailError."""
+    options = _parser().parse_args(arguments)
+    chosen: Callable[[argparse.Namespace], None] = options.run
+    chosen(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "azmail inbox",
+        description=f"{__doc__} The database is at {INBOX_VARIABLE} (default: {DEFAULT_DATABASE}).",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    config = argparse.ArgumentParser(add_help=False)
+    config.add_argument(
+        "--config",
+        type=Path,
+        default=os.environ.get(CONFIG_VARIABLE),
+        help=f"the gateway's file (default: {CONFIG_VARIABLE})",
+    )
+    hooks = argparse.ArgumentParser(add_help=False)
+    hooks.add_argument(
+        "--hook",
+        action="append",
+        default=[],
+        metavar="NAME=TARGET",
+        help="hand each mail to MODULE:FUNCTION as function(mail, agent_id), or post it to an http(s) URL; again for more",
+    )
+    hooks.add_argument(
+        "--event-hook",
+        action="append",
+        default=[],
+        metavar="NAME=MODULE:FUNCTION",
+        help="each event, under the same names",
+    )
+    hooks.add_argument(
+        "--ordered", action="append", default=[], metavar="NAME", help="an agent's mails one after the other"
+    )
+    hooks.add_argument("--threads", type=int, default=8, help="hooks at once in this process (default: %(default)s)")
+
+    serving = commands.add_parser("serve", parents=[config, hooks], help="run webhook, API and, with --hook, workers")
+    serving.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    serving.add_argument("--port", type=int, default=8026, help="port to listen on (default: %(default)s)")
+    serving.add_argument("--path", default=INBOUND_PATH, help="path of deliveries (default: %(default)s)")
+    serving.add_argument(
+        "--auth", choices=("basic", "none"), default="basic",
+        help=f"how Mailjet proves itself; the secret is that of {SECRET_VARIABLE} (default: basic)",
+    )  # fmt: skip
+    serving.add_argument("--upstream-ca", type=Path, help="PEM file of the authorities to trust for Mailjet's SMTP")
+    serving.add_argument(
+        "--no-workers", action="store_true", help="only store for the hooks; `work` runs them elsewhere"
+    )
+    serving.set_defaults(run=_serve)
+
+    work = commands.add_parser("work", parents=[hooks], help="run hooks over what is stored")
+    work.set_defaults(run=_work)
+
+    migrate = commands.add_parser("migrate", help="make the database's tables, or bring them up to date")
+    migrate.set_defaults(run=_migrate)
+
+    dead = commands.add_parser("dead", help="list hook calls that failed for good; retry or drop them")
+    dead.add_argument("--retry", metavar="NUMBER", help="try this one again, or `all`")
+    dead.add_argument("--drop", type=int, metavar="NUMBER", help="the hook never gets this one")
+    dead.set_defaults(run=_dead)
+
+    exporting = commands.add_parser("export", parents=[config], help="write an agent's mail as mbox or Maildir")
+    exporting.add_argument("agent", help="its id or address")
+    exporting.add_argument("target", type=Path)
+    exporting.add_argument("--maildir", action="store_true", help="a folder with a file for each message")
+    exporting.set_defaults(run=_export)
+
+    erasing = commands.add_parser("erase", help="remove everything that there is of an agent")
+    erasing.add_argument("agent", help="its id, as the database has it")
+    erasing.add_argument("--yes", action="store_true", required=True, help="there is no way back")
+    erasing.set_defaults(run=_erase)
+
+    retention = commands.add_parser("retention", help="remove mail and events that were stored long ago; for cron")
+    retention.add_argument("--days", type=int, required=True)
+    retention.set_defaults(run=_retention)
+    return parser
+
+
+def _database() -> Database:
+    return Database(os.environ.get(INBOX_VARIABLE) or DEFAULT_DATABASE)
+
+
+def _checked_database() -> Database:
+    database = _database()
+    database.check()
+    return database
+
+
+def _serve(options: argparse.Namespace) -> None:
+    gateway_config(options.config)
+    secret = os.environ.get(SECRET_VARIABLE, "")
+    if options.auth == "basic" and not secret:
+        raise WebhookConfigError(
+            f"found no webhook secret in {SECRET_VARIABLE}, expected the stack's webhookSecret there: set it, or say "
+            "--auth none where something else checks"
+        )
+    auth: WebhookAuth = BasicAuth(secret) if options.auth == "basic" else Unauthenticated()
+    database = _database()
+    if database.is_sqlite:
+        database.migrate()  # of one machine: nobody else waits for another version's tables
+    listened = serve(
+        Path(options.config),
+        database,
+        gateway_ledger(),
+        auth=auth,
+        host=options.host,
+        port=options.port,
+        hooks=_hooks(options),
+        threads=0 if options.no_workers else options.threads,
+        platform_tokens=[token for token in os.environ.get(TOKEN_VARIABLE, "").split(",") if token],
+        path=options.path,
+        upstream_ca=options.upstream_ca,
+    )
+    if not listened:
+        raise WebhookConfigError(
+            f"cannot listen on {options.host} port {options.port}, expected a free one: name another with --port"
+        )
+
+
+def _work(options: argparse.Namespace) -> None:
+    hooks = _hooks(options)
+    if not hooks:
+        raise WebhookConfigError("found no hook to run, expected at least one: --hook NAME=MODULE:FUNCTION")
+    database = _checked_database()
+    stopped = threading.Event()
+
+    def wait() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopped.set())
+        print(f"working for {', '.join(hooks)}", flush=True)
+        stopped.wait()
+
+    until_told(wait, [HookWorker(database, hooks, threads=options.threads)])
+    database.close()
+
+
+def _migrate(_options: argparse.Namespace) -> None:
+    database = _database()
+    database.migrate()
+    database.check()
+    database.close()
+    print("the database is up to date")
+
+
+def _dead(options: argparse.Namespace) -> None:
+    queue = HookQueue(_checked_database())
+    if options.retry is not None:
+        if options.retry != "all" and not options.retry.isdigit():
+            raise AzmailError(f"found {options.retry!r}, expected a number of `azmail inbox dead`, or all")
+        count = queue.retry(None if options.retry == "all" else int(options.retry))
+        print(f"{count} will be tried again")
+    elif options.drop is not None:
+        print("dropped" if queue.drop(options.drop) else "there is no dead job of that number")
+    else:
+        for job in queue.dead():
+            print(
+                f"{job.position}  {job.hook}  {job.kind} {job.subject} of {job.agent or 'nobody'}  {ascii(job.about)[1:-1][:80]}"
+            )
+            print(f"    {job.attempts} attempts, the last: {' '.join(job.error.split())}")
+
+
+def _export(options: argparse.Namespace) -> None:
+    agent = options.agent
+    if options.config is not None:
+        known = gateway_config(options.config).directory().find(agent)
+        agent = known.id if known is not None else agent
+    count = export(_checked_database(), agent, options.target, maildir=options.maildir)
+    print(f"{count} messages of {agent} in {options.target}")
+
+
+def _erase(options: argparse.Namespace) -> None:
+    count = erase(_checked_database(), options.agent)
+    print(f"{count} messages and events of {options.agent} are gone; backups of the database still have them")
+
+
+def _retention(options: argparse.Namespace) -> None:
+    if options.days < 1:
+        raise AzmailError(f"found {options.days} days, expected at least 1: --days 30")
+    database = _checked_database()
+    count = expire(database, options.days)
+    sweep(database)
+    print(f"{count} messages and events of more than {options.days} days ago are gone")
+
+
+def _hooks(options: argparse.Namespace) -> dict[str, Hook]:
+    mails, events = (_named(given) for given in (options.hook, options.event_hook))
+    if unknown := sorted(set(options.ordered) - {*mails, *events}):
+        raise WebhookConfigError(f"found --ordered {unknown[0]}, expected the name of a --hook")
+    return {
+        name: hook_of(
+            None if name not in mails else _target(mails[name]),
+            None if name not in events else named_function(events[name]),
+            ordered=name in options.ordered,
+        )
+        for name in {**mails, **events}
+    }
+
+
+def _named(given: Sequence[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for one in given:
+        name, equals, target = one.partition("=")
+        if not (equals and target and name.isidentifier() and len(name) <= 64) or name in pairs:
+            raise WebhookConfigError(
+                f"found the hook {one!r}, expected NAME=TARGET with a name of its own, such as work=app:on_mail"
+            )
+        pairs[name] = target
+    return pairs
+
+
+def _target(target: str) -> Callable[..., object]:
+    if target.startswith(("http://", "https://")):
+        return Forwarder(target, os.environ.get(FORWARD_VARIABLE, ""))
+    return named_function(target)
