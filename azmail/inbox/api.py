@@ -42,7 +42,7 @@ from azmail.inbox.documents import (
     ThreadSummary,
 )
 from azmail.inbox.outlet import GatewayOutlet, sender_of
-from azmail.inbox.problems import MEDIA_TYPE, NotThereError, RequestRefusedError, install
+from azmail.inbox.problems import MEDIA_TYPE, ApiRefusalError, NotThereError, install
 from azmail.inbox.reading import MailboxReader, MailRow, Page
 from azmail.inbox.removal import delete_mail
 from azmail.inbox.watching import MOST_WAITING, Watcher
@@ -123,7 +123,7 @@ def inbox_api(service: InboxService) -> FastAPI:
         if found is None:
             if get_authorization_scheme_param(header)[0]:
                 await asyncio.sleep(service.sources.failed(request.client.host if request.client else "?"))
-            raise RequestRefusedError(
+            raise ApiRefusalError(
                 401,
                 f"expected an agent's id or address with its {scope.value} credential, or the platform's token",
                 {"WWW-Authenticate": 'Basic realm="azmail inbox"'},
@@ -209,7 +209,7 @@ def inbox_api(service: InboxService) -> FastAPI:
                 shown = [MessageSummary.of(row) for row in rows]
                 return MessagePage(messages=shown, next=following(viewer, page, rows, after))
             if watcher.waiting >= MOST_WAITING:
-                raise RequestRefusedError(503, "too many are waiting for mail, ask without wait", {"Retry-After": "5"})
+                raise ApiRefusalError(503, "too many are waiting for mail, ask without wait", {"Retry-After": "5"})
             await watcher.wait(mark, left)
 
     @app.get(
@@ -233,7 +233,7 @@ def inbox_api(service: InboxService) -> FastAPI:
             begin = sealed(viewer, newest[0].position if newest else 0)
         page = paging(viewer, begin, None, 100)
         if watcher.waiting >= MOST_WAITING:
-            raise RequestRefusedError(503, "too many are waiting for mail", {"Retry-After": "5"})
+            raise ApiRefusalError(503, "too many are waiting for mail", {"Retry-After": "5"})
         return StreamingResponse(
             events_of(request, viewer, reader, page),
             media_type="text/event-stream",
@@ -421,7 +421,7 @@ def _bounded(send: Any) -> Receipt:
     try:
         receipt: Receipt = send()
     except LoopBoundError as error:
-        raise RequestRefusedError(429, str(error)[:500], {"Retry-After": str(int(error.wait) + 1)}) from None
+        raise ApiRefusalError(429, str(error)[:500], {"Retry-After": str(int(error.wait) + 1)}) from None
     return receipt
 
 
@@ -439,7 +439,7 @@ def _file_response(file: FileRow, wanted: str | None, read: Any) -> Response:
     else:
         begin, end = max(0, file.octets - int(match[2])), file.octets
     if begin >= end:
-        raise RequestRefusedError(416, "the file has no such range", {"Content-Range": f"bytes */{file.octets}"})
+        raise ApiRefusalError(416, "the file has no such range", {"Content-Range": f"bytes */{file.octets}"})
     headers |= {"Content-Range": f"bytes {begin}-{end - 1}/{file.octets}", "Content-Length": str(end - begin)}
     return StreamingResponse(read(begin, end), 206, media_type=file.content_type, headers=headers)
 

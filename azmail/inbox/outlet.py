@@ -12,7 +12,7 @@ from azmail.contract import Mailbox
 from azmail.gateway.credentials import AgentLogin
 from azmail.gateway.relay import BUSY, LOST, Reply
 from azmail.inbox.access import Gate
-from azmail.inbox.problems import RequestRefusedError
+from azmail.inbox.problems import ApiRefusalError
 from azmail.loops import ReplyBound
 from azmail.mail import MailAddress, OutgoingMail
 from azmail.service import MailService
@@ -20,7 +20,7 @@ from azmail.transport import NO_RETRIES, Receipt, Transport
 
 
 class GatewayOutlet(Transport):
-    """Hands one agent's mails to the gateway's relay. Raises RequestRefusedError for what that refuses."""
+    """Hands one agent's mails to the gateway's relay. Raises ApiRefusalError for what that refuses."""
 
     def __init__(self, gate: Gate, agent: AgentLogin, key: str, request: object) -> None:
         """`key`: the client's Idempotency-Key, "" for none; `request`: what was asked for, as JSON."""
@@ -36,7 +36,7 @@ class GatewayOutlet(Transport):
         recipients = tuple(recipient.email for recipient in mail.recipients)
         for one in recipients:
             if (offence := self._gate.recipient_offence(self._agent, one)) is not None:
-                raise RequestRefusedError(403, offence.text)
+                raise ApiRefusalError(403, offence.text)
         message_id = f"<{self._key}@{sender.domain}>"
         wire = as_message(mail, sender, message_id=message_id, date=datetime.now(UTC)).as_bytes()
         reply = self._gate.submit(self._agent, wire, recipients, known_as=(self._key, self._digest))
@@ -60,15 +60,15 @@ def sender_of(agent: AgentLogin, outlet: GatewayOutlet, bound: ReplyBound) -> Ma
     return MailService(mailbox, outlet, reply_bound=bound)
 
 
-def _refusal(reply: Reply) -> RequestRefusedError:
+def _refusal(reply: Reply) -> ApiRefusalError:
     if reply.retry_after is not None:
-        return RequestRefusedError(429, reply.text, {"Retry-After": str(reply.retry_after)})
+        return ApiRefusalError(429, reply.text, {"Retry-After": str(reply.retry_after)})
     if reply == BUSY:
-        return RequestRefusedError(409, reply.text, {"Retry-After": "5"})
+        return ApiRefusalError(409, reply.text, {"Retry-After": "5"})
     if reply == LOST or reply.enhanced == "5.4.0":
-        return RequestRefusedError(504, reply.text)
+        return ApiRefusalError(504, reply.text)
     if reply.is_temporary:
-        return RequestRefusedError(503, reply.text, {"Retry-After": "30"})
+        return ApiRefusalError(503, reply.text, {"Retry-After": "30"})
     if reply.enhanced == "5.3.4":
-        return RequestRefusedError(413, reply.text)
-    return RequestRefusedError(409 if "another message with this" in reply.text else 422, reply.text)
+        return ApiRefusalError(413, reply.text)
+    return ApiRefusalError(409 if "another message with this" in reply.text else 422, reply.text)

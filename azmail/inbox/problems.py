@@ -22,7 +22,7 @@ log = logging.getLogger("azmail.inbox")
 MEDIA_TYPE = "application/problem+json"
 
 
-class RequestRefusedError(Exception):
+class ApiRefusalError(Exception):
     """An answer that is a refusal."""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
@@ -30,7 +30,7 @@ class RequestRefusedError(Exception):
         super().__init__(detail)
 
 
-class NotThereError(RequestRefusedError):
+class NotThereError(ApiRefusalError):
     """The same for what does not exist and for what is somebody else's."""
 
     def __init__(self) -> None:
@@ -45,8 +45,8 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
 def install(app: FastAPI) -> None:
     """Every refusal of the app is one."""
 
-    @app.exception_handler(RequestRefusedError)
-    def refused(_request: Request, error: RequestRefusedError) -> JSONResponse:
+    @app.exception_handler(ApiRefusalError)
+    def refused(_request: Request, error: ApiRefusalError) -> JSONResponse:
         return problem(error.status, error.detail, error.headers)
 
     @app.exception_handler(HTTPException)
