@@ -126,6 +126,9 @@ def _describe() -> int:
 
 
 def _plugin(name: str, arguments: list[str]) -> int:
+    from engine.protocol import without_the_sdk
+
+    without_the_sdk()
     if name == "python":
         from engine.language.host import serve
 

@@ -22,11 +22,12 @@ from pulumi.runtime.proto import LanguageRuntimeServicer, language_pb2, language
 from engine import lifetime, official
 from engine.errors import EngineError
 from engine.language import packages
-from engine.language.program import ERROR_WAS_SHOWN
 from engine.language.virtualenv import Interpreter, interpreter
 
 VERSION = "1.0.0"
 
+# As engine/language/program.py has it, which imports the SDK that this process does without.
+ERROR_WAS_SHOWN = 32
 _PROGRAM = Path(__file__).with_name("program.py")
 _CANCEL_GRACE_SECONDS = 3.0
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -110,7 +113,8 @@ class Emulators:
 
     def reset(self) -> None:
         """Back to the seeded start: no sender, no route, only the zone's foreign records."""
-        mail("emulators", "reset", "--state-dir", self.folder)
+        for side in ("mailjet", "cloudflare"):
+            requests.post(self.control(side, "reset"), timeout=30).raise_for_status()
         self.forget_requests()
 
     def control(self, side: str, path: str) -> str:
@@ -161,6 +165,24 @@ class Emulators:
         return found
 
 
+@functools.cache
+def initialised(name: str) -> tempfile.TemporaryDirectory[str]:
+    """What `stack init NAME` leaves: a backend and a configuration file, made once and copied for each test."""
+    made = tempfile.TemporaryDirectory(prefix="initialised-")
+    folder = Path(made.name)
+    backend = folder / "backend"
+    backend.mkdir()
+    project = folder / "Pulumi.yaml"
+    project.symlink_to(ROOT / "Pulumi.yaml")
+    environment = clean_environment() | {
+        "PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip",
+        "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+    }
+    run([ENGINE, "-C", folder, "stack", "init", name, "--non-interactive"], env=environment, check=True)
+    project.unlink()
+    return made
+
+
 @dataclass
 class Stack:
     """One stack: its own backend, configuration file and populations."""
@@ -181,7 +203,7 @@ class Stack:
         environment = clean_environment() | emulators.credentials
         environment |= {"PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip", "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}
         made = cls(folder, emulators, name, environment)
-        made.pulumi("stack", "init", name)
+        shutil.copytree(initialised(name).name, folder, dirs_exist_ok=True)
         status = emulators.status
         dev = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
         made.config_file.write_text(

@@ -12,6 +12,7 @@ from azmail import InvalidMailError, PayloadError, parse_events, parse_inbound
 from azmail.mail import MailAddress
 from azmail.smtp import dot_stuffed
 from emulators.mailjet.mime import Raw, with_crlf
+from tests.profiles import examples
 
 SIZE = 200_000
 MULTIPLE = 10
@@ -58,7 +59,7 @@ def peak(call: object, argument: object) -> int:
     return most
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     units=st.lists(st.sampled_from(UNITS), min_size=1, max_size=3),
     place=st.sampled_from(PLACES),

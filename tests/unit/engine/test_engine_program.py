@@ -8,7 +8,7 @@ from pathlib import Path
 import pulumi.log
 import pytest
 
-from engine.language import program
+from engine.language import host, program
 from engine.language.program import ERROR_WAS_SHOWN
 
 
@@ -70,3 +70,7 @@ def test_a_project_folder_may_have_a_dot_in_its_name(tmp_path: Path) -> None:
     folder.mkdir()
     assert program._main_file(str(folder)) == folder / "__main__.py"
     assert program._main_file(str(folder / "other.py")) == folder / "other.py"
+
+
+def test_host_and_program_mean_the_same_status() -> None:
+    assert host.ERROR_WAS_SHOWN == ERROR_WAS_SHOWN
