@@ -16,6 +16,7 @@ from commands.report.preview import Changes, PreviewUnreadableError, read_previe
 from commands.report.thresholds import refusals
 from commands.stack_commands import Pulumi, PulumiFailedError
 from engine.stacks import StackFile
+from mailboxes import remedies
 
 LABEL = re.compile(r"allow-record-removals:\s*(\d+)")
 DESTROYING = ("destroy", "--refresh", "--skip-preview", "--yes", "--suppress-outputs")
@@ -133,7 +134,7 @@ def apply(wanted: Wanted, *, yes: bool = False, refresh: bool = False) -> int:
     if changes.errors or refused:
         raise RefusedPlanError(wanted.stack)
     if not changes.is_empty and not yes:
-        confirmed(f"Apply this to {wanted.stack}?", remedy=f"say it with: ./mail apply {wanted.stack} --yes")
+        confirmed(f"Apply this to {wanted.stack}?", remedy=f"say it with: {remedies.apply(wanted.stack, yes=True)}")
     bring_up(Pulumi(wanted.stack, project=wanted.project), refresh=refresh)
     return 0
 
@@ -169,7 +170,7 @@ def destroy(stack: str, project: Path, *, confirm: str = "") -> int:
         confirmed(
             "All of this goes from the real services, and mail to these addresses will bounce.",
             typed=stack,
-            remedy=f"give the stack's name with: ./mail destroy {stack} --confirm {stack}",
+            remedy=f"give the stack's name with: {remedies.destroy(stack, confirmed=True)}",
         )
     if code := pulumi.stream(*DESTROYING, "--stack", stack):
         raise UpFailedError(f"The destroy of {stack}", code)

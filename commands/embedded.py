@@ -13,13 +13,14 @@ from emulators import lifecycle
 from emulators.__main__ import main as emulators
 from emulators.state_folder import StateFolder
 from engine.stacks import StackFile
+from mailboxes import remedies
 
 EMULATORS = ROOT / ".state" / "emulators"
 
 
 def up(stack: str, project: Path) -> int:
     """Raises NotEmbeddedError before anything is started, UpFailedError."""
-    _require_embedded(stack, project, command="./mail up", instead=f"./mail apply {stack}")
+    _require_embedded(stack, project, command=remedies.up(), instead=remedies.apply(stack))
     if code := _engine_ready():
         return code
     if code := emulators(["up", "--state-dir", str(EMULATORS)]):
@@ -38,7 +39,7 @@ def _engine_ready() -> int:
 
 def down(stack: str, project: Path) -> int:
     """Raises NotEmbeddedError and UpFailedError."""
-    _require_embedded(stack, project, command="./mail down", instead=f"./mail destroy {stack}")
+    _require_embedded(stack, project, command=remedies.down(), instead=remedies.destroy(stack))
     if code := emulators(["up", "--state-dir", str(EMULATORS)]):
         return code
     if code := Pulumi(stack, project=project).stream(*DESTROYING, "--stack", stack):

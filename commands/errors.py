@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mailboxes import remedies
 from mailboxes.wording import first_few
 
 
@@ -52,7 +53,7 @@ class UnknownAgentError(CommandError):
         near = get_close_matches(who, known, 3, 0.5)
         meant = f"; did you mean {', '.join(near)}?" if near else ""
         super().__init__(
-            f"No agent of {where} has the id, name or address {who!r}{meant or '; see all with: ./mail agents list'}"
+            f"No agent of {where} has the id, name or address {who!r}{meant or f'; see all with: {remedies.list_agents()}'}"
         )
 
 
@@ -67,4 +68,4 @@ class NoEmulatorsError(CommandError):
     """The embedded default does not run."""
 
     def __init__(self) -> None:
-        super().__init__("The emulators are not running; start them and the stack with: ./mail up")
+        super().__init__(f"The emulators are not running; start them and the stack with: {remedies.up()}")

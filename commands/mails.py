@@ -19,6 +19,7 @@ from commands.cli.console import working
 from commands.embedded import running_emulators
 from commands.roster import RosterAgent, find, read_agents, read_stack
 from commands.stack_commands import Pulumi
+from mailboxes import remedies
 
 POLL_SECONDS = 0.5
 SHOWN_LINES = 8
@@ -49,7 +50,7 @@ def messages(stack: str, project: Path, *, agent: str, watch: bool, json: bool, 
     """Raises NoEmulatorsError, and UnknownAgentError for `agent`."""
     outbox = Outbox(running_emulators(state_dir))
     only = _agent(stack, project, agent).address.lower() if agent else ""
-    _show(outbox, 0, only=only, watch=watch, json=json, nothing="No mail yet; send one with: ./mail send")
+    _show(outbox, 0, only=only, watch=watch, json=json, nothing=f"No mail yet; send one with: {remedies.send()}")
     return 0
 
 

@@ -19,6 +19,7 @@ from commands.engine_errors import explained
 from engine.environment import cli_environment
 from engine.errors import EngineError
 from engine.layout import layout
+from mailboxes import remedies
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,7 +33,7 @@ class PulumiFailedError(Exception):
         # A refusal of the launcher's own stands alone.
         told = " ".join(reasons[:3] or lines[-1:]).removeprefix("engine: ") or "it gave no reason"
         self.reason = explained(told, stack=stack, backend=backend) or told
-        super().__init__(f"`./engine/pulumi {command}` failed: {self.reason}")
+        super().__init__(f"`{remedies.mail('pulumi', *command.split())}` failed: {self.reason}")
 
 
 class Pulumi:

@@ -8,6 +8,7 @@ from typing import Any
 
 from commands.cli.console import working
 from commands.stack_commands import Pulumi
+from mailboxes import remedies
 
 
 def status(stack: str, project: Path, *, json: bool) -> int:
@@ -26,7 +27,7 @@ def facts(stack: str, outputs: dict[str, Any], history: list[dict[str, Any]], *,
     last = history[0] if history else {}
     return {
         "stack": stack,
-        "state": backend or "where `pulumi login` leads",
+        "state": backend or "where the login of the Pulumi CLI leads",
         "is_up": "expectedRecords" in outputs,
         "domain": outputs.get("domain"),
         "dkim": outputs.get("dkimStatus"),
@@ -48,7 +49,7 @@ def _text(found: dict[str, Any]) -> str:
     told = f"{last.get('kind')} {last.get('result')}, {last.get('ended')}" if last else "never"
     rows = [("Stack", found["stack"]), ("State", found["state"]), ("Last run", told)]
     if not found["is_up"]:
-        rows.append(("Mail", f"nothing is up; bring it up with: ./mail apply {found['stack']}"))
+        rows.append(("Mail", f"nothing is up; bring it up with: {remedies.apply(found['stack'])}"))
     else:
         rows += [
             ("Domain", found["domain"]),

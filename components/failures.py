@@ -28,16 +28,16 @@ def cloudflare_sentence(error: CloudflareError, settings: Settings) -> str:
         return (
             f"Cloudflare rejected the API token while listing {zone}, code {error.code or 'unknown'}; expected a token with the permission "
             "Zone.DNS Edit (Read is enough for a preview) for this zone; "
-            ""
-            "set it with: ./mail pulumi config set --stack STACK --secret cloudflare:apiToken,"
-            " or in the environment as CLOUDFLARE_API_TOKEN"
+            f"set it with: {remedies.set_secret('cloudflare:apiToken', stack=settings.stack)}, or in the environment as "
+            "CLOUDFLARE_API_TOKEN"
         )
     if error.code == 7003 or error.status == 404:
         return f"Cloudflare knows no zone with the id of {zone}; expected an existing zone; correct zoneId"
     if error.status is None:
         return (
             f"Cloudflare's API does not answer while listing {zone}; expected an API at cloudflare:baseUrl; "
-            "check the network, and for the embedded default start the emulators with: ./mail emulators up"
+            "check the network, and for the embedded default start the emulators with: "
+            f"{remedies.emulators('up')}"
         )
     return f"{error} of {zone}; nothing was written; run the command again"
 
@@ -105,8 +105,11 @@ def write_sentence(text: str, *, operation: str, resource: str, inputs: Mapping[
             f"{remedies.set_secret('cloudflare:apiToken', stack=stack)}, {again}"
         )
     if code in _WHY_REFUSED:
-        found, remedy = _WHY_REFUSED[code]
-        return f"Cloudflare did not {operation} {what}, code {code}: {found}; {remedy.format(stack=stack)}, {again}"
+        found, what_helps = _WHY_REFUSED[code]
+        remedy = what_helps.format(
+            adopt=remedies.adopt(stack), refresh=remedies.refresh(stack), doctor=remedies.doctor(stack)
+        )
+        return f"Cloudflare did not {operation} {what}, code {code}: {found}; {remedy}, {again}"
     if not code and _is_silence(text):
         return (
             f"Cloudflare's API gave no answer when asked to {operation} {what}; expected one; check the network and "
@@ -130,12 +133,12 @@ _WHY_REFUSED = {
         "a cloudflared is still connected to the tunnel",
         "stop the cloudflared beside the platform (docker compose --profile cloudflare down) and wait a minute",
     ),
-    "1013": ("the account has a tunnel of that name already", "take it into the state with: ./mail adopt {stack}"),
+    "1013": ("the account has a tunnel of that name already", "take it into the state with: {adopt}"),
     "81053": (
         "an A, AAAA or CNAME record stands at that name",
-        "take it over, or see what must be settled, with: ./mail adopt {stack}",
+        "take it over, or see what must be settled, with: {adopt}",
     ),
-    "81054": ("a CNAME stands at that name", "take it over, or see what must be settled, with: ./mail adopt {stack}"),
+    "81054": ("a CNAME stands at that name", "take it over, or see what must be settled, with: {adopt}"),
     "81056": (
         "NS records delegate that name to other name servers",
         "delete them in Cloudflare's dashboard, or choose another name",
@@ -144,10 +147,10 @@ _WHY_REFUSED = {
         "NS records delegate that name, or one above it, to other name servers",
         "delete them in Cloudflare's dashboard, or choose another name",
     ),
-    "81057": ("the zone has this very record already", "take it into the state with: ./mail adopt {stack}"),
-    "81058": ("the zone has this very record already", "take it into the state with: ./mail adopt {stack}"),
-    "81044": ("somebody has deleted the record", "tell the state so with: ./mail pulumi refresh --stack {stack}"),
-    "1002": ("somebody has deleted the tunnel", "see what is left of it with: ./mail doctor {stack}"),
+    "81057": ("the zone has this very record already", "take it into the state with: {adopt}"),
+    "81058": ("the zone has this very record already", "take it into the state with: {adopt}"),
+    "81044": ("somebody has deleted the record", "tell the state so with: {refresh}"),
+    "1002": ("somebody has deleted the tunnel", "see what is left of it with: {doctor}"),
 }
 """Code -> what was found, and what to do. The plugin takes no 404 of a delete for success."""
 

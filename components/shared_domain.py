@@ -13,6 +13,7 @@ from typing import Any
 
 import pulumi
 
+from mailboxes import remedies
 from settings.model import Settings
 from settings.values import PROJECT
 
@@ -49,7 +50,7 @@ class SharedDomain:
             raise DomainStackError(
                 reference,
                 f"has no output {missing[0]}" if outputs else "has no outputs",
-                "bring it up first (pulumi up --stack NAME), or correct domainStack",
+                f"bring it up first with: {remedies.apply(reference.rpartition('/')[2])}, or correct domainStack",
             )
         if outputs["ownerTag"] == own_tag:
             raise DomainStackError(

@@ -17,6 +17,7 @@ import pulumi
 from clients.cloudflare.client import CloudflareError
 from components.cloudflare_questions import CloudflareQuestions
 from components.failures import refusal_hook, tunnel_listing_sentence
+from mailboxes import remedies
 
 Answer = TypeVar("Answer")
 
@@ -28,7 +29,7 @@ class TunnelExistsError(Exception):
         super().__init__(
             f"{resource} would be created, but the account already has a tunnel {name!r} (id {tunnel_id}, created "
             f"{created_at}), expected none, since Cloudflare allows one of a name; if a killed run of this stack left "
-            f"it, take it into the state with: ./mail adopt {stack}; if it is somebody else's, set another ownerTag"
+            f"it, take it into the state with: {remedies.adopt(stack)}; if it is somebody else's, set another ownerTag"
         )
 
 

@@ -14,6 +14,7 @@ from clients.cloudflare.client import CloudflareError
 from components.cloudflare_questions import CloudflareQuestions
 from components.failures import cloudflare_sentence, refusal_hook
 from components.own_stack import changed_owner_tag
+from mailboxes import remedies
 from settings.model import Settings
 from settings.values import Dns
 from zone.spf_lookups import Resolve
@@ -61,7 +62,7 @@ class ZoneSurvey:
                 self.records, self.needs, type_=type_, name=name, content=content if isinstance(content, str) else ""
             )
             if found:
-                raise UnknownToTheStateError(about.name, found, stack=self.stack)
+                raise UnknownToTheStateError(about.name, found, adopt=remedies.adopt(self.stack))
 
         return pulumi.ResourceHookBinding(
             before_create=[
@@ -119,8 +120,12 @@ def refuse_conflicts(records: list[SurveyedRecord], needs: ZoneNeeds, settings: 
     adopted = {entry.id: entry for entry in settings.adopted_records}
     in_the_way = conflicts(records, needs, comment=settings.record_comment, adopted=adopted)
     if in_the_way:
-        raise ForeignRecordsError(in_the_way, stack=settings.stack)
+        raise ForeignRecordsError(in_the_way, adopt=remedies.adopt(settings.stack))
     to_delete = [record for record in records if record.id in adopted and adopted[record.id].is_superseded]
     agreed = settings.replace_foreign_mx and not any(adopted[record.id].protected for record in to_delete)
     if to_delete and not agreed:
-        raise SupersededRecordsError(to_delete, stack=settings.stack)
+        raise SupersededRecordsError(
+            to_delete,
+            consent=remedies.adopt(settings.stack, "--replace-mx"),
+            keep=remedies.adopt(settings.stack, "--forget"),
+        )

@@ -75,6 +75,9 @@ def cli_environment(layout: Layout, environment: Mapping[str, str], arguments: S
     variables["AGENTMAIL_ENGINE_ROOT"] = str(layout.root)
 
     touched = meant(layout, environment, arguments)
+    if len(touched.stacks) == 1:
+        # For whoever proposes a command in this run: the program, its providers, the plugins.
+        variables["AGENTMAIL_STACK"] = touched.stacks[0].short_name
     backend = _backend(layout, environment, arguments, touched)
     embedded = _same_folder(backend.url, layout.backend_url)
     if embedded or backend.handed_on:

@@ -6,10 +6,10 @@ refusal is one sentence with the count, the threshold, the first names and the w
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mailboxes import remedies
 from mailboxes.consent import EXPECTED, RemovalConsent
 from mailboxes.wording import counted
 
@@ -96,13 +96,8 @@ def refuse_removal(old: Mapping[str, str], new: Mapping[str, str], *, limit: Rem
     return (
         f"{len(gone):,} of {counted(len(old), 'mailbox')} would be removed ({threshold}): "
         f"{_named([f'{agent} ({old[agent]})' for agent in gone])}; restore them in the population file, or, if they "
-        f"are to go, run `./mail pulumi config set allowMassRemoval '{needed}'`{now}, which allows this removal alone."
+        f"are to go, run `{remedies.set_value('allowMassRemoval', str(needed))}`{now}, which allows this removal alone."
     )
-
-
-def pin_command(pins: Iterable[tuple[str, str]]) -> str:
-    """`./mail agents pin ID=LOCAL_PART …`, to be pasted into a shell; `mailboxes.pinning` carries it out."""
-    return "./mail agents pin " + " ".join(shlex.quote(f"{agent}={local_part}") for agent, local_part in pins)
 
 
 def refuse_moves(old: Mapping[str, str], new: Mapping[str, str]) -> str | None:
@@ -120,7 +115,7 @@ def refuse_moves(old: Mapping[str, str], new: Mapping[str, str]) -> str | None:
         return f"{lead}set `domain` back to {domain}, or create a new stack for the new domain."
     if len(moves) > _PINS:
         return f"{lead}so many move only if a seed or a created_at was changed: restore that in the population file."
-    command = pin_command((move.agent, move.local_part) for move in moves)
+    command = remedies.pin((move.agent, move.local_part) for move in moves)
     return (
         f"{lead}for a new address on purpose remove the agent with one up and add the agent again with the next, "
         f"else keep the old one with:\n  {command}"

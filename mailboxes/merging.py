@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from mailboxes import remedies
 from mailboxes.document import Document, UnreadableFileError, read_text
 from mailboxes.errors import MailboxError, Problem, ProblemsError, quoted
 from mailboxes.naming import NamingInput, assign_local_parts, first_choice
@@ -444,7 +445,7 @@ def _new_text(
         return json.dumps({"seed": seed, "created_at": stamp, "agents": []}, ensure_ascii=False, indent=1) + "\n"
     header = comments or (
         f"# Mailboxes of a population, from the platform's export {export_path.name}.\n"
-        "# New agents: ./mail agents import EXPORT FILE, which keeps every line and so every address.\n"
+        f"# New agents: {remedies.import_agents('EXPORT', 'FILE')}, which keeps every line and so every address.\n"
         "# created_at: the UTC second in all addresses but those of agents with one of their own.\n"
     )
     line_end = "\r\n" if "\r\n" in header else "\n"

@@ -423,7 +423,7 @@ def _faults(
     if complete and created_at is None and (unstamped := [index for index, agent in free if not agent.created_at]):
         advice = (
             "write `created_at: YYYYMMDDHHMMSS` (UTC) into the file, or give it in stack config (createdAt) "
-            "or as --created-at; `./mail agents import` stamps for you"
+            "or as --created-at; `agents import` stamps for you"
         )
         if len(unstamped) == len(free):
             yield None, f"has no created_at, and none of its agents ({len(free):,}) has one of its own; {advice}"

@@ -1,16 +1,20 @@
 """Every command that an error, a finding or a page proposes, rendered in one place so that each can be pasted.
 
 A command that belongs to a stack always names it: without `--stack` a key would go into whichever stack is selected.
-Pure text; what may not import this (zone/, emulators/, engine/, azmail/) is handed the command, or writes it out in
-this very form. No test runs them all yet, and some places still write older forms by hand.
+Where the caller does not know which (a client of Mailjet's, the validation of one value), it is the stack that this
+process is about: `./mail` and the launcher say so in AGENTMAIL_STACK. `tests/unit/commands/test_hints.py` finds commands
+that are written elsewhere, `tests/e2e/test_hints.py` runs every one of these on a real stack.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
+from collections.abc import Iterable
 
 PROGRAM = "./mail"
 KEY, VALUE, STACK = "KEY", "VALUE", "STACK"
+STACK_VARIABLE = "AGENTMAIL_STACK"
 
 
 def mail(*words: str) -> str:
@@ -18,85 +22,99 @@ def mail(*words: str) -> str:
     return f"{PROGRAM} {shlex.join(words)}"
 
 
+def _named(stack: str) -> str:
+    """The stack, else the one that this process is about; the word STACK where nobody knows, as in the help."""
+    return stack or os.environ.get(STACK_VARIABLE) or STACK
+
+
+def _of(stack: str) -> tuple[str, str]:
+    return "--stack", _named(stack)
+
+
 # -- a stack's configuration -------------------------------------------------------------------------------------------
 
 
-def set_value(key: str, value: str = VALUE, *, stack: str, path: bool = False) -> str:
+def set_value(key: str, value: str = VALUE, *, stack: str = "", path: bool = False) -> str:
     """Sets a key of the configuration; `path`: the key leads into a list, such as `populations[0].file`."""
     return mail("pulumi", "config", "set", *_of(stack), *(["--path"] if path else []), key, value)
 
 
-def set_secret(key: str, *, stack: str) -> str:
+def set_secret(key: str, *, stack: str = "") -> str:
     """Stores a secret, which is asked for: an argument would show in the list of processes."""
     return mail("pulumi", "config", "set", *_of(stack), "--secret", key)
 
 
-def remove_value(key: str, *, stack: str) -> str:
+def remove_value(key: str, *, stack: str = "") -> str:
     """Takes a key out of the configuration."""
     return mail("pulumi", "config", "rm", *_of(stack), key)
-
-
-def _of(stack: str) -> tuple[str, str]:
-    """Validation of a single value does not know its stack; the word STACK then stands there, as in the help."""
-    return "--stack", stack or STACK
 
 
 # -- a stack's life ----------------------------------------------------------------------------------------------------
 
 
-def preview(stack: str) -> str:
+def preview(stack: str = "") -> str:
     """Shows what an up would change."""
-    return mail("preview", stack or STACK)
+    return mail("preview", _named(stack))
 
 
-def apply(stack: str, *, refresh: bool = False) -> str:
+def apply(stack: str = "", *, refresh: bool = False, yes: bool = False) -> str:
     """Shows it, asks and does it; `refresh`: after a look at what the services really have."""
-    return mail("apply", stack or STACK, *(["--refresh"] if refresh else []))
+    return mail("apply", _named(stack), *(["--refresh"] if refresh else []), *(["--yes"] if yes else []))
 
 
-def destroy(stack: str) -> str:
+def destroy(stack: str = "", *, confirmed: bool = False) -> str:
     """Takes everything away, after a question."""
-    return mail("destroy", stack or STACK)
+    return mail("destroy", _named(stack), *(["--confirm", _named(stack)] if confirmed else []))
 
 
-def refresh(stack: str) -> str:
+def refresh(stack: str = "") -> str:
     """Tells the state what the services really have."""
     return mail("pulumi", "refresh", *_of(stack))
 
 
-def remove_stack(stack: str) -> str:
+def cancel(stack: str = "") -> str:
+    """Lifts the lock of a run that was killed."""
+    return mail("pulumi", "cancel", *_of(stack))
+
+
+def forget_resource(urn: str, stack: str = "") -> str:
+    """Takes a resource out of the state; what it stands for is not touched."""
+    return mail("pulumi", "state", "delete", urn, *_of(stack))
+
+
+def remove_stack(stack: str = "") -> str:
     """Removes a stack that holds nothing."""
-    return mail("pulumi", "stack", "rm", stack or STACK)
+    return mail("pulumi", "stack", "rm", _named(stack))
 
 
-def doctor(stack: str) -> str:
+def doctor(stack: str = "") -> str:
     """Looks at everything."""
-    return mail("doctor", stack or STACK)
+    return mail("doctor", _named(stack))
 
 
-def adopt(stack: str, *options: str) -> str:
+def adopt(stack: str = "", *options: str) -> str:
     """Takes existing records into the state."""
-    return mail("adopt", stack or STACK, *options)
+    return mail("adopt", _named(stack), *options)
 
 
-def check_environment(name: str) -> str:
+def check_environment(name: str = "") -> str:
     """Looks whether an environment can be brought up."""
-    return mail("env", "check", name or STACK)
+    return mail("env", "check", _named(name))
 
 
-def new_environment(name: str) -> str:
+def new_environment(name: str = "") -> str:
     """Makes an environment."""
-    return mail("env", "new", name)
+    return mail("env", "new", _named(name))
 
 
-def change_passphrase(stack: str) -> str:
+def change_passphrase(stack: str = "") -> str:
     """Encrypts a stack's secrets anew, with a passphrase that is asked for."""
     return mail("pulumi", "stack", "change-secrets-provider", "passphrase", *_of(stack))
 
 
-def make_stack(stack: str) -> str:
+def make_stack(stack: str = "") -> str:
     """Makes an empty stack in its backend, for a state that is gone."""
-    return mail("pulumi", "stack", "init", stack or STACK)
+    return mail("pulumi", "stack", "init", _named(stack))
 
 
 def import_state(stack: str, file: str) -> str:
@@ -104,17 +122,22 @@ def import_state(stack: str, file: str) -> str:
     return mail("pulumi", "stack", "import", "--file", file, *_of(stack))
 
 
-def restore_state(stack: str, *options: str) -> str:
+def preview_json(stack: str = "") -> str:
+    """What the engine says of a preview, for programs."""
+    return mail("pulumi", "preview", "--json", *_of(stack))
+
+
+def restore_state(stack: str = "", *options: str) -> str:
     """Brings the last whole copy of a state back."""
-    return mail("state", "restore", stack or STACK, *options)
+    return mail("state", "restore", _named(stack), *options)
 
 
-def clear_pending(stack: str, *options: str) -> str:
+def clear_pending(stack: str = "", *options: str) -> str:
     """Forgets creates that a killed run has left."""
-    return mail("state", "clear-pending", stack or STACK, *options)
+    return mail("state", "clear-pending", _named(stack), *options)
 
 
-# -- populations and the embedded default ------------------------------------------------------------------------------
+# -- populations -------------------------------------------------------------------------------------------------------
 
 
 def import_agents(export: str, file: str, *options: str) -> str:
@@ -122,11 +145,49 @@ def import_agents(export: str, file: str, *options: str) -> str:
     return mail("agents", "import", export, file, *options)
 
 
-def up() -> str:
-    """Brings the embedded default up."""
-    return mail("up")
+def list_agents(stack: str = "") -> str:
+    """Every agent of a stack."""
+    return mail("agents", "list", *_of(stack))
+
+
+def pin(pins: Iterable[tuple[str, str]]) -> str:
+    """Writes down where agents are; `pins`: agent id and local part. `mailboxes.pinning` carries it out."""
+    return mail("agents", "pin", *(f"{agent}={local_part}" for agent, local_part in pins))
+
+
+# -- the embedded default ----------------------------------------------------------------------------------------------
+
+
+def up(stack: str = "") -> str:
+    """Brings the embedded default up, or another stack on loopback."""
+    return mail("up", *([stack] if stack else []))
+
+
+def down(stack: str = "") -> str:
+    """Takes it away."""
+    return mail("down", *([stack] if stack else []))
+
+
+def demo() -> str:
+    """One agent mails another."""
+    return mail("demo")
+
+
+def messages() -> str:
+    """The mails of the embedded default."""
+    return mail("messages")
+
+
+def send() -> str:
+    """Sends one."""
+    return mail("send")
 
 
 def emulators(command: str, *options: str) -> str:
     """Starts, ends or shows the emulators."""
     return mail("emulators", command, *options)
+
+
+def completion(shell: str) -> str:
+    """A script for a shell to source."""
+    return mail("completion", shell)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
+from mailboxes import remedies
 from mailboxes.document import TOP_KEYS, Document, Entry, Mark
 from mailboxes.errors import MailboxError
 
@@ -26,7 +27,7 @@ class LayoutError(MailboxError):
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(
             f"{path} {reason}; that cannot be edited without risk, and nothing was written. Make a new file of it "
-            f"with `./mail agents import {path} NEW.yaml`, then import into that"
+            f"with `{remedies.import_agents(path, 'NEW.yaml')}`, then import into that"
         )
 
 

@@ -113,10 +113,10 @@ def from_config(
     try:
         settings = Settings.model_validate({**values, "stack": stack, "preview": preview, "cloudflareApiToken": token})
     except ValidationError as error:
-        problems += _sentences(error)
+        problems += _sentences(error, stack)
     if not values.get("domain") and not values.get("domainStack"):
         problems.append(
-            "agentmail:domain is not set; expected a value; set it with: ./mail pulumi config set --stack STACK domain VALUE"
+            f"agentmail:domain is not set; expected a value; set it with: {remedies.set_value('domain', stack=stack)}"
         )
     if settings and not preview:
         problems += _missing_credentials(settings)
@@ -164,13 +164,13 @@ def _missing_credentials(settings: Settings) -> list[str]:
         )
     return [
         f"{key} is not set; expected {what}; "
-        f"set it with: ./mail pulumi config set --stack STACK --secret {name}, or in the environment as {variable}"
+        f"set it with: {remedies.set_secret(name, stack=settings.stack)}, or in the environment as {variable}"
         for value, key, what, name, variable in wanted
         if not value
     ]
 
 
-def _sentences(error: ValidationError) -> list[str]:
+def _sentences(error: ValidationError, stack: str) -> list[str]:
     """Pydantic's findings as sentences that name the key, what was found, what is expected and what to do."""
     sentences: list[str] = []
     known = [field.alias or name for name, field in Settings.model_fields.items()]
@@ -184,7 +184,7 @@ def _sentences(error: ValidationError) -> list[str]:
             sentences.append(f"{key} {detail['msg']}")
         elif detail["type"] == "missing":
             sentences.append(
-                f"{key} is not set; expected a value; set it with: ./mail pulumi config set --stack STACK {where} VALUE"
+                f"{key} is not set; expected a value; set it with: {remedies.set_value(where, stack=stack)}"
             )
         elif detail["type"] == "extra_forbidden":
             guess = get_close_matches(str(detail["loc"][-1]), known, n=1)
@@ -193,6 +193,7 @@ def _sentences(error: ValidationError) -> list[str]:
         else:
             expectation = detail["msg"][:1].lower() + detail["msg"][1:]
             sentences.append(
-                f"{key} is not valid: {expectation}; correct it with: ./mail pulumi config set --stack STACK {where.split('[')[0]} VALUE"
+                f"{key} is not valid: {expectation}; correct it with: "
+                f"{remedies.set_value(where.split('[')[0], stack=stack)}"
             )
     return sentences

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
+from mailboxes import remedies
 from settings.urls import is_loopback
 from settings.values import (
     PROJECT,
@@ -172,7 +173,7 @@ class Settings(BaseModel):
         problems = []
         if self.dns is Dns.CLOUDFLARE:
             problems += [
-                f"agentmail:{key} is not set; expected {what}; set it with: ./mail pulumi config set --stack STACK {key} VALUE"
+                f"agentmail:{key} is not set; expected {what}; set it with: {remedies.set_value(key, stack=self.stack)}"
                 for key, value, what in (
                     ("zoneId", self.zone_id, "the id of the Cloudflare zone that holds the mail domain"),
                     ("zoneName", self.zone_name, "the name of that zone, such as 'agents.example'"),
@@ -198,7 +199,8 @@ class Settings(BaseModel):
         if (self.account_id or self.tunnel_cname) and not self.tunnel_hostname:
             problems.append(
                 "agentmail:tunnelHostname is not set although a tunnel is; expected the public host name of the platform, "
-                "such as 'api.agents.example'; set it with: ./mail pulumi config set --stack STACK tunnelHostname NAME"
+                "such as 'api.agents.example'; set it with: "
+                f"{remedies.set_value('tunnelHostname', stack=self.stack)}"
             )
         if self.tunnel_hostname and self.tunnel_hostname == self.domain:
             problems.append(
@@ -209,13 +211,14 @@ class Settings(BaseModel):
         if not self.webhook_url and not self.tunnel_hostname:
             problems.append(
                 "agentmail:webhookUrl is not set and there is no tunnelHostname to derive it from; expected the URL that "
-                "receives inbound mail; set it with: ./mail pulumi config set --stack STACK webhookUrl https://HOST/PATH"
+                "receives inbound mail; set it with: "
+                f"{remedies.set_value('webhookUrl', 'https://HOST/PATH', stack=self.stack)}"
             )
         if self.webhook_url and is_loopback(self.webhook_url) and not is_loopback(self.mailjet_api_url):
             problems.append(
                 f"agentmail:webhookUrl is {self.webhook_url!r}, on this machine; expected one that Mailjet can reach, since "
-                f"every inbound mail of {self.mailjet_api_url} would be sent there; set it with: ./mail pulumi config set "
-                f"--stack {self.stack} webhookUrl https://HOST/PATH"
+                f"every inbound mail of {self.mailjet_api_url} would be sent there; set it with: "
+                f"{remedies.set_value('webhookUrl', 'https://HOST/PATH', stack=self.stack)}"
             )
         if self.webhook_url and urlsplit(self.webhook_url).path in {"", "/"}:
             problems.append(
@@ -228,7 +231,8 @@ class Settings(BaseModel):
         """What only the stack that owns the domain may have."""
         problems = [
             f"agentmail:{key} is set beside domainStack ({self.domain_stack}); expected it in that stack alone, which owns "
-            f"the domain, its records and what leads to the platform; remove it with: ./mail pulumi config rm --stack STACK {key}"
+            f"the domain, its records and what leads to the platform; remove it with: "
+            f"{remedies.remove_value(key, stack=self.stack)}"
             for key, value in (
                 ("domain", self.domain),
                 ("zoneId", self.zone_id),

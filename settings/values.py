@@ -11,6 +11,7 @@ import idna
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from mailboxes import remedies
 from mailboxes.consent import RemovalConsent
 from mailboxes.stamp import canonical_stamp
 from settings.urls import ENV_SAFE, checked_url, host_fault, is_loopback, path_fault
@@ -209,7 +210,7 @@ def removal_consent(value: str) -> str:
         raise _wrong(
             repr(value),
             str(error),
-            "remove it with: ./mail pulumi config rm allowMassRemoval; a preview that needs it says its words",
+            f"remove it with: {remedies.remove_value('allowMassRemoval')}; a preview that needs it says its words",
         ) from None
     return value
 

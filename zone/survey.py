@@ -149,7 +149,8 @@ class ZoneNeeds:
 class ForeignRecordsError(Exception):
     """Foreign records are where ours must go; the message is a table and the command that resolves it."""
 
-    def __init__(self, conflicts: Sequence[Conflict], *, stack: str) -> None:
+    def __init__(self, conflicts: Sequence[Conflict], *, adopt: str) -> None:
+        """`adopt`: the command that takes them over."""
         self.conflicts = tuple(conflicts)
         rows = [("NAME", "TYPE", "VALUE", "WHY IT IS IN THE WAY")] + [
             (item.record.name, item.record.type, shortened(item.record.content), item.why) for item in conflicts
@@ -162,7 +163,7 @@ class ForeignRecordsError(Exception):
         count = f"{len(conflicts)} record" + ("s" if len(conflicts) > 1 else "")
         super().__init__(
             f"The zone holds {count} that this program did not make, where its own must go; nothing was changed.\n{table}\n"
-            f"To take them over safely (with a backup first), run: ./mail adopt {stack}"
+            f"To take them over safely (with a backup first), run: {adopt}"
         )
 
 
@@ -179,25 +180,27 @@ class WrongZoneError(Exception):
 class UnknownToTheStateError(Exception):
     """A record is about to be created that the zone has already: a run was killed, or a destroy kept it."""
 
-    def __init__(self, name: str, record: SurveyedRecord, *, stack: str) -> None:
+    def __init__(self, name: str, record: SurveyedRecord, *, adopt: str) -> None:
+        """`adopt`: the command that takes it over."""
         super().__init__(
             f"{name} would be created, but the zone already holds {record.brief()} (id {record.id}), "
             "which the stack's state does not know; expected one such record, so this one is not written; "
-            f"take the record into the state with: ./mail adopt {stack}"
+            f"take the record into the state with: {adopt}"
         )
 
 
 class SupersededRecordsError(Exception):
     """This `up` would delete foreign records that were adopted as superseded, and nobody has agreed to that."""
 
-    def __init__(self, records: Sequence[SurveyedRecord], *, stack: str) -> None:
+    def __init__(self, records: Sequence[SurveyedRecord], *, consent: str, keep: str) -> None:
+        """The commands that give the consent, and that leave everything as it is."""
         listed = "; ".join(record.brief() for record in records)
         count = f"{len(records)} foreign record" + ("s" if len(records) > 1 else "")
         super().__init__(
             f"The up deletes {count} ({listed}), which needs your consent first; "
-            f"to give it, run: ./mail adopt {stack} --replace-mx (it sets agentmail:replaceForeignMx and lifts the "
+            f"to give it, run: {consent} (it sets agentmail:replaceForeignMx and lifts the "
             f"protection); "
-            f"to leave everything as it is, run: ./mail adopt {stack} --forget"
+            f"to leave everything as it is, run: {keep}"
         )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from clients.cloudflare.client import CloudflareClient, CloudflareError
+from mailboxes import remedies
 
 ATTEMPTS = 4
 _WRITTEN = ("name", "type", "content", "ttl", "proxied", "priority", "comment", "tags", "settings", "data")
@@ -26,12 +27,13 @@ class CloudflareRefusedError(Exception):
         if error.refused:
             remedy = (
                 "expected a token with Zone.DNS Edit (and Account.Cloudflare Tunnel Edit for a tunnel); "
-                ""
-                "set it with: ./mail pulumi config set --stack STACK --secret cloudflare:apiToken,"
-                " or in the environment as CLOUDFLARE_API_TOKEN"
+                f"set it with: {remedies.set_secret('cloudflare:apiToken')}, or in the environment as CLOUDFLARE_API_TOKEN"
             )
         elif error.status is None:
-            remedy = "check the network and cloudflare:baseUrl; for the embedded default start the emulators with: ./mail emulators up"
+            remedy = (
+                "check the network and cloudflare:baseUrl; for the embedded default start the emulators with: "
+                f"{remedies.emulators('up')}"
+            )
         else:
             remedy = "mend it and run the command again: it goes on from here"
         super().__init__(f"{error}; {remedy}")

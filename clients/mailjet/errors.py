@@ -12,9 +12,13 @@ from typing import ClassVar
 from urllib.parse import unquote
 
 from clients.mailjet.redaction import redact
+from mailboxes import remedies
 from mailboxes.wording import counted, first_few
 
-AGAIN = "run `pulumi up` again: it goes on from here"
+
+def again() -> str:
+    """What goes on after a failure that may pass."""
+    return f"run `{remedies.apply()}` again: it goes on from here"
 
 
 class MailjetError(Exception):
@@ -49,7 +53,7 @@ class MissingCredentialsError(MailjetError):
     def __init__(self, missing: Sequence[tuple[str, str]]) -> None:
         """`missing`: pairs of config key and environment variable."""
         keys = " and ".join(f"{key} (or {variable})" for key, variable in missing)
-        commands = " and ".join(f"`pulumi config set --secret {key} …`" for key, _ in missing)
+        commands = " and ".join(f"`{remedies.set_secret(key)}`" for key, _ in missing)
         super().__init__(
             f"Mailjet needs {keys}, found neither in stack config nor in the environment: set it with {commands}."
         )
@@ -63,7 +67,7 @@ class InvalidApiUrlError(MailjetError):
     def __init__(self, url: str) -> None:
         super().__init__(
             f"mailjetApiUrl is {url!r}, expected an address such as https://api.mailjet.com: correct it with "
-            "`pulumi config set mailjetApiUrl …`."
+            f"`{remedies.set_value('mailjetApiUrl', 'https://api.mailjet.com')}`."
         )
 
 
@@ -84,7 +88,7 @@ class EngineGoneError(MailjetError):
     def __init__(self, address: str) -> None:
         super().__init__(
             f"the Pulumi engine at {address} is gone, so nothing more is written to Mailjet: "
-            "run `pulumi cancel`, then `pulumi up`."
+            f"run `{remedies.cancel()}`, then `{remedies.apply()}`."
         )
 
 
@@ -99,7 +103,7 @@ class NotConnectedError(MailjetError):
     def __init__(self, base_url: str, reason: str) -> None:
         super().__init__(
             f"Mailjet's API at {base_url} cannot be reached ({reason}): check the network and `mailjetApiUrl`, "
-            f"then {AGAIN}."
+            f"then {again()}."
         )
 
 
@@ -110,8 +114,8 @@ class EmulatorDownError(MailjetError):
 
     def __init__(self, base_url: str) -> None:
         super().__init__(
-            f"nothing listens at {base_url} (mailjetApiUrl): start the emulators with `./mail emulators up`, "
-            f"then {AGAIN}."
+            f"nothing listens at {base_url} (mailjetApiUrl): start the emulators with `{remedies.emulators('up')}`, "
+            f"then {again()}."
         )
 
 
@@ -121,7 +125,7 @@ class AnswerLostError(MailjetError):
     transient = True
 
     def __init__(self, method: str, path: str, reason: str) -> None:
-        super().__init__(f"Mailjet gave no answer to {method} {unquote(path)} ({reason}): {AGAIN}.")
+        super().__init__(f"Mailjet gave no answer to {method} {unquote(path)} ({reason}): {again()}.")
 
 
 # What Mailjet answers
@@ -158,7 +162,7 @@ class AccountSuspendedError(ApiError):
 
     def __init__(self, *, status: int, detail: str) -> None:
         super().__init__(
-            f"Mailjet has blocked the account ({detail}): ask Mailjet's support, then {AGAIN}.",
+            f"Mailjet has blocked the account ({detail}): ask Mailjet's support, then {again()}.",
             status=status,
             detail=detail,
         )
@@ -173,7 +177,7 @@ class KeyRefusedInRefreshError(MailjetError):
     def __init__(self, refusal: ApiError) -> None:
         super().__init__(
             f"{refusal} Nothing more was asked in this run. A refresh uses the key that the last up recorded in the "
-            "state: if configuration has a newer one by now, `./mail pulumi up --stack STACK` without --refresh records it."
+            f"state: if configuration has a newer one by now, `{remedies.apply()}`, without --refresh, records it."
         )
 
 
@@ -197,7 +201,7 @@ class NotFoundError(ApiError):
     def __init__(self, method: str, path: str, *, detail: str = "") -> None:
         super().__init__(
             f"Mailjet has nothing at {unquote(path)} ({method} answered 404): it was removed by somebody else; "
-            "`pulumi refresh` records that.",
+            f"`{remedies.refresh()}` records that.",
             status=404,
             detail=detail,
         )
@@ -210,7 +214,7 @@ class IncompleteAnswerError(MailjetError):
     transient = True
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"Mailjet's answer for {unquote(path)} has no object that can be read: {AGAIN}.")
+        super().__init__(f"Mailjet's answer for {unquote(path)} has no object that can be read: {again()}.")
 
 
 class RateLimitedError(ApiError):
@@ -221,7 +225,7 @@ class RateLimitedError(ApiError):
     def __init__(self, method: str, path: str, *, retry_after: float | None) -> None:
         self.retry_after = retry_after
         super().__init__(
-            f"Mailjet answers 429 (too many requests) to {method} {unquote(path)} even after waiting: {AGAIN}.",
+            f"Mailjet answers 429 (too many requests) to {method} {unquote(path)} even after waiting: {again()}.",
             status=429,
         )
 
@@ -234,7 +238,7 @@ class ServerError(ApiError):
     def __init__(self, method: str, path: str, *, status: int, detail: str) -> None:
         said = f" ({detail})" if detail else ""
         super().__init__(
-            f"Mailjet failed with {status} on {method} {unquote(path)}{said}: {AGAIN}.", status=status, detail=detail
+            f"Mailjet failed with {status} on {method} {unquote(path)}{said}: {again()}.", status=status, detail=detail
         )
 
 
@@ -337,7 +341,7 @@ class SenderNotRevivedError(MailjetError):
     def __init__(self, email: str, *, detail: str) -> None:
         said = f" ({detail})" if detail else ""
         super().__init__(
-            f"Mailjet keeps the sender {email} deleted{said}: ask its support to restore it, then {AGAIN}."
+            f"Mailjet keeps the sender {email} deleted{said}: ask its support to restore it, then {again()}."
         )
 
 
@@ -347,7 +351,7 @@ class NoDnsEntryError(MailjetError):
     def __init__(self, domain: str) -> None:
         super().__init__(
             f"Mailjet has the sender *@{domain} but no DNS entry for {domain}, so its DKIM and ownership values are "
-            f"unknown: wait a minute, then {AGAIN}."
+            f"unknown: wait a minute, then {again()}."
         )
 
 
@@ -357,7 +361,7 @@ class NotVerifiableError(MailjetError):
     def __init__(self, domain: str) -> None:
         super().__init__(
             f"Mailjet no longer has the sender *@{domain} or its DNS entry, so there is nothing to verify: run "
-            "`pulumi up --refresh`, which creates it again."
+            f"`{remedies.apply(refresh=True)}`, which creates it again."
         )
 
 
@@ -368,9 +372,9 @@ class VerificationFailedError(MailjetError):
         """`findings`: per record what Mailjet sees and what it should be. `required` says what happens next."""
         way_out = (
             "correct these records, or give DNS more time (verificationTimeoutSeconds) or set `verification` to warn, "
-            "then run `pulumi up` again"
+            f"then run `{remedies.apply()}` again"
             if required
-            else "mail may be refused until these records are right, and `pulumi refresh` records when they are"
+            else f"mail may be refused until these records are right, and `{remedies.refresh()}` records when they are"
         )
         report = "".join(f"\n  - {finding}" for finding in findings)
         super().__init__(f"Mailjet has not verified {domain} after {waited_seconds} s; {way_out}:{report}")
@@ -387,7 +391,7 @@ class ForeignRoutesError(MailjetError):
         shown = first_few([f"{address} goes to {url}" for address, url in foreign])
         super().__init__(
             f"somebody else already routes {counted(len(foreign), 'address')} of ours ({shown}), expected {ours}: "
-            "remove those routes, or take them over with `pulumi config set mailjetTakeOverRoutes true`."
+            f"remove those routes, or take them over with `{remedies.set_value('mailjetTakeOverRoutes', 'true')}`."
         )
 
 
@@ -397,7 +401,7 @@ class ForeignCallbackError(MailjetError):
     def __init__(self, event_type: str, url: str, *, ours: str) -> None:
         super().__init__(
             f"Mailjet already reports {event_type} events to {url}, expected {ours} or none: remove that callback, or "
-            "take it over with `pulumi config set mailjetTakeOverRoutes true`."
+            f"take it over with `{remedies.set_value('mailjetTakeOverRoutes', 'true')}`."
         )
 
 
@@ -409,7 +413,7 @@ class RoutesIncompleteError(MailjetError):
         not recorded the half that was done, so only a refresh sees what that takes."""
         self.left = tuple(left)
         self.cause = cause
-        undo = "" if removal else " To undo the change instead, revert it and run `pulumi up --refresh`."
+        undo = "" if removal else f" To undo the change instead, revert it and run `{remedies.apply(refresh=True)}`."
         super().__init__(
             f"{counted(done, 'inbound route')} settled, {len(left):,} left ({first_few(left)}): {cause}{undo}"
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mailboxes import remedies
+
 
 class AdoptError(Exception):
     """Base of everything that this command says before it gives up."""
@@ -38,9 +40,7 @@ class NoTokenError(AdoptError):
     def __init__(self) -> None:
         super().__init__(
             "cloudflare:apiToken is not set; expected a Cloudflare API token with Zone.DNS Edit; "
-            ""
-            "set it with: ./mail pulumi config set --stack STACK --secret cloudflare:apiToken,"
-            " or in the environment as CLOUDFLARE_API_TOKEN"
+            f"set it with: {remedies.set_secret('cloudflare:apiToken')}, or in the environment as CLOUDFLARE_API_TOKEN"
         )
 
 

@@ -149,7 +149,8 @@ class _Planner:
         if tag and self.settings.owner_tag:
             self.made.blockers.append(
                 f"agentmail:ownerTag is {self.settings.owner_tag!r}, but the records in the stack's state carry {tag!r}; expected the tag "
-                f"to stay as it is for ever; set it back with: ./mail pulumi config set --stack {situation.stack} ownerTag {tag}"
+                f"to stay as it is for ever; set it back with: "
+                f"{remedies.set_value('ownerTag', tag, stack=situation.stack)}"
             )
         elif tag:
             self.settings = self.settings.model_copy(update={"owner_tag": tag})
@@ -211,7 +212,7 @@ class _Planner:
             else:
                 self.made.blockers.append(
                     f"{record.brief()} (in the state as {held.name}) has lost its comment, and its content is not what the state says; "
-                    f"expected the state to know it as it is; tell it with: ./mail pulumi refresh --stack {self.stack}"
+                    f"expected the state to know it as it is; tell it with: {remedies.refresh(self.stack)}"
                 )
             return
         self.foreign.append((held.name, record))
@@ -250,7 +251,7 @@ class _Planner:
         if held and not any(other.id == held.id for other in self.zone):
             self.made.blockers.append(
                 f"{record.brief()} stands in the place of {name}, whose own record (id {held.id}) somebody has removed; expected the state "
-                f"to know that; tell it with: ./mail pulumi refresh --stack {self.stack}"
+                f"to know that; tell it with: {remedies.refresh(self.stack)}"
             )
             return
         if name is None or name in self.taken:

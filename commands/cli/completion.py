@@ -29,7 +29,10 @@ SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 def script(shell: str, root: str) -> str:
     """Raises CommandError for a shell that there is no script for."""
     from commands.errors import CommandError
+    from mailboxes import remedies
 
     if shell not in SCRIPTS:
-        raise CommandError(f"There is no completion for {shell!r}, expected bash, zsh or fish: ./mail completion bash")
+        raise CommandError(
+            f"There is no completion for {shell!r}, expected bash, zsh or fish: {remedies.completion('bash')}"
+        )
     return SCRIPTS[shell] % {"root": root}

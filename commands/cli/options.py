@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 from typer import Argument, Option
+
+from mailboxes.remedies import STACK_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 EMULATORS = ROOT / ".state" / "emulators"
@@ -17,13 +20,20 @@ def _stacks(incomplete: str) -> list[str]:
     return sorted(name for name in names if name.startswith(incomplete))
 
 
-StackName = Annotated[
-    str, Argument(metavar="STACK", help="The stack's name, as in Pulumi.STACK.yaml.", autocompletion=_stacks)
+def about(stack: str) -> str:
+    """Says which stack this command is about, to whoever proposes another one (mailboxes/remedies.py)."""
+    if stack:
+        os.environ[STACK_VARIABLE] = stack.rpartition("/")[2]
+    return stack
+
+
+_NAMED = "The stack's name, as in Pulumi.STACK.yaml."
+
+StackName = Annotated[str, Argument(metavar="STACK", help=_NAMED, autocompletion=_stacks, callback=about)]
+DevStack = Annotated[str, Argument(metavar="[STACK]", help=_NAMED, autocompletion=_stacks, callback=about)]
+Stack = Annotated[
+    str, Option("--stack", "-s", metavar="STACK", help="Of which stack.", autocompletion=_stacks, callback=about)
 ]
-DevStack = Annotated[
-    str, Argument(metavar="[STACK]", help="The stack's name, as in Pulumi.STACK.yaml.", autocompletion=_stacks)
-]
-Stack = Annotated[str, Option("--stack", "-s", metavar="STACK", help="Of which stack.", autocompletion=_stacks)]
 Project = Annotated[Path, Option("-C", "--cwd", metavar="DIR", help="The Pulumi project's folder.", show_default=False)]
 Json = Annotated[bool, Option("--json", help="For programs.")]
 Yes = Annotated[bool, Option("--yes", "-y", help="Do not ask.")]

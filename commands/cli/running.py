@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
         command.main(list(arguments), prog_name=PROGRAM, complete_var=COMPLETION)
     try:
         # Not `main`, which takes a reader that has left for a failure.
-        with terminable(), command.make_context(PROGRAM, list(arguments)) as context:
+        with terminable(), _about_one_stack(), command.make_context(PROGRAM, list(arguments)) as context:
             status = command.invoke(context)
     except Leave as left:
         return left.exit_code
@@ -90,6 +91,17 @@ def main(arguments: Sequence[str]) -> int:
         _say(str(error))
         return CommandExit.FAILED
     return status if isinstance(status, int) else CommandExit.FINE
+
+
+@contextmanager
+def _about_one_stack() -> Iterator[None]:
+    """What the command's arguments say of its stack (commands/cli/options.py) holds for this command."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _one_sentence(error: TyperException) -> str:

@@ -16,10 +16,10 @@ from clients.mailjet.client import Credentials, MailjetClient, RetryPolicy
 from clients.mailjet.errors import MailjetError, NotAllowedError
 from commands.doctor.finding import Check, Finding, Status
 from commands.doctor.policies import DKIM
+from mailboxes import remedies
 
 CREDENTIALS = Check("credentials")
 
-_SET_TOKEN = "./mail pulumi config set --secret cloudflare:apiToken"  # noqa: S105 - a command
 _TOKENS_PAGE = "Cloudflare's dashboard under My Profile > API Tokens"
 
 
@@ -79,7 +79,8 @@ def cloudflare_findings(api: Cloudflare, wanted: ZoneWanted) -> Iterator[Finding
     if status != "active":
         yield CREDENTIALS.error(
             "Cloudflare token",
-            f"The token is {status}, expected active: renew it in {_TOKENS_PAGE}, then store it with: {_SET_TOKEN}",
+            f"The token is {status}, expected active: renew it in {_TOKENS_PAGE}, then store it with: "
+            f"{remedies.set_secret('cloudflare:apiToken')}",
         )
         return
     yield CREDENTIALS.ok(
@@ -132,7 +133,7 @@ def _token_sentence(error: CloudflareError) -> str:
     if error.token_unknown or error.refused:
         return (
             f"Cloudflare does not accept the token (code {error.code or error.status}): copy it again, or make a new "
-            f"one, in {_TOKENS_PAGE}, then store it with: {_SET_TOKEN}"
+            f"one, in {_TOKENS_PAGE}, then store it with: {remedies.set_secret('cloudflare:apiToken')}"
         )
     return f"{error}: run this again in a minute."
 
@@ -149,7 +150,7 @@ def _zone_not_read(error: CloudflareError, wanted: ZoneWanted) -> Finding:
     return CREDENTIALS.error(
         "Cloudflare zone",
         f"Cloudflare knows no zone with the id {wanted.zone_id} (code {error.code or error.status}): copy the Zone "
-        "ID from the zone's overview page and set it with: ./mail pulumi config set zoneId ID",
+        f"ID from the zone's overview page and set it with: {remedies.set_value('zoneId')}",
     )
 
 
@@ -158,7 +159,7 @@ def _zone(zone: Zone, wanted: ZoneWanted) -> Finding:
         return CREDENTIALS.error(
             "Cloudflare zone",
             f"zoneId {wanted.zone_id} is the zone {zone.name!r}, expected zoneName {wanted.zone_name!r}: correct the "
-            "one that is wrong with ./mail pulumi config set zoneId ID (or zoneName NAME)",
+            f"one that is wrong with: {remedies.set_value('zoneId')} or: {remedies.set_value('zoneName', zone.name)}",
         )
     if zone.status and zone.status != "active":
         servers = " and ".join(zone.name_servers) or "the ones that its overview page names"

@@ -12,6 +12,7 @@ from typing import Any
 
 from clients.dns import Resolver
 from commands.stack_commands import ROOT
+from mailboxes import remedies
 
 
 class EmulatorsDownError(Exception):
@@ -20,7 +21,7 @@ class EmulatorsDownError(Exception):
     def __init__(self, folder: Path) -> None:
         super().__init__(
             f"The stack's Cloudflare is on loopback, but no emulators run from {folder}: start them with: "
-            "./mail emulators up, or name their folder with --emulators DIR"
+            f"{remedies.emulators('up')}, or name their folder with --emulators DIR"
         )
 
 

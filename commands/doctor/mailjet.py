@@ -9,6 +9,7 @@ from clients.mailjet.api import DnsRow, EventCallbackRow, ParseRoute, RecordStat
 from clients.mailjet.route_identity import RouteIdentity, shown
 from commands.doctor.finding import Check, Finding
 from commands.doctor.stack import ExaminedStack
+from mailboxes import remedies
 from mailboxes.wording import counted, first_few
 
 MAILJET = Check("mailjet")
@@ -18,7 +19,7 @@ ROUTES = Check("routes")
 def status_findings(examined: ExaminedStack, sender: SenderRow | None, dns: DnsRow | None) -> Iterator[Finding]:
     """Sender, DKIM and SPF as Mailjet last saw them."""
     domain = examined.settings.domain
-    again = f"./mail pulumi up --refresh --stack {examined.stack}"
+    again = remedies.apply(examined.stack, refresh=True)
     if sender is None or sender.status is SenderStatus.DELETED:
         found = "has no sender" if sender is None else "has deleted the sender"
         yield MAILJET.error(
@@ -61,7 +62,7 @@ def named_sender_findings(examined: ExaminedStack, find: Callable[[str], SenderR
         found = "does not know it" if sender is None else f"says {sender.status}"
         yield MAILJET.error(
             f"sender {email}",
-            f"Mailjet {found}, expected Active: ./mail pulumi up --refresh --stack {examined.stack} makes it again; "
+            f"Mailjet {found}, expected Active: {remedies.apply(examined.stack, refresh=True)} makes it again; "
             f"an address outside {examined.settings.domain} must also confirm a mail from Mailjet.",
         )
 
@@ -71,7 +72,7 @@ def event_findings(examined: ExaminedStack, callbacks: Iterable[EventCallbackRow
     settings = examined.settings
     ours = RouteIdentity.of(settings.events_url)
     at = {callback.event_type: callback for callback in callbacks if not callback.is_backup}
-    again = f"./mail pulumi up --refresh --stack {examined.stack}"
+    again = remedies.apply(examined.stack, refresh=True)
     for event in settings.mailjet_events:
         label, callback = f"{event} events", at.get(event)
         if callback is None:
@@ -95,7 +96,7 @@ def route_findings(examined: ExaminedStack, routes: Iterable[ParseRoute]) -> Ite
     """Missing, foreign, stale and surplus routes; one finding if there is nothing to say."""
     settings = examined.settings
     ours = RouteIdentity.of(settings.route_identity)
-    again = f"./mail pulumi up --refresh --stack {examined.stack}"
+    again = remedies.apply(examined.stack, refresh=True)
     wanted = examined.addresses
     at: dict[str, list[ParseRoute]] = {}
     for route in routes:
@@ -129,8 +130,8 @@ def route_findings(examined: ExaminedStack, routes: Iterable[ParseRoute]) -> Ite
         yield ROUTES.error(
             "foreign",
             f"{len(foreign):,} of {total} are routed elsewhere ({first_few(foreign)}), expected "
-            f"{settings.route_identity}: remove those routes in Mailjet, or take them over with: ./engine/pulumi "
-            f"config set mailjetTakeOverRoutes true, then {again}",
+            f"{settings.route_identity}: remove those routes in Mailjet, or take them over with: "
+            f"{remedies.set_value('mailjetTakeOverRoutes', 'true', stack=examined.stack)}, then {again}",
         )
     if stale:
         yield ROUTES.error(

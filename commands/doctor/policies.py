@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from commands.doctor.finding import Check, Finding
 from commands.doctor.stack import ExaminedStack
+from mailboxes import remedies
 from zone.dmarc import is_dmarc, report_domain, report_warnings
 from zone.spf import MAX_LOOKUPS, is_spf
 from zone.spf_lookups import NoAnswerError, Resolve, spf_cost
@@ -42,7 +43,7 @@ def spf_finding(examined: ExaminedStack, ask: Resolve) -> Finding:
         return SPF.error(
             label,
             f"{domain} has {len(records)} SPF records, expected one (RFC 7208, 3.2), since receivers take several "
-            f"for an error: merge them with: ./mail adopt {examined.stack}",
+            f"for an error: merge them with: {remedies.adopt(examined.stack)}",
         )
     [record] = records
     if include.lower() not in record.lower().split():
@@ -98,7 +99,7 @@ def dmarc_findings(examined: ExaminedStack, ask: Resolve) -> Iterator[Finding]:
         yield DMARC.error(
             label,
             f"There are {len(records)} DMARC records at _dmarc.{domain}, expected one, since receivers ignore "
-            f"several: ./mail adopt {examined.stack} takes foreign ones over.",
+            f"several: {remedies.adopt(examined.stack)} takes foreign ones over.",
         )
         return
     expected = policy.text()
@@ -132,4 +133,4 @@ def _tags(text: str) -> dict[str, str]:
 
 
 def _mend(examined: ExaminedStack) -> str:
-    return f"put it back with: ./mail pulumi up --refresh --stack {examined.stack}"
+    return f"put it back with: {remedies.apply(examined.stack, refresh=True)}"

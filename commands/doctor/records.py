@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from clients.dns import Resolver
 from commands.doctor.finding import Check, Finding
 from commands.doctor.stack import ExaminedStack, Expected
+from mailboxes import remedies
 from mailboxes.wording import first_few, shortened
 from settings.values import Dns
 from zone.spf_lookups import NoAnswerError
@@ -29,12 +30,12 @@ def zone_findings(examined: ExaminedStack, zone: Sequence[SurveyedRecord]) -> It
             yield ZONE.error(
                 f"{conflict.record.type} {conflict.record.name}",
                 f"{shortened(conflict.record.text, _SHOWN)} is not this stack's and stands in the way: {conflict.why}; take it "
-                f"over with: ./mail adopt {examined.stack}, or delete it in Cloudflare.",
+                f"over with: {remedies.adopt(examined.stack)}, or delete it in Cloudflare.",
             )
 
 
 def _in_zone(record: Expected, zone: Sequence[SurveyedRecord], examined: ExaminedStack) -> Finding:
-    mend = f"put it back with: ./mail pulumi up --refresh --stack {examined.stack}"
+    mend = f"put it back with: {remedies.apply(examined.stack, refresh=True)}"
     found = [other for other in zone if other.name == record.name and other.type == record.type]
     same = [other for other in found if _same(other, record)]
     ours = [other for other in found if other.comment == examined.settings.record_comment]
@@ -44,7 +45,7 @@ def _in_zone(record: Expected, zone: Sequence[SurveyedRecord], examined: Examine
         return ZONE.warning(
             record.label,
             f"It stands in the zone but has lost the comment {examined.settings.record_comment!r}, so it no longer "
-            f"counts as ours: give it back with: ./mail adopt {examined.stack}",
+            f"counts as ours: give it back with: {remedies.adopt(examined.stack)}",
         )
     if ours:
         return ZONE.error(
@@ -117,8 +118,8 @@ def _seen(
             return DNS.error(
                 label,
                 f"Besides ours, mail also goes to {first_few(sorted(extra))}; expected {', '.join(sorted(expected))} "
-                "alone, or agents lose a part of their mail: take the others over with: ./mail adopt "
-                f"{examined.stack}",
+                "alone, or agents lose a part of their mail: take the others over with: "
+                f"{remedies.adopt(examined.stack)}",
             )
         return DNS.ok(
             label, f"Seen by {', '.join(right)}." + (f" No answer from {', '.join(silent)}." if silent else "")
@@ -135,8 +136,7 @@ def _seen(
     where = (
         "publish it where the zone is served"
         if examined.settings.dns is Dns.NONE
-        else "if the zone has it, wait half an hour, else put it back with: ./mail pulumi up --refresh --stack "
-        + examined.stack
+        else f"if the zone has it, wait half an hour, else put it back with: {remedies.apply(examined.stack, refresh=True)}"
     )
     return DNS.error(label, f"{first_few(wrong)} {says}, expected {shown}: {where}")
 

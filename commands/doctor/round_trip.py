@@ -120,7 +120,7 @@ def round_trip_findings(
     sender, recipient = pair
     label = f"{sender.address} to {recipient.address}"
     mail = OutgoingMail(
-        to=[recipient.address], subject=arrivals.subject, text="A test of ./mail doctor; nobody need answer."
+        to=[recipient.address], subject=arrivals.subject, text="A test by doctor --round-trip; nobody need answer."
     )
     try:
         with SmtpTransport.of(sender, ca_file=ca_file or None) as transport:

@@ -9,6 +9,7 @@ from typing import Any
 from azmail.contract import Mailbox
 from azmail.stack import MailStack
 from commands.stack_commands import Pulumi
+from mailboxes import remedies
 from settings.loading import from_config
 from settings.model import Settings
 from settings.values import PROJECT
@@ -21,8 +22,7 @@ class NeverUpError(Exception):
 
     def __init__(self, stack: str) -> None:
         super().__init__(
-            f"The stack {stack!r} has no outputs, expected those of an up: create it with: ./mail pulumi up "
-            f"--stack {stack}"
+            f"The stack {stack!r} has no outputs, expected those of an up: create it with: {remedies.apply(stack)}"
         )
 
 

@@ -59,7 +59,7 @@ def tunnel_findings(examined: ExaminedStack, api: Cloudflare, *, emulated: bool 
         yield TUNNEL.error(
             f"{label} ingress",
             f"It leads to {leads_to or 'nothing'}, expected {settings.tunnel_service}: put it back with: "
-            f"./mail pulumi up --refresh --stack {examined.stack}",
+            f"{remedies.apply(examined.stack, refresh=True)}",
         )
 
 
@@ -118,7 +118,7 @@ def webhook_findings(examined: ExaminedStack, probe: WebhookProbe) -> Iterator[F
         yield WEBHOOK.warning(
             label,
             f"Nothing listens at tunnelService {settings.tunnel_service}, so the emulated edge answers {met}: start "
-            "a platform there, or try the loop with: ./mail demo",
+            f"a platform there, or try the loop with: {remedies.demo()}",
         )
         return
     if met in _EDGE_ERRORS:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mailboxes import remedies
+
 
 class EnvironmentRefusedError(Exception):
     """Base of everything that this command says before it gives up."""
@@ -26,8 +28,8 @@ class AlreadyMadeError(EnvironmentRefusedError):
     def __init__(self, path: Path, name: str) -> None:
         super().__init__(
             f"The environment {name!r} exists already ({path.name} has been initialised); nothing was changed; "
-            f"change it with: ./mail pulumi config set KEY VALUE --stack {name}, look at it with: "
-            f"./mail env check {name}, or choose another name"
+            f"change it with: {remedies.set_value(remedies.KEY, stack=name)}, look at it with: "
+            f"{remedies.check_environment(name)}, or choose another name"
         )
 
 

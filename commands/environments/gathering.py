@@ -17,11 +17,12 @@ from commands.environments.options import NewOptions
 from commands.environments.platform_variables import PREFIXES, import_variables
 from commands.environments.questions import Asker, ask_for_missing, zone_by_name
 from commands.environments.stack_file import EditedStackFile
+from mailboxes import remedies
 from settings.values import PROJECT
 
 _NOT_AN_ARGUMENT = (
     "--set has the secret key {key}, and arguments show in the list of processes; expected it on standard input; "
-    "leave it out here, then store it with: ./mail pulumi config set --secret {key}"
+    "leave it out here, then store it with: {remedy}"
 )
 
 
@@ -34,7 +35,7 @@ def gather(given: NewOptions, file: EditedStackFile, environment: Mapping[str, s
             raise InputProblemsError(blank)
         import_variables(dotenv.values, draft)
     draft.plain |= {key: value for key, value in given.values.items() if value}
-    draft.plain |= dict(_assignment(text) for text in given.set)
+    draft.plain |= dict(_assignment(text, stack=given.name) for text in given.set)
     draft.cloudflare_url = (
         given.cloudflare_api_url or draft.cloudflare_url or environment.get("CLOUDFLARE_BASE_URL", "")
     )
@@ -61,14 +62,14 @@ def _blank(name: str, unset: Iterable[str]) -> str:
     )
 
 
-def _assignment(text: str) -> tuple[str, Any]:
+def _assignment(text: str, *, stack: str) -> tuple[str, Any]:
     """`KEY=VALUE`; a secret key is refused. Raises ProblemsError."""
     key, equals, value = text.partition("=")
     name = key.removeprefix(f"{PROJECT}:")
     if not equals or not name:
         raise InputProblemsError([f"--set has {text!r}; expected KEY=VALUE"])
     if name in VARIABLES or name == "platformCloudflareToken":
-        raise InputProblemsError([_NOT_AN_ARGUMENT.format(key=name)])
+        raise InputProblemsError([_NOT_AN_ARGUMENT.format(key=name, remedy=remedies.set_secret(name, stack=stack))])
     try:
         return name, yaml.safe_load(value)
     except yaml.YAMLError:

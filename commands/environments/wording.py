@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 from commands.environments.draft import BASE_URL, VARIABLES, Draft, full
+from mailboxes import remedies
 
 
 def notes_text(draft: Draft) -> str:
@@ -37,12 +38,12 @@ def next_text(draft: Draft, *, stack: str) -> str:
     if not draft.plain.get("populations"):
         file = f"populations/{stack}.yaml"
         lines += [
-            f"  ./mail agents import EXPORT.json {file}",
-            f"  ./mail pulumi config set --path 'populations[0].file' {file} --stack {stack}",
+            f"  {remedies.import_agents('EXPORT.json', file)}",
+            f"  {remedies.set_value('populations[0].file', file, stack=stack, path=True)}",
         ]
     lines += [
-        f"  ./mail preview {stack}",
-        f"  ./mail pulumi up --stack {stack}",
-        f"  ./mail doctor {stack}",
+        f"  {remedies.preview(stack)}",
+        f"  {remedies.apply(stack)}",
+        f"  {remedies.doctor(stack)}",
     ]
     return "\n".join(lines)

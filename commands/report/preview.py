@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mailboxes import remedies
 from mailboxes.address_map import recorded_address_map
 from mailboxes.guards import REMOVED_COUNT, REMOVED_PERCENT
 from mailboxes.packed_map import NotPackedError
@@ -47,7 +48,7 @@ class PreviewUnreadableError(Exception):
     def __init__(self, found: str) -> None:
         self.nothing_came = found == EMPTY
         """Whether the engine ended before it had a preview; it has said why on standard error."""
-        super().__init__(f"The preview is {found}; expected the output of: ./mail pulumi preview --json")
+        super().__init__(f"The preview is {found}; expected the output of: {remedies.preview_json()}")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from mailboxes import remedies
 from mailboxes.wording import shortened
 
 SOME = 5
@@ -15,9 +16,9 @@ WIDTH = 100
 """Columns; a longer value ends in an ellipsis, since the zone has it whole."""
 
 EMBEDDED = (
-    ("./mail demo", "one agent mails another, through the whole loop"),
-    ("./mail messages", "the mails of the agents"),
-    ("./mail down", "take everything away again"),
+    (remedies.demo(), "one agent mails another, through the whole loop"),
+    (remedies.messages(), "the mails of the agents"),
+    (remedies.down(), "take everything away again"),
 )
 
 
@@ -61,13 +62,13 @@ def _mailboxes(addresses: Mapping[str, str], names: Mapping[str, str], stack: st
         yield f"  {name:<{width}}  {agent}"
         yield f"  {'':<{width}}  {address}"
     if len(addresses) > SOME:
-        yield f"  … and {len(addresses) - SOME} more: ./mail agents list --stack {stack}"
+        yield f"  … and {len(addresses) - SOME} more: {remedies.list_agents(stack)}"
 
 
 def _next(stack: str) -> list[tuple[str, str]]:
     always = [
-        (f"./mail preview {stack}", "what an up would change, by name"),
-        (f"./mail doctor {stack}", "look at everything"),
+        (remedies.preview(stack), "what an up would change, by name"),
+        (remedies.doctor(stack), "look at everything"),
     ]
     return [*EMBEDDED[:2], *always[:1], *EMBEDDED[2:]] if stack == "dev" else always
 

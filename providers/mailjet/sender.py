@@ -13,6 +13,7 @@ from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Re
 
 from clients.mailjet.api import SenderRow, SenderStatus
 from clients.mailjet.errors import SenderNotRevivedError
+from mailboxes import remedies
 from providers.mailjet import plugin
 from providers.mailjet.base_provider import (
     MailjetProvider,
@@ -141,7 +142,7 @@ def _activate(process: plugin.PluginProcess, sender: SenderRow) -> SenderRow:
     if now.status is not SenderStatus.ACTIVE:
         process.engine.warn(
             f"sender {sender.email} is {now.status}: Mailjet has sent a mail to this address, and somebody has to open "
-            "the link in it; then `pulumi refresh` records the sender as Active."
+            f"the link in it; then `{remedies.refresh()}` records the sender as Active."
         )
     return now
 

@@ -62,7 +62,7 @@ class TestRemoval:
             "412 of 1,000 mailboxes would be removed (41 %, above the limit of 30 % and 10): agent-0000 "
             "(ana.lopez.000.20250101120000@agents.example), agent-0001 (ana.lopez.001.20250101120000@agents.example), "
             "agent-0002 (ana.lopez.002.20250101120000@agents.example), and 409 more; restore them in the population "
-            "file, or, if they are to go, run `./mail pulumi config set allowMassRemoval '412 of 1000'`, which "
+            "file, or, if they are to go, run `./mail pulumi config set --stack STACK allowMassRemoval '412 of 1000'`, which "
             "allows this removal alone."
         )
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailboxes import remedies
 from mailboxes.addresses import addresses
-from mailboxes.guards import pin_command
 from mailboxes.pinning import PinError, pin_agents, read_pins
 from mailboxes.population import PopulationSource, canonical_agent_id, load_populations, same_agent
 from mailboxes.rewriting import LayoutError
@@ -168,7 +168,7 @@ class TestWords:
         )
     )
     def test_what_is_printed_can_be_pasted(self, pins: dict[str, str]) -> None:
-        words = shlex.split(pin_command(pins.items()))
+        words = shlex.split(remedies.pin(pins.items()))
         assert words[:3] == ["./mail", "agents", "pin"]
         wanted = {same_agent(canonical_agent_id(agent)): local_part for agent, local_part in pins.items()}
         if len(wanted) == len(pins):

@@ -187,7 +187,7 @@ class TestBroom:
         mailjet.faults({"method": "DELETE", "path": "*", "kind": "503"})
         with pytest.raises(RoutesIncompleteError, match=r"0 inbound routes settled, 4 left \(box0@") as caught:
             provider.delete("id", props(BOOK))
-        assert str(caught.value).endswith("run `pulumi up` again: it goes on from here.")
+        assert str(caught.value).endswith("run `./mail apply STACK` again: it goes on from here.")
         mailjet.faults()
         next_run()
         provider.delete("id", props(BOOK))

@@ -304,7 +304,7 @@ class TestARefusedKeyInARefresh:
         assert len(kept) == 3 * len(asking) - 1
         assert "rejected the API key or its secret" in told[0]
         assert "the last up recorded in the state" in told[0]
-        assert "`./mail pulumi up --stack STACK` without --refresh" in told[0]
+        assert "`./mail apply STACK`, without --refresh" in told[0]
 
     def test_what_would_be_written_still_fails(self, refused: PluginProcess) -> None:
         with pytest.raises(MailjetError):

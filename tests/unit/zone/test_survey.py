@@ -121,7 +121,7 @@ class TestConflicts:
 
     def test_the_table_names_record_value_reason_and_command(self) -> None:
         found = conflicts([record("dev.agents.example", "MX", "mx.corp.example")], CLAIM, comment=OURS)
-        message = str(ForeignRecordsError(found, stack="dev"))
+        message = str(ForeignRecordsError(found, adopt="./mail adopt dev"))
         assert "1 record that this program did not make" in message
         assert "dev.agents.example  MX    mx.corp.example  mail for the domain would go to both" in message
         assert message.endswith("./mail adopt dev")
@@ -187,12 +187,18 @@ class TestCreating:
         assert self.find("A", "www.agents.example", "192.0.2.2") is None
 
     def test_the_sentence_names_record_state_and_command(self) -> None:
-        message = str(UnknownToTheStateError("mail-spf", self.ZONE[1], stack="prod"))
+        message = str(UnknownToTheStateError("mail-spf", self.ZONE[1], adopt="./mail adopt prod"))
         assert "mail-spf would be created, but the zone already holds dev.agents.example TXT" in message
         assert message.endswith("./mail adopt prod")
 
     def test_the_sentence_on_consent_names_both_ways(self) -> None:
-        message = str(SupersededRecordsError([record("dev.agents.example", "MX", "m.example")], stack="prod"))
+        message = str(
+            SupersededRecordsError(
+                [record("dev.agents.example", "MX", "m.example")],
+                consent="./mail adopt prod --replace-mx",
+                keep="./mail adopt prod --forget",
+            )
+        )
         assert "The up deletes 1 foreign record (dev.agents.example MX m.example)" in message
         assert "./mail adopt prod --replace-mx" in message
         assert "./mail adopt prod --forget" in message

@@ -345,10 +345,16 @@ class TestRetries:
         ],
     )
     def test_a_get_gives_up_with_the_last_error(
-        self, client: MailjetClient, server: Script, failure: Handler, kind: type[MailjetError]
+        self,
+        client: MailjetClient,
+        server: Script,
+        failure: Handler,
+        kind: type[MailjetError],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        monkeypatch.setenv("AGENTMAIL_STACK", "prod")
         server.says(failure)
-        with pytest.raises(kind, match="run `pulumi up` again"):
+        with pytest.raises(kind, match=r"run `\./mail apply prod` again"):
             client.get("/v3/REST/sender")
         assert len(server.requests) == RetryPolicy().attempts
 

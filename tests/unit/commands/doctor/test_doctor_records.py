@@ -39,7 +39,7 @@ class TestZone:
         found = only(zone_findings(up.examined, up.zone), Status.ERROR)
         assert found.subject == f"MX {DOMAIN}"
         assert found.sentence == (
-            "It is not in the zone, expected 10 parse.mailjet.com: put it back with: ./mail pulumi up --refresh --stack dev"
+            "It is not in the zone, expected 10 parse.mailjet.com: put it back with: ./mail apply dev --refresh"
         )
 
     def test_a_changed_record(self, up):

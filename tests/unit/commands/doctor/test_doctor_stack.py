@@ -53,7 +53,7 @@ def test_a_stack_on_anothers_domain_borrows_it():
 
 
 def test_before_the_first_up():
-    with pytest.raises(NeverUpError, match=r"create it with: \./mail pulumi up --stack dev"):
+    with pytest.raises(NeverUpError, match=r"create it with: \./mail apply dev"):
         examine("dev", settings(), {})
 
 

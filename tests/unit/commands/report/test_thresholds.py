@@ -73,7 +73,7 @@ class TestMailboxes:
     def test_many_may_not(self):
         [sentence] = refusals(self.removal(100, 69))
         assert "31 of 100 mailboxes would be removed (31 %, above the limit of 30 % and 10)" in sentence
-        assert "pulumi config set allowMassRemoval '31 of 100'" in sentence
+        assert "pulumi config set --stack STACK allowMassRemoval '31 of 100'" in sentence
 
     def test_all_may_not_however_few(self):
         [sentence] = refusals(self.removal(2, 0))
