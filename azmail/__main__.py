@@ -1,4 +1,4 @@
-"""`python -m azmail`: the stack outputs for people and containers, and the webhook as a server.
+"""`azmail`: the stack outputs for people and containers, and the webhook as a server.
 
 env        the platform's .env, safe to source and for docker compose
 mailboxes  who has which address
@@ -85,7 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     outputs.add_argument(
         "outputs",
         nargs="?",
-        help="file with `pulumi stack output --json --show-secrets`, or - for standard input; without it the variables "
+        help="file with what `./mail pulumi stack output --json --show-secrets --stack STACK` prints in the "
+        "infrastructure's clone, or - for standard input; without it the variables "
         "AGENTMAIL_OUTPUTS, AGENTMAIL_OUTPUTS_FILE, then the Pulumi CLI",
     )
     outputs.add_argument("--stack", default=os.environ.get(STACK_VARIABLE), help="stack to ask the Pulumi CLI for")
@@ -208,8 +209,8 @@ def _schema(options: argparse.Namespace) -> None:
     if options.check:
         if files("azmail").joinpath("outputs.schema.json").read_text(encoding="utf-8") != text:
             raise AzmailError(
-                "outputs.schema.json is not what the models say: `python -m azmail schema -o "
-                "azmail/outputs.schema.json` writes it"
+                "outputs.schema.json is not what the models say: `azmail schema --output azmail/outputs.schema.json` "
+                "writes it"
             )
     elif options.output is not None:
         options.output.write_text(text, encoding="utf-8")

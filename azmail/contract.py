@@ -147,7 +147,7 @@ class PlatformEnv(_Model):
     """The platform's environment variables, every value a string; a variable left out has the platform's default.
 
     The three numbers are never empty: the platform reads them with `int()`. MAILJET_INBOUND_SECRET is "" unless
-    something adds it to each delivery as a body token (`python -m azmail forward`): today's platform refuses every
+    something adds it to each delivery as a body token (`azmail forward`): today's platform refuses every
     genuine Mailjet delivery when it is set.
     """
 
@@ -191,7 +191,7 @@ class PlatformEnv(_Model):
 
 
 class StackOutputs(_Model):
-    """All outputs of the stack, as `pulumi stack output --json --show-secrets` prints them."""
+    """All outputs of the stack, as `./mail pulumi stack output --json --show-secrets` prints them."""
 
     model_config = ConfigDict(extra="ignore", alias_generator=to_camel, populate_by_name=True)
 
@@ -238,7 +238,10 @@ def read_outputs(outputs: Mapping[str, object], source: str) -> tuple[StackOutpu
     if hidden:
         raise ContractError(
             source,
-            [f"{', '.join(hidden)} hidden as {_HIDDEN}: read them with `pulumi stack output --json --show-secrets`"],
+            [
+                f"{', '.join(hidden)} hidden as {_HIDDEN}: read them with `./mail pulumi stack output --json "
+                "--show-secrets --stack STACK` in the infrastructure's clone"
+            ],
         )
     try:
         parsed = StackOutputs.model_validate(dict(outputs))
@@ -267,7 +270,9 @@ def schema_text() -> str:
 def _check_version(outputs: Mapping[str, object], source: str) -> None:
     version = outputs.get("contractVersion")
     if not outputs:
-        raise ContractError(source, ["it has no outputs: run `pulumi up` first"])
+        raise ContractError(
+            source, ["it has no outputs: bring it up first with `./mail apply STACK` in the infrastructure's clone"]
+        )
     if version is None:
         raise ContractError(source, [f"contractVersion is missing, expected {CONTRACT_VERSION}"])
     if not isinstance(version, str) or not _VERSION.fullmatch(version):

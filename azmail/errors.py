@@ -27,7 +27,7 @@ class ContractError(AzmailError):
         more = f"; and {len(self.problems) - 5} more" if len(self.problems) > 5 else ""
         super().__init__(
             f"{source} does not follow the stack output contract: {shown}{more} "
-            "(`python -m azmail schema` prints what is expected)"
+            "(`azmail schema` prints what is expected)"
         )
 
 
@@ -38,7 +38,7 @@ class ContractVersionError(ContractError):
         self.found = found
         self.supported = supported
         advice = (
-            "run `pulumi up` with the program that belongs to it"
+            "bring the stack up with the program that belongs to it (`./mail apply STACK` in its clone)"
             if _major(found) < _major(supported)
             else "install a newer azmail"
         )
@@ -61,7 +61,8 @@ class UnknownMailboxError(AzmailError, LookupError):
         self.wanted = wanted
         super().__init__(
             f"no mailbox has the {kind} {wanted!r}, the stack outputs name {count} mailboxes: "
-            "add the agent to the population and run `pulumi up`, then load the outputs again"
+            "add the agent to the population and run `./mail apply STACK` in the infrastructure's clone, then load the "
+            "outputs again"
         )
 
 
@@ -167,7 +168,8 @@ class SenderRefusedError(_RefusedError):
         super().__init__(
             f"Mailjet refused the sender {sender}",
             answer,
-            "its domain must be a validated sender of this account (output dkimStatus and `pulumi up` tell)",
+            "its domain must be a validated sender of this account (the output dkimStatus tells, and in the "
+            "infrastructure's clone `./mail doctor STACK`)",
         )
 
 
@@ -198,7 +200,8 @@ class CredentialsRefusedError(SendError):
     def __init__(self, server: str) -> None:
         super().__init__(
             f"{server} did not accept the mailbox's smtp_username and smtp_password: expected the Mailjet API key and "
-            "secret of this environment, load the stack outputs again or rotate the key and run `pulumi up`"
+            "secret of this environment, load the stack outputs again, or rotate the key and run `./mail apply STACK` "
+            "in the infrastructure's clone"
         )
 
 

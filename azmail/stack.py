@@ -21,11 +21,11 @@ CLI_TIMEOUT_SECONDS = 120.0
 class MailStack:
     """A stack's mailboxes and everything else it exports, checked against the contract.
 
-    Immutable. Load it again to see agents that a later `pulumi up` added.
+    Immutable. Load it again to see agents that a later `up` added.
     """
 
     def __init__(self, outputs: Mapping[str, object], *, source: str = "the stack outputs") -> None:
-        """Read outputs as `pulumi stack output --json --show-secrets` prints them.
+        """Read outputs as `./mail pulumi stack output --json --show-secrets` prints them.
 
         Raises ContractError, and ContractVersionError for a major version other than 1.
         """
@@ -65,14 +65,14 @@ class MailStack:
 
     @classmethod
     def from_file(cls, path: "str | os.PathLike[str]") -> "MailStack":
-        """Load a file that holds what `pulumi stack output --json --show-secrets` printed."""
+        """Load a file that holds what `./mail pulumi stack output --json --show-secrets` printed."""
         try:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise StackOutputsError(
                 f"cannot read the stack outputs in {os.fspath(path)} ({reason}): write them there with "
-                "`pulumi stack output --json --show-secrets`"
+                "`./mail pulumi stack output --json --show-secrets --stack STACK` in the infrastructure's clone"
             ) from error
         return cls.from_json(text, source=os.fspath(path))
 
@@ -109,7 +109,7 @@ class MailStack:
         pulumi: str | Sequence[str] = "pulumi",
         cwd: "str | os.PathLike[str] | None" = None,
     ) -> "MailStack":
-        """Ask `pulumi stack output --json --show-secrets`.
+        """Ask `./mail pulumi stack output --json --show-secrets`.
 
         `pulumi` is the CLI, with leading arguments if it needs some; `stack` defaults to the selected one.
         """
@@ -119,8 +119,9 @@ class MailStack:
             program = str((Path(cwd) / command[0]).resolve())
         if program is None:
             raise StackOutputsError(
-                f"found no program {command[0]!r} to ask for the stack outputs: install Pulumi, name its CLI, or load "
-                f"a file (set {OUTPUTS_FILE_VARIABLE} or pass its path)"
+                f"found no program {command[0]!r} to ask for the stack outputs: install Pulumi, or load a "
+                "file with what `./mail pulumi stack output --json --show-secrets --stack STACK` prints in the "
+                f"infrastructure's clone (set {OUTPUTS_FILE_VARIABLE} or pass its path)"
             )
         arguments = [program, *command[1:], "stack", "output", "--json", "--show-secrets", "--non-interactive"]
         if stack:
@@ -146,8 +147,8 @@ class MailStack:
             lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
             raise StackOutputsError(
                 f"{command[0]} could not read the outputs of {name} (exit {done.returncode}: "
-                f"{lines[0][:300] if lines else 'it said nothing'}): select the stack, log in to its backend, or run "
-                "`pulumi up` first"
+                f"{lines[0][:300] if lines else 'it said nothing'}): name another with --stack, or bring it up "
+                f"with `./mail apply {stack or 'STACK'}` in the infrastructure's clone"
             )
         return cls.from_json(done.stdout, source=name)
 

@@ -9,8 +9,8 @@ from commands.cli.console import working
 from commands.deployment import DESTROYING, bring_up
 from commands.errors import NoEmulatorsError, NotEmbeddedError, UpFailedError
 from commands.stack_commands import ROOT, Pulumi
+from emulators import commands as emulators
 from emulators import lifecycle
-from emulators.__main__ import main as emulators
 from emulators.state_folder import StateFolder
 from engine.stacks import StackFile
 from mailboxes import remedies
@@ -23,8 +23,7 @@ def up(stack: str, project: Path) -> int:
     _require_embedded(stack, project, command=remedies.up(), instead=remedies.apply(stack))
     if code := _engine_ready():
         return code
-    if code := emulators(["up", "--state-dir", str(EMULATORS)]):
-        return code
+    emulators.up(StateFolder(EMULATORS))
     pulumi = Pulumi(stack, project=project)
     pulumi.run("stack", "select", "--create", stack)
     bring_up(pulumi)
@@ -40,11 +39,11 @@ def _engine_ready() -> int:
 def down(stack: str, project: Path) -> int:
     """Raises NotEmbeddedError and UpFailedError."""
     _require_embedded(stack, project, command=remedies.down(), instead=remedies.destroy(stack))
-    if code := emulators(["up", "--state-dir", str(EMULATORS)]):
-        return code
+    emulators.up(StateFolder(EMULATORS))
     if code := Pulumi(stack, project=project).stream(*DESTROYING, "--stack", stack):
         raise UpFailedError(f"The destroy of {stack}", code)
-    return emulators(["down", "--state-dir", str(EMULATORS)])
+    emulators.down(StateFolder(EMULATORS))
+    return 0
 
 
 def _require_embedded(stack: str, project: Path, *, command: str, instead: str) -> None:

@@ -69,3 +69,13 @@ class NoEmulatorsError(CommandError):
 
     def __init__(self) -> None:
         super().__init__(f"The emulators are not running; start them and the stack with: {remedies.up()}")
+
+
+class NoTunnelTokenError(CommandError):
+    """The stack has no tunnel of its own, or its output is something else."""
+
+    def __init__(self, found: str, stack: str) -> None:
+        super().__init__(
+            f"The stack output tunnelToken is {found}; expected the token of a tunnel that this stack creates; set it with: "
+            f"{remedies.set_value('accountId', stack=stack)}, and with tunnelHostname likewise, then run: {remedies.apply(stack)}"
+        )

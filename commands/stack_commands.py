@@ -37,7 +37,7 @@ class PulumiFailedError(Exception):
 
 
 class Pulumi:
-    """`./engine/pulumi` for one stack of one project folder."""
+    """The Pulumi CLI for one stack of one project folder."""
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ _WORDS = 120
 
 
 def holder(port: int, *, proc: Path = _PROC) -> str:
-    """`pid 4711 (python -m emulators serve …)`; empty where nobody can tell (no /proc, another user's process).
+    """`pid 4711 (python server.py)`; empty where nobody can tell (no /proc, another user's process).
 
     Linux only: `net/tcp` names the inode of a listening socket, `PID/fd` who has it open.
     """

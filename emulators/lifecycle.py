@@ -58,10 +58,7 @@ def up(folder: StateFolder, *, choice: Choice) -> tuple[dict[str, Any], bool]:
 
 def _start(folder: StateFolder, *, choice: Choice) -> None:
     reader, writer = os.pipe()
-    command = [sys.executable, "-m", "emulators", "serve", "--state-dir", str(folder.path)]
-    command += ["--ready-fd", str(writer)]
-    if choice is not Choice.USUAL:
-        command.append(f"--{choice}-ports")
+    command = [sys.executable, "-m", "emulators", str(folder.path), choice.value, str(writer)]
     try:
         with folder.open_log() as log:
             child = subprocess.Popen(  # noqa: S603

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 PROJECT = Path(__file__).resolve().parent.parent
-DEFAULT_FOLDER = PROJECT / ".state" / "emulators"
 LOG_LIMIT = 5 * 1024 * 1024
 
 _ALPHANUMERIC = string.ascii_letters + string.digits

@@ -41,7 +41,7 @@ RETRY_SECONDS = 3600.0
 _NOTE = "stand-in.txt"
 _NOTE_TEXT = (
     "This is no official plugin: it leads to engine/cloudflare of a clone of agent-mail, which knows the resources\n"
-    "that program declares. `pulumi plugin install resource cloudflare` with --reinstall puts the official one here.\n"
+    "that program declares. `./mail pulumi plugin install resource cloudflare --reinstall` puts the official one here.\n"
 )
 
 

@@ -211,7 +211,7 @@ def _backend(layout: Layout, environment: Mapping[str, str], arguments: Sequence
         return Backend(url=url, because=f"{file.name} names it")
     logged_in = _logged_in_at(layout.home)
     if logged_in is not None:
-        return Backend(url=logged_in, because="`pulumi login` chose it", handed_on=False)
+        return Backend(url=logged_in, because="a login of the Pulumi CLI chose it", handed_on=False)
     return Backend(url=layout.backend_url, because="this clone's own")
 
 

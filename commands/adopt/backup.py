@@ -70,7 +70,7 @@ def write_backup(folder: Path, backup: Backup, *, now: datetime) -> Path:
 
 def read_backup(path: Path, *, zone_id: str) -> Backup:
     """The backup in a file. Raises BackupError: not one of ours, or one of another zone."""
-    expected = "a file that `./mail adopt` wrote"
+    expected = "a file that an adoption wrote"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

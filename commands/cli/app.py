@@ -60,7 +60,7 @@ def _root(
 
 @app.command(rich_help_panel=EMBEDDED)
 def up(stack: DevStack = "dev", project: Project = ROOT) -> int:
-    """Emulators, `pulumi up`, a summary: working agent mail without any account.
+    """Emulators, stack, a summary: working agent mail without any account.
 
     Asks nobody, so it refuses a stack that reaches real services.
     """
@@ -108,7 +108,7 @@ def preview(
     ] = "",
     allow_record_removals: Allowed = 0,
     read: Annotated[
-        str, Option("--from", metavar="FILE", help="Instead, the output of `pulumi preview --json`; - for stdin.")
+        str, Option("--from", metavar="FILE", help="Instead, the output of the Pulumi CLI with --json; - for stdin.")
     ] = "",
 ) -> int:
     """What an up would change, by name."""
@@ -272,7 +272,7 @@ def send(
         list[str] | None, Option("--to", metavar="WHO", help="An agent or an address; may be repeated.")
     ] = None,
     subject: Annotated[str, Option(metavar="TEXT")] = "Hello",
-    text: Annotated[str, Option(metavar="TEXT", help="- reads standard input.")] = "Hello from ./mail send.",
+    text: Annotated[str, Option(metavar="TEXT", help="- reads standard input.")] = "Hello from an agent.",
     stack: Stack = "dev",
     project: Project = ROOT,
     watch: Watch = False,

@@ -7,14 +7,14 @@ _agentmail_completion() {
     local IFS=$'\\n'
     COMPREPLY=($(env COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD _MAIL_COMPLETE=complete_bash "$1"))
 }
-complete -o default -F _agentmail_completion ./mail %(root)s/mail"""
+complete -o default -F _agentmail_completion %(names)s"""
 
 _ZSH = """\
-#compdef ./mail %(root)s/mail
+#compdef %(names)s
 _agentmail_completion() {
     eval $(env _TYPER_COMPLETE_ARGS="${words[1,$CURRENT]}" _MAIL_COMPLETE=complete_zsh "${words[1]}")
 }
-compdef _agentmail_completion ./mail %(root)s/mail"""
+compdef _agentmail_completion %(names)s"""
 
 _FISH = """\
 function _agentmail_completion
@@ -35,4 +35,4 @@ def script(shell: str, root: str) -> str:
         raise CommandError(
             f"There is no completion for {shell!r}, expected bash, zsh or fish: {remedies.completion('bash')}"
         )
-    return SCRIPTS[shell] % {"root": root}
+    return SCRIPTS[shell] % {"root": root, "names": f"{remedies.PROGRAM} {root}/mail"}

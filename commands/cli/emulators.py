@@ -3,58 +3,92 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from typer import Option, Typer
+from typer import BadParameter, Option, Typer
 
-from commands.cli.options import EMULATORS, Json, StateFolder
+from commands.cli.options import EMULATORS, Json
+from commands.cli.options import StateFolder as StateDir
+
+if TYPE_CHECKING:
+    from emulators.ports import Choice
+    from emulators.state_folder import StateFolder
 
 app = Typer(
     no_args_is_help=True, help="Mailjet and Cloudflare on this machine's loopback.", rich_help_panel="Underneath"
 )
 
 
-def _run(command: str, folder: Path, *words: str) -> int:
-    from emulators.__main__ import main
+FreePorts = Annotated[
+    bool, Option("--free-ports", help="Listen on free ports instead of the fixed ones; a restart keeps them.")
+]
+FixedPorts = Annotated[
+    bool, Option("--fixed-ports", help="Go back to the fixed ones; the next up of each stack follows.")
+]
 
-    return main([command, "--state-dir", str(folder), *words])
+
+def _choice(*, free: bool, fixed: bool) -> Choice:
+    from emulators.ports import Choice
+
+    if free and fixed:
+        raise BadParameter("only one of them", param_hint="--free-ports, --fixed-ports")
+    return Choice.FREE if free else Choice.FIXED if fixed else Choice.USUAL
+
+
+def _folder(path: Path) -> StateFolder:
+    from emulators.state_folder import StateFolder
+
+    return StateFolder(path)
 
 
 @app.command()
-def up(
-    state_dir: StateFolder = EMULATORS,
-    free_ports: Annotated[
-        bool, Option("--free-ports", help="Listen on free ports instead of the fixed ones; a restart keeps them.")
-    ] = False,
-    fixed_ports: Annotated[
-        bool, Option("--fixed-ports", help="Go back to the fixed ones; the next up of each stack follows.")
-    ] = False,
-) -> int:
+def up(state_dir: StateDir = EMULATORS, free_ports: FreePorts = False, fixed_ports: FixedPorts = False) -> int:
     """Start them in the background. A fixed port that is taken is replaced, and its holder named."""
-    ports = [*(["--free-ports"] if free_ports else []), *(["--fixed-ports"] if fixed_ports else [])]
-    return _run("up", state_dir, *ports)
+    from emulators.commands import up as run
+
+    choice = _choice(free=free_ports, fixed=fixed_ports)
+    run(_folder(state_dir), choice)
+    return 0
 
 
 @app.command()
-def down(state_dir: StateFolder = EMULATORS) -> int:
+def down(state_dir: StateDir = EMULATORS) -> int:
     """End them."""
-    return _run("down", state_dir)
+    from emulators.commands import down as run
+
+    run(_folder(state_dir))
+    return 0
 
 
 @app.command()
-def status(state_dir: StateFolder = EMULATORS, json: Json = False) -> int:
+def status(state_dir: StateDir = EMULATORS, json: Json = False) -> int:
     """Whether they run, and where."""
-    return _run("status", state_dir, *(["--json"] if json else []))
+    from emulators.commands import status as run
+
+    run(_folder(state_dir), json=json)
+    return 0
 
 
 @app.command()
-def reset(state_dir: StateFolder = EMULATORS) -> int:
+def reset(state_dir: StateDir = EMULATORS) -> int:
     """Forget everything that was written to them; credentials and ports stay."""
-    return _run("reset", state_dir)
+    from emulators.commands import reset as run
+
+    run(_folder(state_dir))
+    return 0
+
+
+@app.command()
+def serve(state_dir: StateDir = EMULATORS, free_ports: FreePorts = False, fixed_ports: FixedPorts = False) -> int:
+    """Run them in the foreground, until Ctrl-C."""
+    from emulators.commands import serve as run
+
+    run(_folder(state_dir), _choice(free=free_ports, fixed=fixed_ports))
+    return 0
 
 
 @app.command("open")
-def open_(state_dir: StateFolder = EMULATORS) -> int:
+def open_(state_dir: StateDir = EMULATORS) -> int:
     """Open the page of the emulated Mailjet in a browser, or say where it is."""
     from commands.mails import open_page
 

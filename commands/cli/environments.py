@@ -10,7 +10,7 @@ from typer import Argument, Option, Typer
 
 from commands.cli.options import ROOT, DevStack, Json, Project, StackName, Yes
 
-app = Typer(no_args_is_help=True, help="Environments: make one, check one, list them.")
+app = Typer(no_args_is_help=True, help="Environments: make one, check one, list them, and the files that others read.")
 TUNNEL_FILE = ROOT / "deploy" / "tunnel.env"
 """What deploy/docker-compose.yml reads."""
 Name = Annotated[str, Argument(metavar="NAME", help="Of the environment, its stack and Pulumi.NAME.yaml.")]
@@ -124,6 +124,18 @@ def tunnel(
     file: Annotated[Path, Option(metavar="FILE", help="The file to write.", show_default=False)] = TUNNEL_FILE,
 ) -> int:
     """The tunnel's token for deploy/docker-compose.yml, into a file that only its owner may read."""
-    from commands.tunnel import write
+    from commands.environments.files import tunnel as run
 
-    return write(stack, project, file)
+    return run(stack, project, file)
+
+
+@app.command()
+def platform(
+    stack: DevStack = "dev",
+    project: Project = ROOT,
+    file: Annotated[Path, Option(metavar="FILE", help="The file to write.")] = Path("platform.env"),
+) -> int:
+    """The agent platform's variables, credentials included, into a file that only its owner may read."""
+    from commands.environments.files import platform as run
+
+    return run(stack, project, file)

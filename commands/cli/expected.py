@@ -13,6 +13,13 @@ def _is_refused_file(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.filename is not None
 
 
+def sentence(error: BaseException) -> str:
+    """What a person is told."""
+    if isinstance(error, OSError):
+        return f"{error.filename} cannot be used ({error.strerror or 'no reason given'})."
+    return str(error)
+
+
 def _expected() -> tuple[type[BaseException], ...]:
     # Here, since most commands end well: an error may cost the imports of all rooms.
     from azmail.errors import AzmailError
@@ -28,8 +35,7 @@ def _expected() -> tuple[type[BaseException], ...]:
     from commands.errors import CommandError
     from commands.report.preview import PreviewUnreadableError
     from commands.stack_commands import PulumiFailedError
-    from deploy.tunnel_env import NoTunnelTokenError
-    from emulators.__main__ import EXPECTED as EMULATORS
+    from emulators.commands import EXPECTED as EMULATORS
     from engine.errors import EngineError
     from mailboxes.errors import MailboxError
     from settings.loading import SettingsError
@@ -49,7 +55,6 @@ def _expected() -> tuple[type[BaseException], ...]:
         MailjetError,
         NeverUpError,
         NoMailError,
-        NoTunnelTokenError,
         PreviewUnreadableError,
         PulumiFailedError,
         RecordError,

@@ -84,11 +84,11 @@ def main(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
-        from commands.cli.expected import is_expected
+        from commands.cli.expected import is_expected, sentence
 
         if not is_expected(error):
             raise
-        _say(str(error))
+        _say(sentence(error))
         return CommandExit.FAILED
     return status if isinstance(status, int) else CommandExit.FINE
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clients.dns import Resolver
-from commands.stack_commands import ROOT
+from emulators import lifecycle
+from emulators.state_folder import StateFolder
 from mailboxes import remedies
 
 
@@ -45,9 +43,7 @@ class Emulators:
 
 def find_emulators(folder: Path) -> Emulators:
     """The emulators whose state is in `folder`. Raises EmulatorsDownError."""
-    command = [sys.executable, "-m", "emulators", "status", "--json", "--state-dir", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
-    status = json.loads(done.stdout) if done.returncode == 0 else {}
-    if not status.get("running"):
+    status = lifecycle.status(StateFolder(folder))
+    if not status["running"]:
         raise EmulatorsDownError(folder)
     return Emulators.parse(status)

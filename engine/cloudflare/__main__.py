@@ -1,4 +1,4 @@
-"""`python -m engine.cloudflare ENGINE_ADDRESS`: the plugin's process.
+"""The plugin's process; its one argument is the engine's address.
 
 Prints its port on the first line of standard output, as Pulumi expects of plugins. Ends with the engine that started
 it, when the engine cancels, and on SIGINT and SIGTERM.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -85,7 +86,8 @@ def _text(value: object) -> str:
 def _failure(urn: str, key: str, problem: str) -> Failure:
     name = urn.rsplit("::", 1)[-1]
     if name == "default" or name.startswith("default_"):
-        where = f"Check `pulumi config get cloudflare:{key}`."
+        stack = os.environ.get("AGENTMAIL_STACK", "STACK")
+        where = f"Check `./mail pulumi config get cloudflare:{key} --stack {stack}`."
     else:
         where = f"Examine values at '{name}.{key}'."
     return Failure(key, f"could not validate provider configuration: {problem}. {where}")

@@ -56,7 +56,7 @@ class UnsupportedTokenError(OperationError):
         names = ", ".join(sorted(supported))
         super().__init__(
             f"this machine's stand-in for the Cloudflare plugin has no {kind} {token!r}: it supports {names}; "
-            f"the official plugin has the rest (`pulumi plugin install resource cloudflare`)"
+            f"the official plugin has the rest (`./mail pulumi plugin install resource cloudflare --reinstall`)"
         )
 
 

@@ -19,7 +19,7 @@ class VirtualenvMissingError(EngineError):
     def __init__(self, named: str, path: Path) -> None:
         super().__init__(
             f"the 'virtualenv' option in Pulumi.yaml is '{named}', but {path} is no virtual environment: create it with "
-            f"`pulumi install`, or run `./mail setup` in this project."
+            f"`./mail setup` in this project."
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from deploy.tunnel_env import write_environment
+from commands.environments.files import write_tunnel
 from tests.e2e.adoption import adopt, put_there, snapshot
 from tests.e2e.stack import Emulators, Stack
 
@@ -170,7 +170,7 @@ class TestTunnel:
 
     def test_the_token_reaches_its_file_and_no_command_line(self, stack: Stack, tmp_path: Path) -> None:
         token = stack.pulumi("stack", "output", "tunnelToken", "--show-secrets", "--stack", "dev").out
-        write_environment(tmp_path / "tunnel.env", token)
+        write_tunnel(tmp_path / "tunnel.env", token)
         assert (tmp_path / "tunnel.env").read_text() == f"TUNNEL_TOKEN={token.strip()}\n"
 
     def test_another_tunnel_takes_over_without_a_gap(self, stack: Stack, emulators: Emulators) -> None:

@@ -59,7 +59,7 @@ class TestSchema:
     def test_the_packaged_schema_is_the_models_schema(self) -> None:
         packaged = Path(__file__).parents[3] / "azmail" / "outputs.schema.json"
         assert packaged.read_text(encoding="utf-8") == schema_text(), (
-            "run `python -m azmail schema -o azmail/outputs.schema.json`"
+            "run `azmail schema --output azmail/outputs.schema.json`"
         )
 
     def test_it_names_every_output_and_marks_the_secret_ones(self) -> None:
@@ -158,7 +158,7 @@ class TestWrongOutputs:
     def test_another_major_version(self) -> None:
         with pytest.raises(ContractVersionError, match=r"contractVersion 2\.3, this azmail reads 1\.x.*newer"):
             MailStack({"contractVersion": "2.3", "somethingElse": 1})
-        with pytest.raises(ContractVersionError, match=r"contractVersion 0\.9.*pulumi up"):
+        with pytest.raises(ContractVersionError, match=r"contractVersion 0\.9.*mail apply STACK"):
             MailStack(stack_outputs(contractVersion="0.9"))
 
     def test_a_later_minor_version_may_add_outputs(self) -> None:
@@ -170,7 +170,7 @@ class TestWrongOutputs:
             MailStack(stack_outputs(contractVersion=version))
 
     def test_no_outputs_and_hidden_outputs(self) -> None:
-        with pytest.raises(ContractError, match="run `pulumi up` first"):
+        with pytest.raises(ContractError, match=r"first with `\./mail apply STACK` in the infrastructure's clone"):
             MailStack({})
         with pytest.raises(ContractError, match=r"mailboxes, tunnelToken hidden.*--show-secrets"):
             MailStack(stack_outputs(mailboxes="[secret]", tunnelToken="[secret]"))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from deploy.tunnel_env import main
+from commands.environments.files import write_tunnel
+from commands.errors import NoTunnelTokenError
 
 ROOT = Path(__file__).parents[3]
 COMPOSE = ROOT / "deploy" / "docker-compose.yml"
@@ -59,7 +58,7 @@ class TestCompose:
             assert set(self.cloudflared()) <= KEYS_OF_A_SERVICE
             return
         environment = tmp_path / "tunnel.env"
-        main([str(environment)], io.StringIO(TOKEN))
+        write_tunnel(environment, TOKEN)
         done = subprocess.run(
             [*client, "-f", str(COMPOSE), "--profile", "cloudflare", "config", "--quiet"],
             env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(tmp_path), "TUNNEL_ENV_FILE": str(environment)},
@@ -89,7 +88,7 @@ class TestEnvironmentFile:
         path = tmp_path / "tunnel.env"
         path.write_text("TUNNEL_TOKEN=old\n")
         path.chmod(0o644)
-        assert main([str(path)], io.StringIO(f"{TOKEN}\n")) == 0
+        write_tunnel(path, f"{TOKEN}\n")
         assert path.read_text() == f"TUNNEL_TOKEN={TOKEN}\n"
         assert path.stat().st_mode & 0o777 == 0o600
         assert TOKEN not in capsys.readouterr().out
@@ -97,17 +96,9 @@ class TestEnvironmentFile:
     @pytest.mark.parametrize(
         ("given", "found"), [("", "empty"), ("\n", "empty"), ("[secret] and more of it", "no tunnel token")]
     )
-    def test_without_a_token_the_file_stays_as_it_is(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], given: str, found: str
-    ) -> None:
+    def test_without_a_token_the_file_stays_as_it_is(self, tmp_path: Path, given: str, found: str) -> None:
         path = tmp_path / "tunnel.env"
         path.write_text("TUNNEL_TOKEN=old\n")
-        assert main([str(path)], io.StringIO(given)) == 1
+        with pytest.raises(NoTunnelTokenError, match=f"tunnelToken is {found}; expected the token.*apply prod"):
+            write_tunnel(path, given, stack="prod")
         assert path.read_text() == "TUNNEL_TOKEN=old\n"
-        assert f"The stack output tunnelToken is {found}; expected the token" in capsys.readouterr().err
-
-    def test_as_a_command(self, tmp_path: Path) -> None:
-        words = [sys.executable, str(ROOT / "deploy" / "tunnel_env.py"), str(tmp_path / "tunnel.env")]
-        done = subprocess.run(words, input=TOKEN, capture_output=True, text=True)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert subprocess.run(words[:2], capture_output=True).returncode == 2

@@ -1,4 +1,4 @@
-"""`python -m emulators`: real processes that come up, are found again, survive and go."""
+"""`./mail emulators`: real processes that come up, are found again, survive and go."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 import requests
 
-from emulators.__main__ import main
+from commands.cli.running import main
 from emulators.embedded import Control
 from emulators.holders import holder
 from emulators.ports import DEFAULT_PORTS, Choice, Opening, PortError, PortRole
@@ -51,12 +51,12 @@ class Emulators:
     def run(self, command: str, *options: str) -> Output:
         """The command in this process; what it starts is a process of its own all the same."""
         with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
-            status = main([command, "--state-dir", str(self.folder), *options])
+            status = main(["emulators", command, "--state-dir", str(self.folder), *options])
         return Output(status, out.getvalue(), err.getvalue())
 
     def run_outside(self, command: str, *options: str) -> Output:
         """The command in a process of its own."""
-        arguments = [sys.executable, "-m", "emulators", command, "--state-dir", str(self.folder), *options]
+        arguments = [ROOT / "mail", "emulators", command, "--state-dir", str(self.folder), *options]
         done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
         return Output(done.returncode, done.stdout, done.stderr)
 
@@ -369,7 +369,7 @@ class TestFolder:
         (tmp_path / "file").write_text("")
         failed = Emulators(tmp_path / "file" / "x").run("status")
         assert failed.returncode == 1
-        assert failed.stderr.startswith(f"The state folder {tmp_path}/file/x cannot be made")
+        assert failed.stderr == f"{tmp_path}/file/x cannot be used (Not a directory).\n"
 
 
 def test_the_fixed_ports_are_the_documented_ones() -> None:
@@ -382,3 +382,21 @@ def test_the_fixed_ports_are_the_documented_ones() -> None:
         "smtps": 8465,
         "inbound": 8825,
     }
+
+
+def test_in_the_foreground(tmp_path: Path) -> None:
+    """It says where everything is, and a Ctrl-C ends it without a word of Python."""
+    command = [ROOT / "mail", "emulators", "serve", "--free-ports", "--state-dir", tmp_path / "state"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert "Mailjet REST" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) in (0, 130)
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_both_choices_of_ports_are_refused(emulators: Emulators) -> None:
+    refused = emulators.run("up", "--free-ports", "--fixed-ports")
+    assert refused.returncode == 2
+    assert "only one of them" in refused.stderr

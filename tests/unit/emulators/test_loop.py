@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from emulators.__main__ import main
+from commands.cli.running import main
 from emulators.embedded import Control
 from tests.unit.emulators.webhook import Webhook
 from tests.waiting import wait_until
@@ -80,11 +80,11 @@ def command(*arguments: str) -> str:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     folder = ("--state-dir", str(tmp_path / "state"))
-    command("up", "--free-ports", *folder)
-    found = World(json.loads(command("status", "--json", *folder)))
+    command("emulators", "up", "--free-ports", *folder)
+    found = World(json.loads(command("emulators", "status", "--json", *folder)))
     found.control.switches(retry_seconds=0.05, retry_attempts=100)
     yield found
-    command("down", *folder)
+    command("emulators", "down", *folder)
 
 
 def test_mail_goes_round(world: World, webhook: Webhook) -> None:

@@ -77,7 +77,7 @@ class TestCheckConfig:
             (
                 "zoneId",
                 "could not validate provider configuration: Invalid or unknown key. "
-                "Check `pulumi config get cloudflare:zoneId`.",
+                "Check `./mail pulumi config get cloudflare:zoneId --stack STACK`.",
             )
         ]
 

@@ -40,6 +40,7 @@ def test_embedded_default(bare: Machine) -> None:
         "PULUMI_HOME": str(bare.layout.home),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "AGENTMAIL_ENGINE_ROOT": str(bare.layout.root),
+        "AGENTMAIL_STACK": "dev",
         "PULUMI_BACKEND_URL": bare.layout.backend_url,
         "PULUMI_CONFIG_PASSPHRASE": LOOPBACK_PASSPHRASE,
         "MAILJET_API_KEY": "key",

@@ -155,7 +155,7 @@ def test_warn_goes_on_without_an_answer_too(mailjet: Mailjet, props: dict[str, A
 
 
 def test_a_sender_that_is_gone_cannot_be_verified(props: dict[str, Any]) -> None:
-    with pytest.raises(NotVerifiableError, match="up --refresh"):
+    with pytest.raises(NotVerifiableError, match=r"apply STACK --refresh"):
         provider.create({**props, "sender_id": 1.0})
 
 

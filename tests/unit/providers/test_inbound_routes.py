@@ -295,7 +295,9 @@ class TestFaults:
         assert len(mailjet.routes()) == 3
         assert len(caught.value.left) == 2
         assert str(caught.value).startswith("3 inbound routes settled, 2 left (ana.lopez.")
-        assert str(caught.value).endswith("To undo the change instead, revert it and run `./mail apply STACK --refresh`.")
+        assert str(caught.value).endswith(
+            "To undo the change instead, revert it and run `./mail apply STACK --refresh`."
+        )
         mailjet.switch(route_quota=None)
         next_run()
         provider.create(props())

@@ -102,7 +102,7 @@ def test_a_killed_engine_is_gone_at_once() -> None:
         engine.require_alive()
         peer.kill()
         peer.wait(10)
-        with pytest.raises(EngineGoneError, match="`./mail pulumi cancel --stack STACK`, then"):
+        with pytest.raises(EngineGoneError, match=r"`\./mail pulumi cancel --stack STACK`, then"):
             engine.require_alive()
         engine.close()
 

@@ -1,0 +1,55 @@
+"""`./mail env tunnel | platform`: what cloudflared's container and the agent platform read, from the stack's outputs.
+
+Both hold credentials: they never stand in an argument, and the files have mode 0600 from their first byte.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from azmail import MailStack
+from azmail.dotenv import render_env
+from commands.cli.console import working
+from commands.errors import NoTunnelTokenError
+from commands.roster import read_stack
+from commands.stack_commands import Pulumi
+
+_TOKEN = re.compile(r"[A-Za-z0-9+/=_-]{20,}")
+
+
+def tunnel(stack: str, project: Path, file: Path) -> int:
+    """Raises NoTunnelTokenError."""
+    with working(f"Reading the tunnel of {stack}"):
+        token = str(Pulumi(stack, project=project).outputs().get("tunnelToken") or "")
+    write_tunnel(file, token, stack=stack)
+    print(f"{file} holds the tunnel's token (mode 0600)")
+    return 0
+
+
+def write_tunnel(path: Path, token: str, *, stack: str = "") -> None:
+    """Raises NoTunnelTokenError where the stack has no tunnel of its own, or its output is something else."""
+    token = token.strip()
+    if not _TOKEN.fullmatch(token):
+        raise NoTunnelTokenError("empty" if not token else "no tunnel token", stack)
+    _write_private(path, f"TUNNEL_TOKEN={token}\n")
+
+
+def platform(stack: str, project: Path, file: Path) -> int:
+    """Raises AzmailError where a value cannot stand in such a file."""
+    with working(f"Reading the outputs of {stack}"):
+        outputs: MailStack = read_stack(Pulumi(stack, project=project))
+    _write_private(file, render_env(outputs.platform_env))
+    print(f"{file} holds the platform's variables (mode 0600)")
+    return 0
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Replace the file in one step."""
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    new.replace(path)
