@@ -24,7 +24,7 @@ class EventKind(StrEnum):
     BLOCKED = "blocked"
     SPAM = "spam"
     UNSUB = "unsub"
-    """She followed the List-Unsubscribe that some accounts add: Mailjet blocks what the account sends her from now on."""
+    """The recipient followed the List-Unsubscribe that some accounts add: Mailjet blocks what the account sends there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Merging a platform export into a population file, so that nobody who is in the file ever moves.
 
 The naming rule alone cannot promise that: where two agents share name, second and first choice, who keeps it depends
-on who else is there. So the file is the memory. Whoever did not get her first choice, and whoever was renamed, gets her
+on who else is there. So the file is the memory. Whoever did not get the first choice, and whoever was renamed, gets the
 local part written down (`local_part`), and newcomers take what the incumbents leave.
 """
 
@@ -248,7 +248,7 @@ class _Merger:
 
         newcomers = [self._stamped(agent) for agent in newcomers]
         entries = [self._claim(agent) for agent in newcomers]
-        # A pruned agent's local part is not given to a newcomer: her mail would reach somebody else.
+        # A pruned agent's local part is not given to a newcomer: its mail would reach somebody else.
         taken = assign_local_parts(entries, {local_part: agent_id for agent_id, local_part in held.items()})
         added: list[Added] = []
         for agent, entry in zip(newcomers, entries, strict=True):
@@ -292,7 +292,7 @@ class _Merger:
         )
 
     def _as_exported(self, agent: Agent) -> Agent:
-        """The incumbent with the name and hint that the export has for her; her stamp and pin are the file's."""
+        """The incumbent with the name and hint that the export has for it; stamp and pin are the file's."""
         exported = self.exported.get(same_agent(agent.id))
         if exported is None:
             return agent
@@ -360,7 +360,7 @@ def _as_meant(key: str, written: object) -> object:
 
 
 def _missing_fields(agent: Agent, written: WrittenAgent | None, base: Agent | None) -> dict[str, str]:
-    """What must still be written of an agent, given her entry in the file and in the export beside it."""
+    """What must still be written of an agent, given its entry in the file and in the export beside it."""
     missing: dict[str, str] = {}
     for key in OPTIONAL_FIELDS:
         wanted = getattr(agent, key)

@@ -93,7 +93,7 @@ def name_segments(name: str, username_hint: str) -> tuple[str, str]:
 
 
 def digits_in_order(seed: str, agent_id: str) -> Iterator[int]:
-    """All values 0 to 999, each once, in this agent's own order of preference; the first is her first choice.
+    """All values 0 to 999, each once, in this agent's own order of preference; the first is its first choice.
 
     SHA-256 of the UTF-8 bytes of seed, a zero byte and the agent id, read as one big-endian number n: the first
     choice is n mod 1000, and each next one lies s further (mod 1000), where s is the (n div 1000 mod 400)th of
@@ -107,7 +107,7 @@ def digits_in_order(seed: str, agent_id: str) -> Iterator[int]:
 
 
 def first_choice(entry: NamingInput) -> str:
-    """The local part that this agent has unless another one holds it; her pin, if she has one."""
+    """The local part that this agent has unless another one holds it; its pin, if it has one."""
     if entry.local_part is not None:
         return entry.local_part
     first, last = name_segments(entry.name, entry.username_hint)
@@ -118,7 +118,7 @@ def assign_local_parts(entries: Iterable[NamingInput], reserved: Mapping[str, st
     """A local part for every entry, {agent id: local part}, no two alike. The order of the entries is irrelevant.
 
     Pinned local parts are reserved first. Then, among agents with the same first and last segment and the same
-    second, each takes, in order of agent id, the first free one of her `digits_in_order`: 1,000 fit, pinned ones
+    second, each takes, in order of agent id, the first free one of its `digits_in_order`: 1,000 fit, pinned ones
     included. `reserved`, {local part: holder's agent id}, is out of reach for all others.
 
     Agent ids must be unique. Raises `NamingError`, listing every agent whose name is unusable, whose pin is held
@@ -154,7 +154,7 @@ def assign_local_parts(entries: Iterable[NamingInput], reserved: Mapping[str, st
                     assigned[entry.agent_id] = local_part
                     break
             else:
-                # Nothing is left for her, so nothing is left for those after her either.
+                # Nothing is left for it, so nothing is left for those after it either.
                 sentence = (
                     f"all {CHOICES:,} local parts {first}.{last}.<3 digits>.{second} are taken; "
                     "give the agent another created_at (a second later is enough) or a local_part"

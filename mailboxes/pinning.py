@@ -132,7 +132,7 @@ def _pinned(path: Path, before: str, file: PopulationFile, pins: Mapping[str, st
         if key in own:
             editor.set_field(own[key].entry, "local_part", wanted[key])
         else:
-            # She stands in the export beside this file, which stays as the platform wrote it.
+            # It stands in the export beside this file, which stays as the platform wrote it.
             editor.add({"id": written.agent.id, "local_part": wanted[key]})
     after = before if editor is None else editor.text()
     _verify(path, file, after, wanted, now)

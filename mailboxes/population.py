@@ -100,7 +100,7 @@ class Agent(BaseModel):
     created_at: Stamp | None = None
     """UTC second, `YYYYMMDDHHMMSS` however the file spells it; the population's if the agent has none."""
     local_part: LocalPart | None = None
-    """What stands before the @ of her address, whatever her name, seed and stamp are."""
+    """What stands before the @ of the address, whatever name, seed and stamp are."""
 
 
 class Population(BaseModel):
@@ -191,7 +191,7 @@ def load_populations(sources: Iterable[PopulationSource], *, now: Clock = utc_no
 
 @dataclass(slots=True)
 class WrittenAgent:
-    """An agent and where she is written."""
+    """An agent and where it is written."""
 
     agent: Agent
     entry: Entry

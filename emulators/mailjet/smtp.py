@@ -67,7 +67,7 @@ class SubmissionRules:
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        """MAIL FROM: who is it, and may she send from there?"""
+        """MAIL FROM: who is it, and may they send from there?"""
         if (reply := self._interruptions.reply(server, "MAIL")) is not None:
             return reply
         key = session.auth_data

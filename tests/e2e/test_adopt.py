@@ -157,7 +157,7 @@ class TestBadInput:
     def test_no_such_stack(self, stack: Stack) -> None:
         done = mail("adopt", "nobody", "-C", stack.folder, env=stack.environment, check=False)
         assert done.code == 1
-        assert done.err.startswith("`./engine/pulumi config` failed: no stack named 'nobody' found in file://")
+        assert done.err.startswith("`./mail pulumi config` failed: no stack named 'nobody' found in file://")
         assert done.err.count("\n") == 1
 
     def test_a_configuration_that_is_wrong(self, stack: Stack) -> None:

@@ -105,7 +105,7 @@ class TestScenario:
         assert f"1 of 3 mailboxes have no inbound route ({route['Email']})" in missing
         for item in findings:
             if item["status"] == "error":
-                assert "./mail pulumi up --refresh --stack dev" in item["sentence"]
+                assert "./mail apply dev --refresh" in item["sentence"]
 
     def test_what_it_says_mends_it(self, sick: Stack) -> None:
         sick.up("--refresh")

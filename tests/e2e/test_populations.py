@@ -102,7 +102,7 @@ def test_a_mass_removal_needs_its_exact_number(world: World) -> None:
     world.write(agents(20), agents(3, start=500))
     sentence = refused(world)
     assert "20 of 44 mailboxes would be removed (45 %, above the limit of 30 % and 10)" in sentence
-    assert "pulumi config set allowMassRemoval '20 of 44'" in sentence
+    assert "./mail pulumi config set --stack dev allowMassRemoval '20 of 44'" in sentence
 
     for other in ("19 of 44", "20 of 45", "all of 44"):
         world.stack.configure(allowMassRemoval=other)

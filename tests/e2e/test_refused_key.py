@@ -43,6 +43,6 @@ def test_a_dead_key_in_the_state_is_told_with_what_mends_it(stack: Stack, emulat
         assert_told_once(done, emulators)
         sentence = " ".join(done.text.split())
         assert "A refresh uses the key that the last up recorded in the state" in sentence
-        assert "`./mail pulumi up --stack STACK` without --refresh records it" in sentence
+        assert "`./mail apply dev`, without --refresh, records it" in sentence
     stack.up()
     stack.up("--refresh", "--expect-no-changes")

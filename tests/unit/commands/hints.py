@@ -100,11 +100,11 @@ def written() -> Iterator[Text]:
 
 
 def read_by_people() -> Iterator[Text]:
-    """Documentation, configuration, workflows: line by line. Decision records and the changelog tell of their day."""
+    """Documentation, configuration, workflows: line by line. Decision records tell of their day."""
     patterns = ("*.md", "*.yml", "*.yaml", "*.toml", "Makefile", "mail", ".ci/*", "populations/*", ".github/*")
     for path in tracked(*patterns):
         name = path.relative_to(ROOT)
-        if name.parts[:2] == ("docs", "decisions") or name.parts[0] == "tests" or path.name == "CHANGELOG.md":
+        if name.parts[:2] == ("docs", "decisions") or name.parts[0] == "tests":
             continue
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             yield Text(f"{name}:{number}", line)
