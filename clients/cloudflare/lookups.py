@@ -69,6 +69,11 @@ class Cloudflare:
     def zone(self, zone_id: str) -> Zone:
         return Zone.parse(self._client.found(f"zones/{zone_id}", f"reading the zone {zone_id}"))
 
+    def zones(self) -> list[Zone]:
+        """Every zone that the token may see, in the order of their names."""
+        rows = self._client.pages("zones", "listing the token's zones", size=50)
+        return sorted((Zone.parse(row) for row in rows), key=lambda zone: zone.name)
+
     def zones_named(self, name: str) -> list[Zone]:
         """The zones of this name, which may be written either way; Cloudflare finds an international one by its Unicode."""
         rows = [

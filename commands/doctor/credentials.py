@@ -71,7 +71,7 @@ def cloudflare_findings(api: Cloudflare, wanted: ZoneWanted) -> Iterator[Finding
         token = api.verify_token(wanted.account_id, wanted.zone_id)
     except CloudflareError as error:
         if not (wanted.zone_id and error.status is not None and _works(api, wanted.zone_id)):
-            yield CREDENTIALS.error("Cloudflare token", _token_sentence(error))
+            yield CREDENTIALS.error("Cloudflare token", token_sentence(error))
             return
         # An account's own token that may not read the zone: nobody tells which account could verify it, but it works.
         token = {"status": "active"}
@@ -127,7 +127,8 @@ def _works(api: Cloudflare, zone_id: str) -> bool:
     return True
 
 
-def _token_sentence(error: CloudflareError) -> str:
+def token_sentence(error: CloudflareError) -> str:
+    """Why a token does not do, and where to get one that does."""
     if error.status is None:
         return f"{error}: check the network and cloudflare:baseUrl."
     if error.token_unknown or error.refused:

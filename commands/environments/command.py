@@ -16,12 +16,12 @@ from commands.cli.console import columns, wants_colour, working
 from commands.doctor.finding import Finding, Status, worst
 from commands.doctor.passphrase import passphrase_findings
 from commands.doctor.table import as_json, as_table
+from commands.environments.asking import person
 from commands.environments.creation import create, require_backend
 from commands.environments.draft import API_TOKEN, Draft
 from commands.environments.errors import EnvironmentDeclinedError, InputProblemsError, InvalidNameError
 from commands.environments.gathering import fill, gather
 from commands.environments.options import NewOptions
-from commands.environments.questions import Terminal
 from commands.environments.stack_file import EditedStackFile
 from commands.environments.validation import live_findings, population_problems, validated
 from commands.environments.wording import next_text, notes_text, plan_text
@@ -42,7 +42,7 @@ def new(given: NewOptions) -> int:
     draft = gather(given, file, pulumi.given)
     if draft.notes:
         print(notes_text(draft))
-    fill(draft, given, Terminal() if sys.stdin.isatty() else None)
+    fill(draft, given, person())
     settings = validated(draft, stack=given.name, project=pulumi.project, keep_secrets=given.keeps_secrets)
     require_backend(pulumi, draft, secrets_provider=given.secrets_provider, mailjet_url=settings.mailjet_api_url)
     if not given.no_check:

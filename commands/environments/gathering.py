@@ -9,14 +9,17 @@ from typing import Any
 
 import yaml
 
+from clients.cloudflare.client import CloudflareError
 from clients.cloudflare.lookups import Cloudflare, Zone
+from commands.environments.asking import Asker
 from commands.environments.dotenv import read_dotenv
 from commands.environments.draft import API_TOKEN, VARIABLES, Draft
 from commands.environments.errors import InputProblemsError
 from commands.environments.options import NewOptions
 from commands.environments.platform_variables import PREFIXES, import_variables
-from commands.environments.questions import Asker, ask_for_missing, zone_by_name
+from commands.environments.questions import Interview
 from commands.environments.stack_file import EditedStackFile
+from commands.environments.trying import Trials
 from mailboxes import remedies
 from settings.values import PROJECT
 
@@ -77,21 +80,31 @@ def _assignment(text: str, *, stack: str) -> tuple[str, Any]:
 
 
 def fill(draft: Draft, given: NewOptions, asker: Asker | None) -> None:
-    """What can be looked up or made is not asked for."""
-
-    def find_zone() -> Zone | None:
-        name, token = draft.plain.get("zoneName"), draft.secrets.get(API_TOKEN)
-        if given.no_check or not name or not token:
-            return None
-        return zone_by_name(Cloudflare(draft.cloudflare_url, token), str(name))
-
+    """What can be looked up or made is not asked for. Raises InputProblemsError."""
     if asker is not None and not given.yes:
-        ask_for_missing(draft, asker, find_zone)
+        trials = None
+        if not given.no_check:
+            trials = Trials(
+                cloudflare_url=draft.cloudflare_url, mailjet_url=str(draft.plain.get("mailjetApiUrl") or "")
+            )
+        Interview(draft, asker, trials).run()
     elif draft.plain.get("dns", "cloudflare") == "cloudflare" and not draft.plain.get("zoneId"):
-        zone = find_zone()
+        zone = None if given.no_check else _find_zone(draft)
         if zone is not None:
             draft.plain["zoneId"] = zone.id
             print(f"The zone {zone.name} has the id {zone.id}.")
     if given.keeps_secrets and not draft.secrets.get("webhookSecret"):
         draft.secrets["webhookSecret"] = secrets.token_hex(24)
         draft.made.add("webhookSecret")
+
+
+def _find_zone(draft: Draft) -> Zone | None:
+    """The token's one zone of that name; None where there is none to see, or nobody to ask."""
+    name, token = draft.plain.get("zoneName"), draft.secrets.get(API_TOKEN)
+    if not name or not token:
+        return None
+    try:
+        zones = Cloudflare(draft.cloudflare_url, token).zones_named(str(name))
+    except CloudflareError:
+        return None
+    return zones[0] if len(zones) == 1 else None

@@ -14,10 +14,9 @@ from commands.environments.draft import PLACEHOLDER, Draft
 from commands.environments.errors import AlreadyMadeError, StackWriteError
 from commands.environments.gathering import gather
 from commands.environments.options import NewOptions
-from commands.environments.questions import ask_for_missing
 from commands.environments.stack_file import EditedStackFile
 from commands.stack_commands import Pulumi, PulumiFailedError
-from emulators.cloudflare import ACCOUNT_ID, ZONE_ID
+from emulators.cloudflare import ZONE_ID
 from settings.loading import from_config
 from tests.unit.emulators.cloudflare_fixtures import TOKEN
 
@@ -157,63 +156,6 @@ class TestExamples:
         assert (plain["domain"], plain["tunnelService"], plain["dmarcPolicy"], plain["ttl"]) == (
             "flag.example.org", "http://x:1", "reject", 900,
         )  # fmt: skip
-
-
-class Answers:
-    """A person who answers from a list."""
-
-    def __init__(self, **answers: str) -> None:
-        self.answers = answers
-        self.asked: list[str] = []
-
-    def ask(self, prompt: str, default: str = "") -> str:
-        self.asked.append(prompt)
-        return next((answer for start, answer in self.answers.items() if start in prompt.replace(" ", "_")), default)
-
-    hidden = ask
-
-
-class TestQuestions:
-    def test_what_is_known_is_not_asked(self):
-        draft = Draft(
-            plain={"domain": "a.example", "zoneName": "a.example", "zoneId": "0", "webhookUrl": "https://h/p"},
-            secrets={"cloudflare:apiToken": "t", "mailjetApiKey": "k", "mailjetApiSecret": "s"},
-        )
-        person = Answers()
-        ask_for_missing(draft, person, lambda: None)
-        assert person.asked == []
-
-    def test_a_tunnel_of_its_own_in_the_zones_account(self, cloudflare):
-        from clients.cloudflare.lookups import Cloudflare
-        from commands.environments.questions import zone_by_name
-
-        draft = Draft()
-        person = Answers(
-            Mail_domain="mail.agents.example",
-            API_token=TOKEN,
-            Public_host="api.agents.example",
-            API_key="k",
-            API_secret="s",
-        )
-        ask_for_missing(
-            draft, person, lambda: zone_by_name(Cloudflare(cloudflare.base, TOKEN), draft.plain["zoneName"])
-        )
-        assert draft.plain == {
-            "domain": "mail.agents.example",
-            "zoneName": "agents.example",
-            "zoneId": ZONE_ID,
-            "tunnelHostname": "api.agents.example",
-            "accountId": ACCOUNT_ID,
-        }
-
-    def test_a_zone_elsewhere_needs_no_cloudflare(self):
-        draft = Draft(plain={"dns": "none"})
-        person = Answers(
-            Mail_domain="a.example", API_key="k", API_secret="s", URL_of_the_platform="https://h.example/p"
-        )
-        ask_for_missing(draft, person, lambda: None)
-        assert draft.plain == {"dns": "none", "domain": "a.example", "webhookUrl": "https://h.example/p"}
-        assert not any("Cloudflare" in prompt for prompt in person.asked)
 
 
 class Failing(Pulumi):
