@@ -79,6 +79,7 @@ def table(found: dict[str, Any]) -> str:
         ("Mailjet inbound", at(mailjet["inbound"])),
         ("Cloudflare REST", cloudflare["url"]),
         ("Tunnel entrance", at(cloudflare["edge"])),
+        ("Platform expected at", at(found["platform"])),
         ("DNS of " + cloudflare["zone_name"], at(cloudflare["dns"])),
         ("Credentials", found["env_file"]),
     )

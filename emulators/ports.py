@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from emulators.holders import holder
-from emulators.sockets import LOOPBACK
+from emulators.sockets import LOOPBACK, listen
 
 T = TypeVar("T")
 
@@ -24,6 +24,8 @@ class PortRole(StrEnum):
     SUBMISSION = "smtp"
     SUBMISSION_TLS = "smtps"
     INBOUND = "inbound"
+    PLATFORM = "platform"
+    """The agents' platform behind the tunnel, such as the demo: no server of the emulators, only an address."""
 
     @property
     def purpose(self) -> str:
@@ -39,6 +41,7 @@ _PURPOSES = {
     PortRole.SUBMISSION: "Mailjet SMTP submission",
     PortRole.SUBMISSION_TLS: "Mailjet SMTP submission over TLS",
     PortRole.INBOUND: "Mailjet inbound SMTP",
+    PortRole.PLATFORM: "the platform's webhook",
 }
 
 DEFAULT_PORTS = {
@@ -49,10 +52,11 @@ DEFAULT_PORTS = {
     PortRole.SUBMISSION: 8587,
     PortRole.SUBMISSION_TLS: 8465,
     PortRole.INBOUND: 8825,
+    PortRole.PLATFORM: 8800,
 }
 
 
-def _why(port: int, error: OSError) -> str:
+def why_taken(port: int, error: OSError) -> str:
     """What keeps a port from being listened on: `held by pid 4711 (…)`."""
     if error.errno != errno.EADDRINUSE:
         return f"not to be opened on {LOOPBACK} ({error.strerror})"
@@ -65,7 +69,7 @@ class PortError(Exception):
 
     def __init__(self, role: PortRole, port: int, error: OSError) -> None:
         super().__init__(
-            f"Port {port} for {role.purpose} is {_why(port, error)}; end that, or take others with: ./mail emulators up "
+            f"Port {port} for {role.purpose} is {why_taken(port, error)}; end that, or take others with: ./mail emulators up "
             "--free-ports"
         )
 
@@ -105,8 +109,15 @@ class Opening:
             replaceable = self.choice is Choice.FREE or (self.choice is Choice.USUAL and kept is None)
             if not replaceable:
                 raise PortError(role, port, error) from error
-            self.taken.setdefault(_why(port, error), []).append(f"{port} ({role.purpose})")
+            self.taken.setdefault(why_taken(port, error), []).append(f"{port} ({role.purpose})")
             return listen_at(0)
+
+    def set_aside(self, role: PortRole) -> int:
+        """A port that somebody else will listen on. Once chosen it is kept: whoever listens there may be the one meant."""
+        kept = self.remembered.get(role.value)
+        if self.choice is Choice.FIXED:
+            return DEFAULT_PORTS[role]
+        return kept if kept is not None and self.choice is Choice.USUAL else self.open(role, _try)
 
     @property
     def moved(self) -> list[str]:
@@ -116,3 +127,9 @@ class Opening:
             f"listening elsewhere instead."
             for why, ports in self.taken.items()
         ]
+
+
+def _try(port: int) -> int:
+    """The port, which was free just now; 0: any. Raises OSError when it is in use."""
+    with listen(port) as bound:
+        return int(bound.getsockname()[1])

@@ -33,7 +33,7 @@ async def serve(folder: StateFolder, *, choice: Choice, ready: Callable[[], None
     sockets: dict[PortRole, socket.socket] = {}
     try:
         for role in PortRole:
-            if role is not PortRole.DNS:
+            if role not in (PortRole.DNS, PortRole.PLATFORM):
                 sockets[role] = opening.open(role, listen)
         await _serve(folder, sockets, opening, ready, stop)
     finally:
@@ -58,6 +58,7 @@ async def _serve(
     cloudflare = CloudflareEmulator(folder.cloudflare_database, token=credentials["CLOUDFLARE_API_TOKEN"])
     name_server = opening.open(PortRole.DNS, lambda port: serve_dns(cloudflare, LOOPBACK, port))
     ports = {role: int(bound.getsockname()[1]) for role, bound in sockets.items()} | {PortRole.DNS: name_server.port}
+    ports[PortRole.PLATFORM] = opening.set_aside(PortRole.PLATFORM)
     mailjet = MailjetEmulator(
         folder.mailjet_database,
         api_key=credentials["MAILJET_API_KEY"],
@@ -83,7 +84,9 @@ async def _serve(
     )
     for server in servers:
         await server.start()
-    folder.remember_ports({role.value: port for role, port in ports.items() if port != DEFAULT_PORTS[role]})
+    folder.remember_ports(
+        {role.value: port for role, port in ports.items() if port != DEFAULT_PORTS[role] or role is PortRole.PLATFORM}
+    )
     me = Process.of(os.getpid())
     assert me is not None, "this process runs"  # noqa: S101
     moved = {"moved": opening.moved} if opening.moved else {}
@@ -128,4 +131,5 @@ def addresses(ports: dict[PortRole, int], folder: StateFolder, ca_file: Path) ->
             "zone_name": ZONE_NAME,
             "account_id": ACCOUNT_ID,
         },
+        "platform": at(PortRole.PLATFORM),
     }

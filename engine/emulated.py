@@ -19,6 +19,7 @@ FIXED: Mapping[str, object] = {
     "cloudflare:baseUrl": "http://127.0.0.1:8811/client/v4",
     "agentmail:mailjetApiUrl": "http://127.0.0.1:8810",
     "agentmail:mailjetSmtpPort": 8587,
+    "agentmail:tunnelService": "http://127.0.0.1:8800",
 }
 """What `Pulumi.dev.yaml` says; a value of the user's own is never followed."""
 
@@ -56,6 +57,7 @@ def _addresses(layout: Layout) -> dict[str, object]:
             "cloudflare:baseUrl": served["cloudflare"]["url"],
             "agentmail:mailjetApiUrl": served["mailjet"]["url"],
             "agentmail:mailjetSmtpPort": served["mailjet"]["smtp"]["port"],
+            "agentmail:tunnelService": "http://{host}:{port}".format_map(served["platform"]),
         }
     except (KeyError, TypeError):
         return {}

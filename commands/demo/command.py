@@ -14,7 +14,7 @@ def show(stack: MailStack, status: dict[str, Any], *, patience: float) -> None:
     """Run the loop against running emulators. `patience`: seconds to wait for each mail.
 
     Raises AzmailError, NoMailError or UnexpectedError at the first step that has another outcome than it must have, and
-    OSError where the webhook's port is taken.
+    WebhookPortError.
     """
     environment = stack.platform_env
     service, secret = urlsplit(environment["CLOUDFLARE_TUNNEL_SERVICE"]), environment["MAILJET_INBOUND_SECRET"]

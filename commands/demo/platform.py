@@ -11,7 +11,9 @@ from contextlib import contextmanager
 import uvicorn
 
 from azmail import BasicAuth, InboundMail, MailEvent, MailStack, create_app
-from mailboxes.remedies import mail as command
+from commands.errors import CommandError
+from emulators.ports import why_taken
+from mailboxes import remedies
 
 
 class NoMailError(Exception):
@@ -20,7 +22,17 @@ class NoMailError(Exception):
     def __init__(self, what: str, seconds: float) -> None:
         super().__init__(
             f"The mail {what!r} did not arrive within {seconds:g} seconds; "
-            f"see what became of it with: {command('messages')}"
+            f"see what became of it with: {remedies.messages()}"
+        )
+
+
+class WebhookPortError(CommandError):
+    """Somebody else listens where the tunnel leads."""
+
+    def __init__(self, port: int, error: OSError) -> None:
+        again = " && ".join([remedies.emulators("down"), remedies.emulators("up", "--free-ports"), remedies.up()])
+        super().__init__(
+            f"Port {port}, where the tunnel leads, is {why_taken(port, error)}; end that, or take another with: {again}"
         )
 
 
@@ -74,10 +86,13 @@ class Inboxes:
 def webhook(stack: MailStack, inboxes: Inboxes, *, host: str, port: int, secret: str) -> Iterator[None]:
     """Serve the webhook on a loopback port for the length of a `with` block.
 
-    Raises OSError when the port is taken.
+    Raises WebhookPortError when the port is taken.
     """
     app = create_app(stack, on_mail=inboxes.take, on_event=inboxes.take_event, auth=BasicAuth(secret))
-    listener = socket.create_server((host, port))
+    try:
+        listener = socket.create_server((host, port))
+    except OSError as error:
+        raise WebhookPortError(port, error) from None
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="webhook")
     thread.start()

@@ -106,7 +106,7 @@ def test_from_up_to_down(emulators: Emulators) -> None:
     assert (first.returncode, first.stderr) == (0, "")
     assert first.stdout.startswith("The emulators are up (")
     status = emulators.status()
-    assert set(status) == {"running", "pid", "state_dir", "env_file", "mailjet", "cloudflare"}
+    assert set(status) == {"running", "pid", "state_dir", "env_file", "mailjet", "cloudflare", "platform"}
     assert status["running"] is True
     assert set(status["mailjet"]) == {"url", "smtp", "inbound"}
     assert set(status["mailjet"]["smtp"]) == {"host", "port", "tls_port", "ca_file"}
@@ -193,10 +193,10 @@ def test_a_server_ends_with_its_folder(emulators: Emulators) -> None:
 
 
 @contextmanager
-def listening() -> Iterator[int]:
+def listening(port: int = 0) -> Iterator[int]:
     """A port that this process holds."""
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", port))
         other.listen()
         yield int(other.getsockname()[1])
 
@@ -232,6 +232,37 @@ def test_a_fixed_port_in_use_is_replaced_and_its_holder_named(monkeypatch: pytes
         opening.open(PortRole.EDGE, listen).close()
     assert len(opening.moved) == 1
     assert opening.moved[0].startswith(f"Ports {port} (Mailjet REST), {port} (tunnel entrance) are held by pid ")
+
+
+class TestThePlatformsPort:
+    """Nothing of the emulators listens there: it is chosen once, so that a running platform keeps what leads to it."""
+
+    def test_it_is_the_fixed_one_where_that_is_free(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with listening() as port:
+            pass
+        monkeypatch.setitem(DEFAULT_PORTS, PortRole.PLATFORM, port)
+        assert Opening(Choice.USUAL, {}).set_aside(PortRole.PLATFORM) == port
+
+    def test_one_that_is_taken_is_replaced_and_its_holder_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        opening = Opening(Choice.USUAL, {})
+        with listening() as port:
+            monkeypatch.setitem(DEFAULT_PORTS, PortRole.PLATFORM, port)
+            assert opening.set_aside(PortRole.PLATFORM) != port
+        assert opening.moved[0].startswith(f"Port {port} (the platform's webhook) is held by pid {os.getpid()} (")
+
+    def test_a_platform_that_listens_keeps_its_port(self) -> None:
+        with listening() as port:
+            assert Opening(Choice.USUAL, {"platform": port}).set_aside(PortRole.PLATFORM) == port
+            assert Opening(Choice.FREE, {"platform": port}).set_aside(PortRole.PLATFORM) != port
+            assert Opening(Choice.FIXED, {"platform": port}).set_aside(PortRole.PLATFORM) == 8800
+
+    def test_it_is_remembered(self, emulators: Emulators) -> None:
+        emulators.up()
+        chosen = emulators.status()["platform"]
+        emulators.run("down")
+        with listening(chosen["port"]):
+            assert emulators.run("up").returncode == 0
+            assert emulators.status()["platform"] == chosen
 
 
 def test_a_second_clone_finds_ports_of_its_own(emulators: Emulators, tmp_path: Path) -> None:
@@ -381,6 +412,7 @@ def test_the_fixed_ports_are_the_documented_ones() -> None:
         "smtp": 8587,
         "smtps": 8465,
         "inbound": 8825,
+        "platform": 8800,
     }
 
 

@@ -15,13 +15,16 @@ from engine.stacks import meant
 from tests.unit.engine.machines import Machine
 
 
-def serve(machine: Machine, mailjet: int, cloudflare: int, smtp: int) -> None:
+def serve(
+    machine: Machine, mailjet: int, cloudflare: int, smtp: int, platform: int = DEFAULT_PORTS[PortRole.PLATFORM]
+) -> None:
     """As running emulators leave word."""
     file = machine.layout.credentials.with_name("server.json")
     file.parent.mkdir(parents=True)
     served = {
         "mailjet": {"url": f"http://127.0.0.1:{mailjet}", "smtp": {"port": smtp}},
         "cloudflare": {"url": f"http://127.0.0.1:{cloudflare}/client/v4"},
+        "platform": {"host": "127.0.0.1", "port": platform},
     }
     file.write_text(json.dumps(served))
 
@@ -48,7 +51,7 @@ READING = [
 
 @pytest.mark.parametrize("arguments", READING, ids=" ".join)
 def test_what_reads_the_configuration_finds_the_real_ports(bare: Machine, arguments: list[str]) -> None:
-    serve(bare, 40001, 40002, 40003)
+    serve(bare, 40001, 40002, 40003, 40004)
     committed = bare.layout.root / "Pulumi.dev.yaml"
     before = committed.read_text()
     document = copied(options(bare, *arguments))
@@ -56,6 +59,7 @@ def test_what_reads_the_configuration_finds_the_real_ports(bare: Machine, argume
         "cloudflare:baseUrl": "http://127.0.0.1:40002/client/v4",
         "agentmail:mailjetApiUrl": "http://127.0.0.1:40001",
         "agentmail:mailjetSmtpPort": 40003,
+        "agentmail:tunnelService": "http://127.0.0.1:40004",
     }
     original = yaml.safe_load(before)
     assert document == {**original, "config": {**original["config"], **real}}
