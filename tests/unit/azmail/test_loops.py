@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -233,6 +234,6 @@ def test_what_was_not_sent_does_not_count(store: AnswerStore) -> None:
 
 
 @pytest.mark.parametrize("arguments", [{"most": 0}, {"most": 5, "most_to_one": 4}, {"seconds": 0}])
-def test_a_bound_that_is_none_is_refused(arguments: dict[str, int]) -> None:
+def test_a_bound_that_is_none_is_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(TransportConfigError, match="reply bound"):
         ReplyBound(**arguments)

@@ -47,7 +47,7 @@ def refusal(command: str) -> str:
 
 
 class TestWhatIsPrinted:
-    def test_it_is_rendered_in_one_place(self):
+    def test_it_is_rendered_in_one_place(self) -> None:
         elsewhere = [
             f"{text.where}: {text.text[:100]!r}"
             for text in said(*PROGRAM)
@@ -55,17 +55,17 @@ class TestWhatIsPrinted:
         ]
         assert elsewhere == []
 
-    def test_it_speaks_of_one_command_line(self):
+    def test_it_speaks_of_one_command_line(self) -> None:
         old = [f"{text.where}: {text.text[:100]!r}" for text in said(*PROGRAM, *FREE) if OLD.search(text.text)]
         assert old == []
 
-    def test_rooms_of_their_own_propose_what_there_is(self):
+    def test_rooms_of_their_own_propose_what_there_is(self) -> None:
         found = [(text.where, command) for text in said(*FREE) for command in commands(text.text)]
         found = [one for one in found if not one[1].startswith("./mail pulumi {} ")]  # the words of whoever called
         assert len(found) >= 15
         assert [(where, command, why) for where, command in found if (why := refusal(command))] == []
 
-    def test_a_target_of_make_is_one(self):
+    def test_a_target_of_make_is_one(self) -> None:
         named = [
             (text.where, target)
             for text in [*said(*PROGRAM, *FREE), *written(), *read_by_people()]
@@ -76,16 +76,16 @@ class TestWhatIsPrinted:
 
 
 class TestWhatIsRead:
-    def test_every_command_is_one(self):
+    def test_every_command_is_one(self) -> None:
         found = [(text.where, command) for text in [*read_by_people(), *written()] for command in commands(text.text)]
         assert len(found) >= 100
         refused = [(where, command, why) for where, command in found if (why := refusal(command))]
         assert [one for one in refused if not any(word in one[2] for word in MENTIONED)] == []
 
-    def test_it_speaks_of_one_command_line(self):
+    def test_it_speaks_of_one_command_line(self) -> None:
         assert [f"{text.where}: {text.text.strip()}" for text in read_by_people() if OLD.search(text.text)] == []
 
-    def test_documentation_of_the_code_proposes_no_python_program(self):
+    def test_documentation_of_the_code_proposes_no_python_program(self) -> None:
         old = re.compile(r"python3? -m (emulators|engine|commands|mailboxes|azmail|zone|components)\b|\./engine/pulumi")
         assert [text for text in written() if old.search(text.text)] == []
 
@@ -103,7 +103,7 @@ class TestHowTheyAreFound:
             ("./mail up", ["./mail up"]),
         ],
     )  # fmt: skip
-    def test_commands_in_a_sentence(self, text, expected):
+    def test_commands_in_a_sentence(self, text: str, expected: list[str]) -> None:
         assert list(commands(text)) == expected
 
     @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ class TestHowTheyAreFound:
             "./mail pulumi stack destroy dev",
         ],
     )
-    def test_what_is_no_command(self, command):
+    def test_what_is_no_command(self, command: str) -> None:
         assert refusal(command)
 
     @pytest.mark.parametrize(
@@ -131,11 +131,11 @@ class TestHowTheyAreFound:
             "then pulumi config set --secret x",
         ],
     )
-    def test_old_words(self, text):
+    def test_old_words(self, text: str) -> None:
         assert OLD.search(text)
 
     @pytest.mark.parametrize("text", ["./mail pulumi config set a b", "python -m tests.versions", "Pulumi up there"])
-    def test_words_of_today(self, text):
+    def test_words_of_today(self, text: str) -> None:
         assert not OLD.search(text)
 
 
@@ -162,29 +162,29 @@ def example(name: str, stack: str = "") -> str:
 
 @pytest.mark.parametrize("name", RENDERERS)
 class TestRemedies:
-    def test_it_is_a_command(self, name):
+    def test_it_is_a_command(self, name: str) -> None:
         assert refusal(example(name)) == ""
 
-    def test_it_names_the_stack(self, name):
+    def test_it_names_the_stack(self, name: str) -> None:
         """A key without `--stack` goes into whichever stack is selected."""
         parameters = inspect.signature(RENDERERS[name]).parameters
         if name not in ("up", "down") and ("stack" in parameters or "name" in parameters):
             assert "prod" in shlex.split(example(name)), "the stack that the process is about"
             assert "staging" in shlex.split(example(name, "staging"))
 
-    def test_it_survives_a_shell(self, name):
+    def test_it_survives_a_shell(self, name: str) -> None:
         assert "$" not in re.sub(r"'[^']*'", "", example(name).replace("'\"'\"'", ""))
 
 
-def test_a_stack_that_nobody_knows_is_the_word_of_the_help(monkeypatch: pytest.MonkeyPatch):
+def test_a_stack_that_nobody_knows_is_the_word_of_the_help(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(remedies.STACK_VARIABLE)
     assert remedies.apply() == "./mail apply STACK"
 
 
-def test_a_text_has_its_place():
+def test_a_text_has_its_place() -> None:
     assert Text("a:1", "b").where == "a:1"
 
 
-def test_grammar_errors_are_told():
+def test_grammar_errors_are_told() -> None:
     assert "GrammarError" in refusal("./mail pulumi nothing")
     assert issubclass(GrammarError, Exception)

@@ -77,7 +77,8 @@ def upstream() -> Recorder:
 @pytest.fixture
 def make_relay(sqlite_ledger: Ledger, upstream: Recorder) -> Callable[..., Relay]:
     def make(**options: Any) -> Relay:
-        given = {"directory": Directory([ME, YOU]), "roots": ROOTS, "ledger": sqlite_ledger, "upstream": upstream}
+        given: dict[str, Any] = {"directory": Directory([ME, YOU]), "roots": ROOTS}
+        given |= {"ledger": sqlite_ledger, "upstream": upstream}
         return Relay(**(given | options))
 
     return make

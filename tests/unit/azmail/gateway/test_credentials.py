@@ -49,11 +49,11 @@ def login(user: str, password: str, scope: Scope = Scope.SEND, roots: Roots = RO
 
 class TestDerivation:
     @given(st.text(min_size=1), st.integers(0, 999_999_999), st.sampled_from(list(Scope)))
-    def test_it_is_what_the_description_says(self, agent_id, epoch, scope):
+    def test_it_is_what_the_description_says(self, agent_id: str, epoch: int, scope: Scope) -> None:
         tag = independent(agent_id, epoch, scope.value, bytes(range(32)), "agents.example")
         assert ROOTS.password(agent_id, epoch, scope) == f"azm1.r1.{epoch}.{tag}"
 
-    def test_the_vectors_of_the_documentation(self):
+    def test_the_vectors_of_the_documentation(self) -> None:
         page = (Path(__file__).parents[4] / "docs" / "gateway.md").read_text()
         vectors = re.findall(r"\| 00 01 … 1f \| (\S+) \| (\S+) \| (\S+) \| (\d+) \| `(\S+)` \|", page)
         assert len(vectors) == 3
@@ -61,21 +61,21 @@ class TestDerivation:
             tag = independent(agent_id, int(epoch), scope, bytes(range(32)), domain)
             assert password == f"azm1.r1.{epoch}.{tag}" == ROOTS.password(agent_id, int(epoch), Scope(scope))
 
-    def test_the_domain_counts_in_any_case_and_with_a_final_dot(self):
+    def test_the_domain_counts_in_any_case_and_with_a_final_dot(self) -> None:
         assert Roots({"r1": ROOT}, domain="Agents.Example.").password("a") == ROOTS.password("a")
 
     @given(st.text(max_size=80))
-    def test_any_text_parses_to_itself_or_not_at_all(self, text):
+    def test_any_text_parses_to_itself_or_not_at_all(self, text: str) -> None:
         parsed = Password.parse(text)
         assert parsed is None or str(parsed) == text
 
 
 class TestLogin:
     @pytest.mark.parametrize("user", ["bot-1", "ana@agents.example", "ANA@Agents.Example"])
-    def test_by_id_or_address(self, user):
+    def test_by_id_or_address(self, user: str) -> None:
         assert login(user, ROOTS.password("bot-1")) is ANA
 
-    def test_ids_are_exact(self):
+    def test_ids_are_exact(self) -> None:
         assert login("BOT-1", ROOTS.password("bot-1")) is None
 
     @pytest.mark.parametrize(
@@ -100,21 +100,21 @@ class TestLogin:
             ("bot-1", ""),
         ],
     )
-    def test_nothing_else_opens(self, user, password):
+    def test_nothing_else_opens(self, user: str, password: str) -> None:
         assert login(user, password) is None
 
     @given(st.integers(10, 52), st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"))
-    def test_no_character_may_differ(self, place, character):
+    def test_no_character_may_differ(self, place: int, character: str) -> None:
         """Beyond the last: base64url of 32 octets leaves two bits of it unused, so only its canonical form is good."""
         good = ROOTS.password("bot-1")
         changed = good[:place] + character + good[place + 1 :]
         assert (login("bot-1", changed) is ANA) == (changed == good)
 
-    def test_an_epoch_ahead_of_the_directory_is_good(self):
+    def test_an_epoch_ahead_of_the_directory_is_good(self) -> None:
         """The population file has moved on, and this replica has not read it yet."""
         assert login("bot-1", ROOTS.password("bot-1", 1)) is ANA
 
-    def test_both_roots_are_good_while_all_credentials_rotate(self):
+    def test_both_roots_are_good_while_all_credentials_rotate(self) -> None:
         both = Roots({"r2": OTHER, "r1": ROOT}, domain="agents.example")
         assert both.password("bot-1").startswith("azm1.r2.")
         assert login("bot-1", ROOTS.password("bot-1"), roots=both) is ANA
@@ -134,15 +134,17 @@ class TestRoots:
             ({"r1": ""}, "root secret r1 has 0 octets"),
         ],
     )
-    def test_a_bad_one_is_refused_with_the_way_to_make_a_good_one_and_never_shown(self, roots, said):
+    def test_a_bad_one_is_refused_with_the_way_to_make_a_good_one_and_never_shown(
+        self, roots: dict[str, str], said: str
+    ) -> None:
         with pytest.raises(RootError, match=said) as refusal:
             Roots(roots, domain="agents.example")
         assert all(len(text) < 6 or text not in str(refusal.value) for text in roots.values())
 
-    def test_a_new_one_is_good(self):
+    def test_a_new_one_is_good(self) -> None:
         assert Roots({"r1": new_root()}, domain="d.example").kids == {"r1"}
 
-    def test_no_repr_shows_a_secret(self):
+    def test_no_repr_shows_a_secret(self) -> None:
         password = ROOTS.password("bot-1")
         shown = repr((ROOTS, Password.parse(password)))
         assert ROOT not in shown

@@ -66,7 +66,7 @@ def senders_of(octets: bytes) -> list[list[str]]:
 
 def _last_address(value: str) -> str:
     """What stands in <> at the end, or is all there is."""
-    return _ADDRESS.findall(value)[-1]
+    return str(_ADDRESS.findall(value)[-1])
 
 
 def judged(octets: bytes) -> bytes | None:
@@ -81,14 +81,14 @@ def judged(octets: bytes) -> bytes | None:
 
 class TestAttacks:
     @pytest.mark.parametrize("attack", ATTACKS, ids=[attack["name"] for attack in ATTACKS])
-    def test_the_list(self, attack):
+    def test_the_list(self, attack: dict[str, str]) -> None:
         sent = judged(attack["header"].encode("latin-1") + REST)
         assert (sent is not None) == (attack["name"] in ACCEPTED)
         if sent is not None:
             assert senders_of(sent) == [[ME]] * 4
 
     @pytest.mark.parametrize("seed", range(10))
-    def test_ten_thousand_attempts_to_be_somebody_else(self, seed):
+    def test_ten_thousand_attempts_to_be_somebody_else(self, seed: int) -> None:
         for octets in dishonest(1000, seed):
             sent = judged(octets)
             if sent is not None:
@@ -98,7 +98,7 @@ class TestAttacks:
                 assert BOSS.encode() not in b"".join(shown).lower(), octets
 
     @given(st.binary(max_size=400))
-    def test_any_octets_are_refused_or_are_the_agents(self, octets):
+    def test_any_octets_are_refused_or_are_the_agents(self, octets: bytes) -> None:
         sent = judged(b"From: me@d.example\r\n" + octets)
         if sent is not None:
             assert senders_of(sent) == [[ME]] * 4
@@ -132,7 +132,7 @@ class TestAttacks:
             max_size=25,
         )
     )
-    def test_any_value_is_refused_or_is_the_agents(self, pieces):
+    def test_any_value_is_refused_or_is_the_agents(self, pieces: list[str]) -> None:
         sent = judged(b"From: " + "".join(pieces).encode() + b"\r\n" + REST)
         if sent is not None:
             assert senders_of(sent) == [[ME]] * 4
@@ -140,13 +140,13 @@ class TestAttacks:
     @pytest.mark.parametrize(
         "name", ["Resent-From", "Return-Path", "X-MJ-TemplateID", "X-Mailjet-Campaign", "x-mj-vars", "Resent-Sender"]
     )
-    def test_fields_that_are_not_an_agents_to_set(self, name):
+    def test_fields_that_are_not_an_agents_to_set(self, name: str) -> None:
         assert judged(f"From: {ME}\r\n{name}: {ME}\r\n".encode() + REST) is None
 
     @pytest.mark.parametrize(
         "name", ["To", "Subject", "Content-Type", "Message-ID", "Date", "Reply-To", "Sender", "X-MJ-CustomID"]
     )
-    def test_a_second_one_of_what_stands_once(self, name):
+    def test_a_second_one_of_what_stands_once(self, name: str) -> None:
         twice = f"{name}: {ME}\r\n" * 2
         assert judged(f"From: {ME}\r\n{twice}\r\nx".encode()) is None
 
@@ -154,24 +154,24 @@ class TestAttacks:
 class TestLineEnds:
     @pytest.mark.parametrize("before", ["\n", "\r", "\r\n\r", "\0\r\n", "\n\r"])
     @pytest.mark.parametrize("after", ["\n", "\r", "\n\r\n"])
-    def test_smuggling(self, before, after):
+    def test_smuggling(self, before: str, after: str) -> None:
         octets = f"From: {ME}\r\n\r\nbody{before}.{after}MAIL FROM:<{BOSS}>\r\n".encode()
         with pytest.raises(LineEndError):
             checked_message(octets, AGENT)
 
-    def test_998_octets_are_a_line_and_999_are_not(self):
+    def test_998_octets_are_a_line_and_999_are_not(self) -> None:
         head = f"From: {ME}\r\n\r\n".encode()
         assert judged(head + b"x" * 998 + b"\r\n") is not None
         assert judged(head + b"x" * 999 + b"\r\n") is None
         assert judged(head + b"x" * 999) is None
 
-    def test_a_blank_folded_line_ends_the_header_for_some(self):
+    def test_a_blank_folded_line_ends_the_header_for_some(self) -> None:
         assert judged(f"From: {ME}\r\nSubject: x\r\n \r\nFrom: {BOSS}\r\n".encode() + REST) is None
 
 
 class TestHonest:
     @pytest.mark.parametrize("seed", range(3))
-    def test_three_thousand_ordinary_messages_are_taken(self, seed):
+    def test_three_thousand_ordinary_messages_are_taken(self, seed: int) -> None:
         for octets in honest(1000, seed):
             sent = checked_message(octets, AGENT).octets
             assert senders_of(sent) == [[ME]] * 4
@@ -180,7 +180,7 @@ class TestHonest:
     @pytest.mark.parametrize(
         "name", ["", "Agent 427", "Müller, Jörg", 'The "Bot" \\ x', "山田 太郎", "👩‍💻 Ana", "x" * 200, "ü" * 200]
     )
-    def test_a_display_name_arrives_as_it_was(self, name):
+    def test_a_display_name_arrives_as_it_was(self, name: str) -> None:
         octets = f"From: {from_value(name, ME)}\r\n".encode() + REST
         sent = email.message_from_bytes(checked_message(octets, AGENT).octets)
         # email.policy puts blanks between encoded words of one name (CPython), so the words are decoded by themselves.
@@ -188,7 +188,7 @@ class TestHonest:
         assert (str(make_header(decode_header(shown))), address) == (name, ME)
         assert all(len(line) <= 998 for line in octets.split(b"\r\n"))
 
-    def test_bcc_goes_and_what_is_missing_comes(self):
+    def test_bcc_goes_and_what_is_missing_comes(self) -> None:
         found = checked_message(f"From: {ME}\r\nBCC: a@y.example,\r\n b@y.example\r\n\r\nx".encode(), AGENT)
         message = email.message_from_bytes(found.octets)
         assert message["Bcc"] is None
@@ -197,20 +197,20 @@ class TestHonest:
         assert message["Message-ID"] == found.message_id
         assert message["Date"]
 
-    def test_the_agent_is_in_the_event_payload_whatever_the_message_says(self):
+    def test_the_agent_is_in_the_event_payload_whatever_the_message_says(self) -> None:
         forged = b'X-MJ-EventPayload: {"agent_id": "bot-2"}\r\n'
         found = checked_message(f"From: {ME}\r\n".encode() + forged + REST, AGENT)
         payload = json.loads(email.message_from_bytes(found.octets)["X-MJ-EventPayload"])
         assert payload == {"agent_id": "bot-1", "payload": '{"agent_id": "bot-2"}'}
 
-    def test_its_own_event_payload_is_not_wrapped(self):
+    def test_its_own_event_payload_is_not_wrapped(self) -> None:
         assert event_payload(AGENT, '{"agent_id": "bot-1"}') == '{"agent_id": "bot-1"}'
 
-    def test_too_large_a_message(self):
+    def test_too_large_a_message(self) -> None:
         with pytest.raises(MessageOffenceError, match="has 15728641 octets"):
             checked_message(b"x" * (MAX_MESSAGE_OCTETS + 1), AGENT)
 
-    def test_memory_is_a_small_multiple_of_the_message(self):
+    def test_memory_is_a_small_multiple_of_the_message(self) -> None:
         octets = f"From: {ME}\r\n\r\n".encode() + b"x\r\n" * (4 * 1024 * 1024)
         tracemalloc.start()
         checked_message(octets, AGENT)

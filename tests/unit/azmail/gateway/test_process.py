@@ -163,7 +163,9 @@ def sent_by_agents(mailjet: EmbeddedMailjet) -> list[dict[str, Any]]:
 
 
 class TestSending:
-    def test_an_agent_sends_as_itself_and_not_as_another(self, start, folder, capsys, mailjet):
+    def test_an_agent_sends_as_itself_and_not_as_another(
+        self, start: Callable[[], Running], folder: Path, capsys: pytest.CaptureFixture[str], mailjet: EmbeddedMailjet
+    ) -> None:
         running, secret = start(), password(folder, capsys, "bot-a")
         send(running, "bot-a", A, secret)
         with pytest.raises(SenderRefusedError), running.transport("bot-a", secret) as transport:
@@ -172,7 +174,9 @@ class TestSending:
         assert (sent["subject"], sent["from"]) == ("hello", A)
         assert json.loads(sent["event_payload"]) == {"agent_id": "bot-a"}
 
-    def test_by_send_api(self, start, folder, capsys, mailjet):
+    def test_by_send_api(
+        self, start: Callable[[], Running], folder: Path, capsys: pytest.CaptureFixture[str], mailjet: EmbeddedMailjet
+    ) -> None:
         running, secret = start(), password(folder, capsys, A)
         message = {"From": {"Email": A}, "To": [{"Email": "x@y.example"}], "Subject": "by api", "TextPart": "t"}
         url = f"http://127.0.0.1:{running.http}/v3.1/send"
@@ -181,7 +185,9 @@ class TestSending:
         assert requests.post(url, json={"Messages": [spoof]}, auth=("bot-a", secret), timeout=20).status_code == 403
         assert subjects(mailjet) == ["by api"]
 
-    def test_as_the_platform_sends_today(self, start, folder, capsys, mailjet):
+    def test_as_the_platform_sends_today(
+        self, start: Callable[[], Running], folder: Path, capsys: pytest.CaptureFixture[str], mailjet: EmbeddedMailjet
+    ) -> None:
         """A connection for each mail, and no certificate is checked."""
         running, secret = start(), password(folder, capsys, "bot-a")
         context = ssl.create_default_context()
@@ -197,7 +203,13 @@ class TestSending:
 
 
 class TestRotation:
-    def test_revoke_counts_on_every_replica(self, start, folder, capsys, monkeypatch):
+    def test_revoke_counts_on_every_replica(
+        self,
+        start: Callable[[], Running],
+        folder: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
         monkeypatch.setenv("AZMAIL_GATEWAY_DATABASE", f"sqlite:///{folder}/azmail-gateway.sqlite")
         replicas, secret = [start(), start()], password(folder, capsys, "bot-a")
         for running in replicas:
@@ -211,7 +223,9 @@ class TestRotation:
                 except SendError:
                     refused = True
 
-    def test_all_rotate_without_a_gap(self, start, folder, capsys, mailjet):
+    def test_all_rotate_without_a_gap(
+        self, start: Callable[[], Running], folder: Path, capsys: pytest.CaptureFixture[str], mailjet: EmbeddedMailjet
+    ) -> None:
         running, old = start(), password(folder, capsys, "bot-a")
         roots = json.loads((folder / "gateway.json").read_text())["roots"]
         write_config(folder, mailjet, {"bot-a": A, "bot-b": B}, {"r2": new_root(), **roots})
@@ -228,7 +242,9 @@ class TestRotation:
         send(running, "bot-a", A, old, "old")
         assert sorted(subjects(mailjet)) == ["new", "old"]
 
-    def test_a_file_that_is_wrong_changes_nothing(self, start, folder, capsys):
+    def test_a_file_that_is_wrong_changes_nothing(
+        self, start: Callable[[], Running], folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         running, secret = start(), password(folder, capsys, "bot-a")
         (folder / "gateway.json").write_text("{")
         running.process.send_signal(signal.SIGHUP)
@@ -240,7 +256,14 @@ class TestRotation:
 
 class TestKills:
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-    def test_nothing_is_sent_twice_and_nothing_accepted_is_lost(self, start, folder, capsys, mailjet, number):
+    def test_nothing_is_sent_twice_and_nothing_accepted_is_lost(
+        self,
+        start: Callable[[], Running],
+        folder: Path,
+        capsys: pytest.CaptureFixture[str],
+        mailjet: EmbeddedMailjet,
+        number: signal.Signals,
+    ) -> None:
         """Four clients repeat each message until it is answered for good, over a gateway that is ended under them."""
         secret = password(folder, capsys, "bot-a")
         running = [start()]
@@ -283,7 +306,7 @@ class TestKills:
         if number == signal.SIGTERM:
             assert told_unknown == []
 
-    def test_it_ends_in_peace(self, start):
+    def test_it_ends_in_peace(self, start: Callable[[], Running]) -> None:
         assert start().end() == 0
 
 
@@ -299,7 +322,9 @@ class TestRefusals:
             ({"extra": 1}, "is wrong at extra"),
         ],
     )
-    def test_a_file_that_cannot_be_used(self, folder, capsys, change, said):
+    def test_a_file_that_cannot_be_used(
+        self, folder: Path, capsys: pytest.CaptureFixture[str], change: dict[str, object], said: str
+    ) -> None:
         config = json.loads((folder / "gateway.json").read_text()) | change
         (folder / "gateway.json").write_text(json.dumps(config))
         assert main(["gateway", "serve", "--config", str(folder / "gateway.json")]) == 1
@@ -307,22 +332,30 @@ class TestRefusals:
         assert said in told
         assert config["upstream"].get("apiSecret", "planted") not in told
 
-    def test_no_file(self, capsys, monkeypatch):
+    def test_no_file(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("AZMAIL_GATEWAY_FILE", raising=False)
         assert main(["gateway", "serve"]) == 1
         assert "no file is named" in capsys.readouterr().err
 
-    def test_an_agent_that_is_none(self, folder, capsys):
+    def test_an_agent_that_is_none(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["gateway", "password", "bot-z", "--config", str(folder / "gateway.json")]) == 1
         assert "no agent has the id or address 'bot-z'" in capsys.readouterr().err
 
-    def test_a_port_that_is_taken(self, folder, mailjet, capsys, monkeypatch):
+    def test_a_port_that_is_taken(
+        self,
+        folder: Path,
+        mailjet: EmbeddedMailjet,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
         monkeypatch.chdir(folder)
         taken = str(mailjet.submission_port)
         assert main(["gateway", "serve", "--config", "gateway.json", "--starttls-port", taken]) == 1
         assert "cannot listen on 127.0.0.1 (" in capsys.readouterr().err
 
-    def test_a_database_that_is_away(self, folder, capsys, monkeypatch):
+    def test_a_database_that_is_away(
+        self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("AZMAIL_GATEWAY_DATABASE", "postgresql+psycopg://u:planted-secret@127.0.0.1:1/x")
         assert main(["gateway", "revoke", "bot-a", "--config", str(folder / "gateway.json")]) == 1
         told = capsys.readouterr().err

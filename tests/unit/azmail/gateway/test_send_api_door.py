@@ -6,6 +6,7 @@ import base64
 import json
 import random
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,7 +117,7 @@ def post(url: str, *messages: dict[str, Any], auth: tuple[str, str] = AUTH, **mo
 
 
 class TestClients:
-    def test_mailjets_own(self, door, mailjet):
+    def test_mailjets_own(self, door: Callable[..., str], mailjet: tuple[RecordingMailjet, str]) -> None:
         client = Client(auth=AUTH, version="v3.1", api_url=f"{door()}/")
         answer = client.send.create(data={"Messages": [message(CustomID="c")]})
         assert answer.status_code == 200
@@ -126,7 +127,7 @@ class TestClients:
         assert json.loads(sent["EventPayload"]) == {"agent_id": "bot-1"}
         assert mailjet[0].auth == ["account-key:account-secret"]
 
-    def test_this_library(self, door, mailjet):
+    def test_this_library(self, door: Callable[..., str], mailjet: tuple[RecordingMailjet, str]) -> None:
         mailbox = Mailbox(
             agent_id="bot-1", address=MY_ADDRESS, smtp_host="unused", smtp_port=587, smtp_username="bot-1",
             smtp_password=PASSWORD, inbound_url="", inbound_secret="",
@@ -137,7 +138,9 @@ class TestClients:
         assert receipt.mailjet_ids == (576460752303423489,)
         assert mailjet[0].calls[0]["Messages"][0]["From"] == {"Email": MY_ADDRESS, "Name": "Müller, Jörg"}
 
-    def test_a_call_with_everything_that_is_allowed(self, door, mailjet):
+    def test_a_call_with_everything_that_is_allowed(
+        self, door: Callable[..., str], mailjet: tuple[RecordingMailjet, str]
+    ) -> None:
         given = message(
             From={"Email": MY_ADDRESS.upper(), "Name": "Agent"}, Sender={"Email": MY_ADDRESS}, Cc=[{"Email": "c@y.example", "Name": "C"}],
             Bcc=[{"Email": "b@y.example"}], ReplyTo={"Email": "team@d.example"}, HTMLPart="<p>", TrackOpens="disabled",
@@ -153,14 +156,16 @@ class TestClients:
 
 class TestWho:
     @pytest.mark.parametrize("auth", [("bot-1", "x"), ("bot-9", PASSWORD), ("bot-2", PASSWORD), ("", "")])
-    def test_one_answer_for_every_reason(self, steady_door, mailjet, auth):
+    def test_one_answer_for_every_reason(
+        self, steady_door: str, mailjet: tuple[RecordingMailjet, str], auth: tuple[str, str]
+    ) -> None:
         answer = post(steady_door, message(), auth=auth)
         assert answer.status_code == 401
         assert answer.json()["ErrorMessage"].startswith("API key authentication/authorization failure")
         assert mailjet[0].calls == []
 
     @pytest.mark.parametrize("header", ["", "Basic", "Basic !", "Basic YQ==", "Bearer x", "Basic " + "A" * 4000])
-    def test_odd_headers(self, steady_door, header):
+    def test_odd_headers(self, steady_door: str, header: str) -> None:
         assert (
             requests.post(
                 f"{steady_door}/v3.1/send", json={}, headers={"Authorization": header}, timeout=20
@@ -168,7 +173,7 @@ class TestWho:
             == 401
         )
 
-    def test_a_revocation_counts_at_the_next_call(self, door, sqlite_ledger):
+    def test_a_revocation_counts_at_the_next_call(self, door: Callable[..., str], sqlite_ledger: Ledger) -> None:
         now = [0.0]
         url = door(clock=lambda: now[0])
         assert post(url, message()).status_code == 200
@@ -177,7 +182,7 @@ class TestWho:
         assert post(url, message()).status_code == 401
 
 
-FOREIGN = [
+FOREIGN: list[dict[str, Any]] = [
     {"From": {"Email": BOSS}},
     {"From": {"Email": MY_ADDRESS, "Name": BOSS}},
     {"From": {"Email": MY_ADDRESS, "Name": "=?utf-8?q?boss=40d.example?="}},
@@ -221,7 +226,9 @@ FOREIGN = [
 class TestWhat:
     @pytest.mark.parametrize("change", FOREIGN, ids=[json.dumps(change)[:60] for change in FOREIGN])
     @pytest.mark.parametrize("place", ["message", "globals"])
-    def test_nothing_of_somebody_elses(self, steady_door, mailjet, change, place):
+    def test_nothing_of_somebody_elses(
+        self, steady_door: str, mailjet: tuple[RecordingMailjet, str], change: dict[str, Any], place: str
+    ) -> None:
         if place == "message":
             answer = post(steady_door, message(**change))
         else:
@@ -232,7 +239,7 @@ class TestWhat:
         (error,) = {error["ErrorCode"] for one in answer.json()["Messages"] for error in one["Errors"]} - {""} or {""}
         assert error
 
-    def test_one_bad_message_and_none_is_sent(self, steady_door, mailjet):
+    def test_one_bad_message_and_none_is_sent(self, steady_door: str, mailjet: tuple[RecordingMailjet, str]) -> None:
         answer = post(steady_door, message(), message(From={"Email": BOSS}))
         assert answer.status_code == 403
         assert [one["Errors"][0]["ErrorCode"] for one in answer.json()["Messages"]] == ["send-0001", "send-0008"]
@@ -246,12 +253,14 @@ class TestWhat:
             (b'{"Messages": [{}]}', 400),
         ],
     )  # fmt: skip
-    def test_odd_bodies(self, steady_door, body, status):
+    def test_odd_bodies(self, steady_door: str, body: bytes, status: int) -> None:
         answer = requests.post(f"{steady_door}/v3.1/send", data=body, auth=AUTH, timeout=20)
         assert answer.status_code == status
         assert "ErrorMessage" in answer.text
 
-    def test_generated_calls_never_carry_another_sender(self, steady_door, mailjet):
+    def test_generated_calls_never_carry_another_sender(
+        self, steady_door: str, mailjet: tuple[RecordingMailjet, str]
+    ) -> None:
         """Combinations of what was refused above, over the wire in one session."""
         chance = random.Random(7)
         url, session = steady_door, requests.Session()
@@ -270,7 +279,7 @@ class TestWhat:
 
 
 class TestOnce:
-    def test_an_idempotency_key(self, door, mailjet):
+    def test_an_idempotency_key(self, door: Callable[..., str], mailjet: tuple[RecordingMailjet, str]) -> None:
         url = door()
         answers = [post(url, message(), headers={"Idempotency-Key": "k"}) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200] * 3
@@ -278,13 +287,17 @@ class TestOnce:
         assert len(mailjet[0].calls) == 1
         assert post(url, message(Subject="other"), headers={"Idempotency-Key": "k"}).status_code == 409
 
-    def test_without_one_each_call_is_its_own(self, door, mailjet):
+    def test_without_one_each_call_is_its_own(
+        self, door: Callable[..., str], mailjet: tuple[RecordingMailjet, str]
+    ) -> None:
         url = door()
         post(url, message())
         post(url, message())
         assert len(mailjet[0].calls) == 2
 
-    def test_limits_count_messages_and_recipients(self, door, mailjet):
+    def test_limits_count_messages_and_recipients(
+        self, door: Callable[..., str], mailjet: tuple[RecordingMailjet, str]
+    ) -> None:
         url = door(default=Policy(limits=SendingLimits(messages_an_hour=3)))
         assert post(url, message(), message()).status_code == 200
         refused = post(url, message(), message())
@@ -292,7 +305,9 @@ class TestOnce:
         assert 0 < int(refused.headers["Retry-After"]) <= 3600
         assert post(url, message()).status_code == 200
 
-    def test_mailjets_refusal_comes_as_it_is_and_stays(self, door, mailjet):
+    def test_mailjets_refusal_comes_as_it_is_and_stays(
+        self, door: Callable[..., str], mailjet: tuple[RecordingMailjet, str]
+    ) -> None:
         mailjet[0].answer = (400, {"Messages": [{"Status": "error", "Errors": [{"ErrorCode": "mj-0013"}]}]})
         url = door()
         answer = post(url, message(), headers={"Idempotency-Key": "k"})
@@ -301,7 +316,9 @@ class TestOnce:
         assert post(url, message(), headers={"Idempotency-Key": "k"}).status_code == 400
 
     @pytest.mark.parametrize(("status", "told"), [(401, 503), (403, 503), (429, 503), (500, 504), (503, 504)])
-    def test_what_cannot_be_known_is_told(self, door, mailjet, status, told):
+    def test_what_cannot_be_known_is_told(
+        self, door: Callable[..., str], mailjet: tuple[RecordingMailjet, str], status: int, told: int
+    ) -> None:
         mailjet[0].answer = (status, {"ErrorMessage": "x"})
         url = door()
         assert post(url, message(), headers={"Idempotency-Key": "k"}).status_code == told
@@ -309,19 +326,19 @@ class TestOnce:
         again = post(url, message(), headers={"Idempotency-Key": "k"}).status_code
         assert again == (200 if told == 503 else 504)
 
-    def test_mailjet_is_not_there(self, make_relay):
+    def test_mailjet_is_not_there(self, make_relay: Callable[..., Relay]) -> None:
         app = send_api_app(make_relay(), MailjetSendApi("http://127.0.0.1:1", "k", "s"))
         with ServerThread(app) as server:
             assert post(server.url, message()).status_code == 503
 
-    def test_a_body_without_end(self, door):
+    def test_a_body_without_end(self, door: Callable[..., str]) -> None:
         answer = requests.post(f"{door()}/v3.1/send", data=b" " * (24 * 1024 * 1024), auth=AUTH, timeout=30)
         assert answer.status_code == 413
 
-    def test_health(self, door):
+    def test_health(self, door: Callable[..., str]) -> None:
         assert requests.get(f"{door()}/healthz", timeout=20).json() == {"status": "ok"}
 
-    def test_health_without_a_database(self, door, sqlite_ledger: Ledger, tmp_path):
+    def test_health_without_a_database(self, door: Callable[..., str], sqlite_ledger: Ledger, tmp_path: Path) -> None:
         url = door()
         sqlite_ledger.close()
         (tmp_path / "ledger.sqlite").rename(tmp_path / "away")

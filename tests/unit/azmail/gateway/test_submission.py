@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -84,16 +85,16 @@ def flood(client: smtplib.SMTP) -> None:
 
 class TestLogin:
     @pytest.mark.parametrize("user", ["bot-1", "me@d.example", "ME@D.example"])
-    def test_by_id_or_address(self, port, connect, user):
+    def test_by_id_or_address(self, port: int, connect: Callable[..., smtplib.SMTP], user: str) -> None:
         assert sent(connect(port, user))[0] == 250
 
-    def test_not_before_tls_and_not_offered(self, port, connect):
+    def test_not_before_tls_and_not_offered(self, port: int, connect: Callable[..., smtplib.SMTP]) -> None:
         client = connect(port, tls=False)
         assert "auth" not in client.esmtp_features
         assert client.docmd("AUTH", plain("bot-1", PASSWORD)) == (530, b"5.7.0 Must issue a STARTTLS command first")
         assert client.mail(ME.address)[0] == 530
 
-    def test_one_text_for_every_reason(self, port, connect):
+    def test_one_text_for_every_reason(self, port: int, connect: Callable[..., smtplib.SMTP]) -> None:
         said = set()
         for user, password in [
             ("bot-1", "wrong"),
@@ -104,11 +105,13 @@ class TestLogin:
             said.add(connect(port, None).docmd("AUTH", plain(user, password)))
         assert said == {(535, b"5.7.8 the user or the password is wrong")}
 
-    def test_a_foreign_authorization_identity(self, port, connect):
+    def test_a_foreign_authorization_identity(self, port: int, connect: Callable[..., smtplib.SMTP]) -> None:
         assert connect(port, None).docmd("AUTH", plain("bot-1", PASSWORD, YOU.address))[0] == 535
         assert connect(port, None).docmd("AUTH", plain("bot-1", PASSWORD, ME.address))[0] == 235
 
-    def test_the_third_failure_ends_the_connection_and_locks_nobody_out(self, port, connect):
+    def test_the_third_failure_ends_the_connection_and_locks_nobody_out(
+        self, port: int, connect: Callable[..., smtplib.SMTP]
+    ) -> None:
         client = connect(port, None)
         codes = [client.docmd("AUTH", plain("bot-1", "wrong"))[0] for _ in range(3)]
         assert codes == [535, 535, 421]
@@ -123,12 +126,12 @@ class TestLogin:
             ("PLAIN =", 501),
         ],
     )  # fmt: skip
-    def test_odd_arguments(self, port, connect, argument, code):
+    def test_odd_arguments(self, port: int, connect: Callable[..., smtplib.SMTP], argument: str, code: int) -> None:
         client = connect(port, None)
         assert client.docmd("AUTH", argument)[0] == code
         assert client.docmd("AUTH", plain("bot-1", PASSWORD))[0] == 235
 
-    def test_in_two_steps_and_cancelled(self, port, connect):
+    def test_in_two_steps_and_cancelled(self, port: int, connect: Callable[..., smtplib.SMTP]) -> None:
         client = connect(port, None)
         assert client.docmd("AUTH", "PLAIN")[0] == 334
         assert client.docmd("*") == (501, b"5.7.0 AUTH was cancelled")
@@ -137,7 +140,7 @@ class TestLogin:
         assert client.docmd(base64.b64encode(PASSWORD.encode()).decode())[0] == 235
         assert client.docmd("AUTH", plain("bot-1", PASSWORD))[0] == 503
 
-    def test_commands_behind_starttls_are_not_those_of_the_session(self, port, client_tls):
+    def test_commands_behind_starttls_are_not_those_of_the_session(self, port: int, client_tls: ssl.SSLContext) -> None:
         with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
             reader = raw.makefile("rb")
             reader.readline()
@@ -156,7 +159,7 @@ class TestLogin:
             ]
             reader.close()
 
-    def test_the_pause_grows_with_the_failures_of_a_source_and_ends(self):
+    def test_the_pause_grows_with_the_failures_of_a_source_and_ends(self) -> None:
         now = [0.0]
         sources = Sources(clock=lambda: now[0])
         assert [sources.failed("a") for _ in range(8)] == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
@@ -167,11 +170,13 @@ class TestLogin:
 
 class TestEnvelope:
     @pytest.mark.parametrize("sender", [YOU.address, "me@other.example", "boss@d.example", "me@d.example.evil.example"])
-    def test_a_foreign_sender(self, port, connect, upstream, sender):
+    def test_a_foreign_sender(
+        self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder, sender: str
+    ) -> None:
         assert sent(connect(port), sender=sender)[0] == 553
         assert upstream.got == []
 
-    def test_the_null_sender(self, port, connect):
+    def test_the_null_sender(self, port: int, connect: Callable[..., smtplib.SMTP]) -> None:
         client = connect(port)
         client.putcmd("MAIL", "FROM:<>")
         assert client.getreply()[0] in (501, 553)
@@ -180,20 +185,24 @@ class TestEnvelope:
         "to",
         ['"x y"@y.example', "x", "x@", "@y.example", "x..z@y.example", "x@y.example\u0000"],
     )
-    def test_odd_recipients(self, port, connect, to):
+    def test_odd_recipients(self, port: int, connect: Callable[..., smtplib.SMTP], to: str) -> None:
         client = connect(port)
         client.mail(ME.address)
         client.putcmd("RCPT", f"TO:<{to}>".replace("\0", "\\0"))
         assert client.getreply()[0] in (501, 553)
 
-    def test_a_source_route_is_ignored_as_rfc_5321_says(self, port, connect, upstream):
+    def test_a_source_route_is_ignored_as_rfc_5321_says(
+        self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder
+    ) -> None:
         client = connect(port)
         client.mail(ME.address)
         assert client.docmd("RCPT", "TO:<@a.example:x@y.example>")[0] == 250
         assert client.data(MAIL)[0] == 250
         assert upstream.got[0][2] == ("x@y.example",)
 
-    def test_fifty_recipients_and_no_more(self, port, connect, upstream):
+    def test_fifty_recipients_and_no_more(
+        self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder
+    ) -> None:
         client = connect(port)
         client.mail(ME.address)
         codes = [client.rcpt(f"x{number}@y.example")[0] for number in range(52)]
@@ -201,7 +210,13 @@ class TestEnvelope:
         assert client.data(MAIL)[0] == 250
         assert len(upstream.got[0][2]) == 50
 
-    def test_an_allow_list(self, serve, make_relay, connect, upstream):
+    def test_an_allow_list(
+        self,
+        serve: Callable[..., int],
+        make_relay: Callable[..., Relay],
+        connect: Callable[..., smtplib.SMTP],
+        upstream: Recorder,
+    ) -> None:
         policy = Policy(recipients=frozenset({"y.example", "one@z.example"}))
         client = connect(serve(make_relay(policies={"bot-1": policy})))
         client.mail(ME.address)
@@ -209,7 +224,9 @@ class TestEnvelope:
 
 
 class TestMessage:
-    def test_it_arrives_as_it_was_with_dots_and_the_agents_from(self, port, connect, upstream):
+    def test_it_arrives_as_it_was_with_dots_and_the_agents_from(
+        self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder
+    ) -> None:
         body = b".\r\n..\r\n.x\r\n\xc3\xbc\r\n"
         assert sent(connect(port), MAIL + body)[0] == 250
         ((wire, sender, recipients),) = upstream.got
@@ -227,7 +244,15 @@ class TestMessage:
             (b"From: me@d.example\r\n\r\na\0b\r\n", 550, b"5.6.11"),
         ],
     )
-    def test_an_offence_is_named(self, port, connect, upstream, octets, code, field):
+    def test_an_offence_is_named(
+        self,
+        port: int,
+        connect: Callable[..., smtplib.SMTP],
+        upstream: Recorder,
+        octets: bytes,
+        code: int,
+        field: bytes,
+    ) -> None:
         answer = sent(connect(port), octets)
         assert answer[0] == code
         assert field in answer[1]
@@ -235,7 +260,9 @@ class TestMessage:
 
     @pytest.mark.parametrize("before", [b"\n", b"\r", b"\r\n", b"\r\n\0", b"\0\r\n"])
     @pytest.mark.parametrize("after", [b"\n", b"\r", b"\n\r\n"])
-    def test_smuggling_never_reaches_mailjet(self, port, connect, upstream, before, after):
+    def test_smuggling_never_reaches_mailjet(
+        self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder, before: bytes, after: bytes
+    ) -> None:
         client = connect(port)
         client.mail(ME.address)
         client.rcpt(TO[0])
@@ -245,7 +272,7 @@ class TestMessage:
         client.getreply()
         assert all(b"boss@d.example" not in wire for wire, _, _ in upstream.got)
 
-    def test_a_line_without_end(self, port, connect, upstream):
+    def test_a_line_without_end(self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder) -> None:
         client = connect(port)
         client.mail(ME.address)
         client.rcpt(TO[0])
@@ -254,7 +281,9 @@ class TestMessage:
             flood(client)
         assert upstream.got == []
 
-    def test_more_octets_than_mailjet_takes(self, port, connect, upstream):
+    def test_more_octets_than_mailjet_takes(
+        self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder
+    ) -> None:
         client = connect(port)
         assert client.esmtp_features["size"] == "15728640"
         assert (
@@ -264,12 +293,18 @@ class TestMessage:
         assert upstream.got == []
         assert sent(client)[0] == 250
 
-    def test_a_size_that_lies(self, port, connect):
+    def test_a_size_that_lies(self, port: int, connect: Callable[..., smtplib.SMTP]) -> None:
         client = connect(port)
         assert client.mail(ME.address, ["SIZE=99999999"])[0] == 552
         assert client.mail(ME.address, ["SIZE=1"])[0] == 250
 
-    def test_one_octet_at_a_time_has_an_end(self, serve, make_relay, connect, upstream):
+    def test_one_octet_at_a_time_has_an_end(
+        self,
+        serve: Callable[..., int],
+        make_relay: Callable[..., Relay],
+        connect: Callable[..., smtplib.SMTP],
+        upstream: Recorder,
+    ) -> None:
         client = connect(serve(make_relay(), message_seconds=0.3))
         client.mail(ME.address)
         client.rcpt(TO[0])
@@ -281,25 +316,33 @@ class TestMessage:
 
 
 class TestOnce:
-    def test_a_repetition_gets_the_first_answer(self, port, connect, upstream):
+    def test_a_repetition_gets_the_first_answer(
+        self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder
+    ) -> None:
         first, second = sent(connect(port)), sent(connect(port))
         assert first == second == (250, b"2.0.0 queued as 1")
         assert len(upstream.got) == 1
 
-    def test_another_message_with_the_same_id(self, port, connect, upstream):
+    def test_another_message_with_the_same_id(
+        self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder
+    ) -> None:
         client = connect(port)
         sent(client)
         assert sent(client, MAIL + b"more\r\n")[0] == 554
         assert len(upstream.got) == 1
 
-    def test_without_a_message_id_the_octets_are_its_name(self, port, connect, upstream):
+    def test_without_a_message_id_the_octets_are_its_name(
+        self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder
+    ) -> None:
         anonymous = MAIL.replace(b"Message-ID: <1@d.example>\r\n", b"")
         client = connect(port)
         sent(client, anonymous)
         sent(client, anonymous)
         assert len(upstream.got) == 1
 
-    def test_a_client_that_leaves_after_the_dot(self, port, connect, upstream):
+    def test_a_client_that_leaves_after_the_dot(
+        self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder
+    ) -> None:
         upstream.gate = threading.Event()
         client = connect(port)
         client.mail(ME.address)
@@ -317,7 +360,9 @@ class TestOnce:
         assert (code, answer) == (250, b"2.0.0 queued as 1")
         assert len(upstream.got) == 1
 
-    def test_a_lost_answer_is_told_and_nothing_is_sent_again(self, port, connect, upstream):
+    def test_a_lost_answer_is_told_and_nothing_is_sent_again(
+        self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder
+    ) -> None:
         upstream.error = DeliveryUncertainError("mailjet", "reset")
         client = connect(port)
         assert sent(client)[0] == 554
@@ -337,7 +382,9 @@ class TestOnce:
             (MessageRefusedError("554 no\r\n250 injected", "554"), 554),
         ],
     )
-    def test_what_mailjet_says_is_told_in_one_line(self, port, connect, upstream, error: SendError, code):
+    def test_what_mailjet_says_is_told_in_one_line(
+        self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder, error: SendError, code: int
+    ) -> None:
         upstream.error = error
         client = connect(port)
         found, answer = sent(client)
@@ -348,7 +395,13 @@ class TestOnce:
         # What certainly was not sent may be tried again; what was refused for good stays refused.
         assert again == (250 if code == 451 else code)
 
-    def test_an_account_that_is_blocked_shows_in_the_health(self, serve, make_relay, connect, upstream):
+    def test_an_account_that_is_blocked_shows_in_the_health(
+        self,
+        serve: Callable[..., int],
+        make_relay: Callable[..., Relay],
+        connect: Callable[..., smtplib.SMTP],
+        upstream: Recorder,
+    ) -> None:
         relay = make_relay()
         client = connect(serve(relay))
         upstream.error = AccountBlockedError("blocked")
@@ -360,14 +413,26 @@ class TestOnce:
 
 
 class TestShared:
-    def test_a_limit_over_two_replicas(self, serve, make_relay, connect, upstream):
+    def test_a_limit_over_two_replicas(
+        self,
+        serve: Callable[..., int],
+        make_relay: Callable[..., Relay],
+        connect: Callable[..., smtplib.SMTP],
+        upstream: Recorder,
+    ) -> None:
         policy = Policy(limits=SendingLimits(messages_an_hour=3))
         clients = [connect(serve(make_relay(default=policy))) for _ in range(2)]
         codes = [sent(clients[number % 2], MAIL.replace(b"<1@", b"<%d@" % number))[0] for number in range(5)]
         assert codes == [250, 250, 250, 450, 450]
         assert len(upstream.got) == 3
 
-    def test_a_revocation_ends_an_open_session_on_another_replica(self, serve, make_relay, connect, sqlite_ledger):
+    def test_a_revocation_ends_an_open_session_on_another_replica(
+        self,
+        serve: Callable[..., int],
+        make_relay: Callable[..., Relay],
+        connect: Callable[..., smtplib.SMTP],
+        sqlite_ledger: Ledger,
+    ) -> None:
         now = [0.0]
         client = connect(serve(make_relay(clock=lambda: now[0])))
         assert sent(client)[0] == 250
@@ -377,7 +442,15 @@ class TestShared:
         fresh = connect(serve(make_relay()), "bot-1", ROOTS.password("bot-1", 1))
         assert sent(fresh, MAIL.replace(b"<1@", b"<2@"))[0] == 250
 
-    def test_without_a_database_nothing_is_sent(self, serve, make_relay, connect, upstream, tmp_path, sqlite_ledger):
+    def test_without_a_database_nothing_is_sent(
+        self,
+        serve: Callable[..., int],
+        make_relay: Callable[..., Relay],
+        connect: Callable[..., smtplib.SMTP],
+        upstream: Recorder,
+        tmp_path: Path,
+        sqlite_ledger: Ledger,
+    ) -> None:
         now = [0.0]
         relay = make_relay(clock=lambda: now[0])
         client = connect(serve(relay))
@@ -396,7 +469,13 @@ class TestShared:
         assert sent(client)[0] == 250
         assert len(upstream.got) == 1
 
-    def test_a_slow_mailjet_starves_no_other_agent(self, serve, make_relay, connect, upstream):
+    def test_a_slow_mailjet_starves_no_other_agent(
+        self,
+        serve: Callable[..., int],
+        make_relay: Callable[..., Relay],
+        connect: Callable[..., smtplib.SMTP],
+        upstream: Recorder,
+    ) -> None:
         upstream.gate = threading.Event()
         port = serve(make_relay())
         answers: list[int] = []
@@ -419,7 +498,9 @@ class TestShared:
             thread.join(20)
         assert answers == [250] * 4
 
-    def test_connections_are_bounded(self, serve, make_relay, connect):
+    def test_connections_are_bounded(
+        self, serve: Callable[..., int], make_relay: Callable[..., Relay], connect: Callable[..., smtplib.SMTP]
+    ) -> None:
         port = serve(make_relay(), most_connections=2)
         held = [connect(port), connect(port)]
         with pytest.raises(smtplib.SMTPConnectError, match="421"):
@@ -428,7 +509,14 @@ class TestShared:
 
 
 class TestImplicitTls:
-    def test_tls_from_the_first_octet(self, loop: Loop, server_tls, client_tls, make_relay, upstream: Recorder):
+    def test_tls_from_the_first_octet(
+        self,
+        loop: Loop,
+        server_tls: ssl.SSLContext,
+        client_tls: ssl.SSLContext,
+        make_relay: Callable[..., Relay],
+        upstream: Recorder,
+    ) -> None:
         server = SubmissionServer(make_relay(), server_tls, hostname="gw.example", implicit_tls=True)
         port = loop.run(server.start())
         with smtplib.SMTP_SSL("localhost", port, context=client_tls, timeout=20) as client:
@@ -438,7 +526,9 @@ class TestImplicitTls:
         assert len(upstream.got) == 1
 
 
-def test_no_secret_in_any_log(port, connect, caplog):
+def test_no_secret_in_any_log(
+    port: int, connect: Callable[..., smtplib.SMTP], caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     sent(connect(port))
     connect(port, None).docmd("AUTH", plain("bot-1", PASSWORD + "x"))
@@ -454,7 +544,13 @@ def test_no_secret_in_any_log(port, connect, caplog):
     assert all(text not in caplog.text for text in (tag, *encoded))
 
 
-def test_ledgers_on_both_databases_serve_the_door(serve, make_relay, connect, ledger: Ledger, upstream):
+def test_ledgers_on_both_databases_serve_the_door(
+    serve: Callable[..., int],
+    make_relay: Callable[..., Relay],
+    connect: Callable[..., smtplib.SMTP],
+    ledger: Ledger,
+    upstream: Recorder,
+) -> None:
     client = connect(serve(make_relay(ledger=ledger)))
     assert [sent(client)[0], sent(client)[0]] == [250, 250]
     assert len(upstream.got) == 1

@@ -63,7 +63,7 @@ def places(world: World) -> set[Place | None]:
 class TestFromPreviewToDestroy:
     @settings(max_examples=examples(1000), deadline=None)
     @given(seeds)
-    def test_nothing_is_lost(self, seed):
+    def test_nothing_is_lost(self, seed: int) -> None:
         world, chance = world_of(seed)
         watch = Watch(world)
         stood_there = places(world)
@@ -133,7 +133,7 @@ class TestFromPreviewToDestroy:
 
     @settings(max_examples=examples(200), deadline=None)
     @given(seeds)
-    def test_after_a_restore_everything_can_be_adopted_again(self, seed):
+    def test_after_a_restore_everything_can_be_adopted_again(self, seed: int) -> None:
         world, chance = world_of(seed)
         before = world.zone.snapshot()
         if world.adopt(replace=True).blockers:
@@ -159,7 +159,7 @@ class TestFromPreviewToDestroy:
 
     @settings(max_examples=examples(300), deadline=None)
     @given(seeds)
-    def test_an_adoption_that_dies_goes_on(self, seed):
+    def test_an_adoption_that_dies_goes_on(self, seed: int) -> None:
         world, chance = world_of(seed)
         watch = Watch(world)
         plan = world.plan()
@@ -184,7 +184,7 @@ class TestAccidents:
 
     @settings(max_examples=examples(300), deadline=None)
     @given(seeds)
-    def test_every_way_leads_back_to_a_clean_preview(self, seed):
+    def test_every_way_leads_back_to_a_clean_preview(self, seed: int) -> None:
         world, chance = world_of(seed)
         world.adopt(replace=True)
         if world.preview().errors:
@@ -241,7 +241,7 @@ class TestAccidents:
 
     @settings(max_examples=examples(200), deadline=None)
     @given(seeds)
-    def test_discard_deletes_what_is_ours_and_unknown_and_nothing_else(self, seed):
+    def test_discard_deletes_what_is_ours_and_unknown_and_nothing_else(self, seed: int) -> None:
         world, chance = world_of(seed)
         if world.adopt(replace=True).blockers:
             return

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import pytest
 
 from clients.cloudflare.zone_api import AccountTunnel
-from commands.adopt.plan import PlanInput, import_file, make_plan
+from commands.adopt.plan import AdoptionPlan, PlanInput, import_file, make_plan
 from commands.adopt.stack_state import HeldRecord, StackState
 from settings.loading import from_config
 from tests.unit.commands.adopt.world import CONFIG, ZONE_ID
@@ -22,34 +23,43 @@ STAR_MX = {**MX, "name": "*.agents.example", "priority": 25}
 OWN_SPF = {**SPF, "comment": OURS}
 
 
-def ids(number):
+def ids(number: int) -> str:
     return f"{number:032x}"
 
 
-def zone(*bodies):
+def zone(*bodies: dict[str, Any]) -> list[SurveyedRecord]:
     return [SurveyedRecord.parse({"id": ids(number), **body}) for number, body in enumerate(bodies, start=1)]
 
 
-def held(name, number, **fields):
+def held(name: str, number: int, **fields: Any) -> HeldRecord:
     return HeldRecord(urn=f"urn::{name}", name=name, id=ids(number), **{"comment": OURS, **fields})
 
 
-def state(*records, **fields):
+def state(*records: HeldRecord, **fields: Any) -> StackState:
     return StackState(records, **fields)
 
 
-def plan(records, known=None, *, tunnels=(), discard=False, replace=False, stack="dev", **config):
+def plan(
+    records: Sequence[SurveyedRecord],
+    known: StackState | None = None,
+    *,
+    tunnels: Sequence[AccountTunnel] = (),
+    discard: bool = False,
+    replace: bool = False,
+    stack: str = "dev",
+    **config: object,
+) -> AdoptionPlan:
     settings = from_config({**CONFIG, **config}, stack=stack, preview=True)
     situation = PlanInput(stack=stack, zone=records, state=known or state(), settings=settings, tunnels=tunnels)
     return make_plan(situation, discard=discard, replace=replace)
 
 
-def names(made):
+def names(made: AdoptionPlan) -> list[tuple[str, bool]]:
     return [(item.name, item.protect) for item in made.imports]
 
 
 class TestForeign:
-    def test_one_of_each(self):
+    def test_one_of_each(self) -> None:
         made = plan(zone(MX, SPF, DMARC))
         assert names(made) == [("superseded-mx-1", True), ("mail-spf", True), ("mail-dmarc", True)]
         assert made.settings == {
@@ -65,23 +75,23 @@ class TestForeign:
         }
         assert [made.comments, made.copies, made.discards, made.tunnel_discards] == [[], [], [], []]
 
-    def test_an_mx_like_ours_becomes_ours(self):
+    def test_an_mx_like_ours_becomes_ours(self) -> None:
         assert names(plan(zone({**MX, "content": "Parse.Mailjet.com"}))) == [("mail-mx-parse.mailjet.com", True)]
 
-    def test_spf_mx_keeps_its_meaning_only_where_hosts_go(self):
+    def test_spf_mx_keeps_its_meaning_only_where_hosts_go(self) -> None:
         assert plan(zone({**MX, "content": "parse.mailjet.com"}, SPF)).settings["spfMechanisms"] == ["mx"]
 
-    def test_of_two_dmarc_records_the_one_like_ours_is_ours(self):
+    def test_of_two_dmarc_records_the_one_like_ours_is_ours(self) -> None:
         made = plan(zone({**DMARC, "content": "v=DMARC1;p=none"}, {**DMARC, "content": '"v=DMARC1; p=reject"'}))
         assert {item.id: item.name for item in made.imports} == {ids(2): "mail-dmarc", ids(1): "superseded-dmarc-1"}
 
-    def test_beside_our_own_record_a_foreign_one_is_superseded(self):
+    def test_beside_our_own_record_a_foreign_one_is_superseded(self) -> None:
         ours = {**DMARC, "comment": OURS, "content": '"v=DMARC1; p=none"'}
         made = plan(zone(ours, DMARC), state(held("mail-dmarc", 1)))
         assert names(made) == [("superseded-dmarc-1", True)]
         assert made.settings["dmarcPolicy"] == "reject"
 
-    def test_superseded_numbers_go_on(self):
+    def test_superseded_numbers_go_on(self) -> None:
         known = state(held("superseded-mx-1", 1, comment="", protected=True))
         made = plan(
             zone(MX, {**MX, "content": "mx2.corp.example"}),
@@ -90,13 +100,13 @@ class TestForeign:
         )
         assert names(made) == [("superseded-mx-2", True)]
 
-    def test_a_lost_own_record_in_its_place_asks_for_a_refresh(self):
+    def test_a_lost_own_record_in_its_place_asks_for_a_refresh(self) -> None:
         made = plan(zone(SPF), state(held("mail-spf", 9)))
         assert made.imports == []
         assert "whose own record (id" in made.blockers[0]
         assert made.blockers[0].endswith("./mail pulumi refresh --stack dev")
 
-    def test_the_id_of_a_wrong_hand_is_never_imported_twice(self):
+    def test_the_id_of_a_wrong_hand_is_never_imported_twice(self) -> None:
         assert names(plan(zone(SPF), state(held("mail-spf", 1, comment="", protected=True)))) == []
 
 
@@ -130,13 +140,13 @@ class TestBlocked:
             ),
         ],
     )
-    def test_what_no_program_should_decide(self, body, sentence):
+    def test_what_no_program_should_decide(self, body: dict[str, object], sentence: str) -> None:
         """Each with what a person can do about it."""
         made = plan(zone(body))
         assert made.imports == []
         assert sentence in made.blockers[0]
 
-    def test_two_spf_records_would_keep_mailjet_from_verifying(self):
+    def test_two_spf_records_would_keep_mailjet_from_verifying(self) -> None:
         for zone_, known in (
             (zone(SPF, {**SPF, "content": "v=spf1 a ~all"}), state()),
             (zone(OWN_SPF, {**SPF, "content": "v=spf1 a ~all"}), state(held("mail-spf", 1))),
@@ -148,13 +158,13 @@ class TestBlocked:
                 in made.blockers[0]
             )
 
-    def test_two_dkim_keys_and_no_way_to_tell(self):
+    def test_two_dkim_keys_and_no_way_to_tell(self) -> None:
         keys = [
             {"name": f"mailjet._domainkey.{DOMAIN}", "type": "TXT", "content": n} for n in ("k=rsa; p=A", "k=rsa; p=B")
         ]
         assert len(plan(zone(*keys)).blockers) == 2
 
-    def test_two_ownership_tokens_and_no_way_to_tell(self):
+    def test_two_ownership_tokens_and_no_way_to_tell(self) -> None:
         tokens = [{"name": f"mailjet._{n}.{DOMAIN}", "type": "TXT", "content": n} for n in ("aaaaaaaa", "bbbbbbbb")]
         assert len(plan(zone(*tokens)).blockers) == 2
         known = state(ownership_name=f"mailjet._bbbbbbbb.{DOMAIN}")
@@ -162,35 +172,35 @@ class TestBlocked:
 
 
 class TestComments:
-    def test_a_lost_comment_comes_back(self):
+    def test_a_lost_comment_comes_back(self) -> None:
         made = plan(zone({**SPF, "comment": "edited"}), state(held("mail-spf", 1, content=SPF["content"])))
         assert [record.id for record in made.comments] == [ids(1)]
         assert made.imports == []
 
-    def test_with_other_content_the_state_must_know_first(self):
+    def test_with_other_content_the_state_must_know_first(self) -> None:
         made = plan(zone({**SPF, "comment": "edited"}), state(held("mail-spf", 1, content="v=spf1 ~all")))
         assert made.comments == []
         assert made.blockers[0].endswith("./mail pulumi refresh --stack dev")
 
-    def test_what_a_restore_gave_back_is_foreign_again(self):
+    def test_what_a_restore_gave_back_is_foreign_again(self) -> None:
         made = plan(zone(SPF), state(held("mail-spf", 1, content=SPF["content"], retained=True)))
         assert made.comments == []
         assert made.settings["adoptedRecords"] == [{"name": "mail-spf", "id": ids(1)}]
 
-    def test_a_pending_adoption_is_no_lost_comment(self):
+    def test_a_pending_adoption_is_no_lost_comment(self) -> None:
         made = plan(zone(SPF), state(held("mail-spf", 1, comment="", protected=True)))
         assert made.comments == []
         assert made.settings["adoptedRecords"] == [{"name": "mail-spf", "id": ids(1)}]
 
 
 class TestRenamedStack:
-    def test_the_old_tag_becomes_explicit(self):
+    def test_the_old_tag_becomes_explicit(self) -> None:
         made = plan(zone(OWN_SPF), state(held("mail-spf", 1)), stack="prod")
         assert made.settings == {"ownerTag": "agentmail-dev"}
-        assert made.comments == made.imports == made.blockers == []
+        assert (made.comments, made.imports, made.blockers) == ([], [], [])
         assert "The stack was renamed" in made.notes[0]
 
-    def test_a_tag_changed_on_purpose_is_refused(self):
+    def test_a_tag_changed_on_purpose_is_refused(self) -> None:
         made = plan(zone(OWN_SPF), state(held("mail-spf", 1)), ownerTag="new")
         assert (
             "agentmail:ownerTag is 'new', but the records in the stack's state carry 'agentmail-dev'"
@@ -200,34 +210,34 @@ class TestRenamedStack:
 
 
 class TestOwnButUnknown:
-    def test_comes_back_under_its_declared_name(self):
+    def test_comes_back_under_its_declared_name(self) -> None:
         assert names(plan(zone(OWN_SPF))) == [("mail-spf", False)]
         assert names(plan(zone(OWN_SPF), protected="true")) == [("mail-spf", True)]
 
-    def test_what_a_destroy_kept_for_its_owner_stays_protected(self):
+    def test_what_a_destroy_kept_for_its_owner_stays_protected(self) -> None:
         made = plan(zone(OWN_SPF), adoptedRecords=[{"name": "mail-spf", "id": ids(1)}])
         assert names(made) == [("mail-spf", True)]
         assert made.settings == {}
 
-    def test_a_twin_of_a_known_record_is_left_and_named(self):
+    def test_a_twin_of_a_known_record_is_left_and_named(self) -> None:
         made = plan(zone(OWN_SPF, {**OWN_SPF, "content": "v=spf1 ~all"}), state(held("mail-spf", 1)))
         assert made.is_empty
         assert "beside the one in the state" in made.left[0]
 
-    def test_an_own_record_without_a_place_is_left_and_named(self):
+    def test_an_own_record_without_a_place_is_left_and_named(self) -> None:
         made = plan(
             zone({"name": "old.agents.example", "type": "CNAME", "content": "x.cfargotunnel.com", "comment": OURS})
         )
         assert "the program declares no such record" in made.left[0]
 
-    def test_discard_deletes_it_instead(self):
+    def test_discard_deletes_it_instead(self) -> None:
         made = plan(zone(OWN_SPF, SPF), discard=True)
         assert [record.id for record in made.discards] == [ids(1)]
         assert names(made) == [("mail-spf", True)]
 
 
 ADOPTED_MX = state(held("superseded-mx-1", 1, comment="", protected=True))
-AS_CONFIGURED = {"adoptedRecords": [{"name": "superseded-mx-1", "id": ids(1)}], "mxPreference": 20}
+AS_CONFIGURED: dict[str, Any] = {"adoptedRecords": [{"name": "superseded-mx-1", "id": ids(1)}], "mxPreference": 20}
 
 
 class TestPreference:
@@ -237,24 +247,24 @@ class TestPreference:
         ("priorities", "expected"),
         [((25,), 35), ((5, 50), 60), ((0,), None), ((65_535,), 65_535), ((65_530, 1), 65_535)],
     )
-    def test_worse_than_the_worst_of_theirs(self, priorities, expected):
+    def test_worse_than_the_worst_of_theirs(self, priorities: tuple[int, ...], expected: int | None) -> None:
         theirs = [{**MX, "content": f"mx{number}.corp.example", "priority": number} for number in priorities]
         assert plan(zone(*theirs)).settings.get("mxPreference") == expected
 
     @pytest.mark.parametrize("standing", [1, 10, 50])
-    def test_one_like_ours_stays_as_good_as_it_is(self, standing):
+    def test_one_like_ours_stays_as_good_as_it_is(self, standing: int) -> None:
         made = plan(zone({**MX, "priority": 25}, {**MX, "content": "parse.mailjet.com", "priority": standing}))
         assert made.settings.get("mxPreference", 10) == standing
 
-    def test_ours_in_use_stays_where_a_foreign_one_came_later(self):
+    def test_ours_in_use_stays_where_a_foreign_one_came_later(self) -> None:
         ours = {**MX, "content": "parse.mailjet.com", "comment": OURS}
         made = plan(zone(ours, {**MX, "priority": 25}), state(held("mail-mx-parse.mailjet.com", 1)))
         assert "mxPreference" not in made.settings
 
-    def test_alone_it_is_as_it_was(self):
+    def test_alone_it_is_as_it_was(self) -> None:
         assert "mxPreference" not in plan(zone(SPF, DMARC)).settings
 
-    def test_one_that_somebody_has_chosen_and_that_is_worse_anyway_stays(self):
+    def test_one_that_somebody_has_chosen_and_that_is_worse_anyway_stays(self) -> None:
         assert "mxPreference" not in plan(zone(MX), mxPreference=100).settings
 
 
@@ -271,7 +281,12 @@ class TestCostOfSpf:
         ("spf.mailjet.com", "TXT"): ["v=spf1 ip4:198.51.100.0/24 ?all"],
     }
 
-    def plan(self, text, addresses=("192.0.2.1", "2001:db8::1"), more=None):
+    def plan(
+        self,
+        text: str,
+        addresses: tuple[str, ...] = ("192.0.2.1", "2001:db8::1"),
+        more: dict[tuple[str, str], list[str]] | None = None,
+    ) -> AdoptionPlan:
         world = {**self.WORLD, **(more or {})}
         for host in GOOGLE:
             world[host, "A"], world[host, "AAAA"] = [addresses[0]], [addresses[1]]
@@ -287,21 +302,21 @@ class TestCostOfSpf:
             )
         )
 
-    def test_what_an_include_covers_is_left_out(self):
+    def test_what_an_include_covers_is_left_out(self) -> None:
         made = self.plan("v=spf1 a mx include:_spf.google.com ~all")
         assert made.settings["spfMechanisms"] == ["a", "include:_spf.google.com"]
         assert any("is left out, since an include permits it anyway" in note for note in made.notes)
         assert made.blockers == []
 
-    def test_what_it_does_not_cover_goes_on_as_addresses(self):
+    def test_what_it_does_not_cover_goes_on_as_addresses(self) -> None:
         made = self.plan("v=spf1 a mx include:_spf.google.com ~all", addresses=("203.0.113.9", "2001:db8::1"))
         assert made.settings["spfMechanisms"] == ["a", "ip4:203.0.113.9", "include:_spf.google.com"]
 
-    def test_what_the_owner_has_written_stays_even_if_covered(self):
+    def test_what_the_owner_has_written_stays_even_if_covered(self) -> None:
         made = self.plan("v=spf1 ip4:192.0.2.7 include:_spf.google.com ~all")
         assert made.settings["spfMechanisms"] == ["ip4:192.0.2.7", "include:_spf.google.com"]
 
-    def test_what_would_break_is_refused_with_a_way_out(self):
+    def test_what_would_break_is_refused_with_a_way_out(self) -> None:
         nested = {("many.example", "TXT"): ["v=spf1 " + " ".join(f"a:h{n}.example" for n in range(7)) + " -all"]}
         made = self.plan("v=spf1 a include:many.example a:b.example -all", more=nested)
         [blocker] = made.blockers
@@ -310,7 +325,7 @@ class TestCostOfSpf:
         )
         assert "remove from it in Cloudflare's dashboard" in blocker
 
-    def test_a_record_of_too_many_terms_is_the_owner_s_and_not_a_key_s(self):
+    def test_a_record_of_too_many_terms_is_the_owner_s_and_not_a_key_s(self) -> None:
         made = self.plan("v=spf1 " + " ".join(f"a:h{n}.example" for n in range(10)) + " -all")
         [blocker] = made.blockers
         assert blocker.startswith("dev.agents.example TXT v=spf1 a:h0.example")
@@ -320,7 +335,7 @@ class TestCostOfSpf:
 class TestWildcardMx:
     """Mail moves only with the consent that an explicit MX needs, and in the same order."""
 
-    def test_without_consent_it_is_told(self):
+    def test_without_consent_it_is_told(self) -> None:
         made = plan(zone(STAR_MX))
         assert made.copies == []
         assert "agree to that with: " in made.notes[-1]
@@ -328,26 +343,26 @@ class TestWildcardMx:
             "*.agents.example MX mx1.corp.example takes the mail of dev.agents.example today"
         )
 
-    def test_with_it_the_domain_gets_the_same_mx_first(self):
+    def test_with_it_the_domain_gets_the_same_mx_first(self) -> None:
         made = plan(zone(STAR_MX), replace=True)
         assert [(one["name"], one["priority"], one["content"]) for one in made.copies] == [
             (DOMAIN, 25, "mx1.corp.example")
         ]
         assert not made.is_empty
 
-    def test_which_then_is_one_like_any_other(self):
+    def test_which_then_is_one_like_any_other(self) -> None:
         made = plan(zone(STAR_MX, {**MX, "priority": 25}), replace=True)
         assert made.copies == []
         assert names(made) == [("superseded-mx-1", False)]
         assert made.settings["mxPreference"] == 35
 
-    def test_other_wildcards_are_named(self):
+    def test_other_wildcards_are_named(self) -> None:
         [note] = plan(zone({"name": "*.agents.example", "type": "A", "content": "192.0.2.1"})).notes[:1]
         assert "answers for dev.agents.example and the names below it today, and not any more" in note
 
 
 class TestConsent:
-    def test_lifts_the_protection_and_says_so_in_the_configuration(self):
+    def test_lifts_the_protection_and_says_so_in_the_configuration(self) -> None:
         made = plan(zone(MX), ADOPTED_MX, replace=True, **AS_CONFIGURED)
         assert [item.name for item in made.releases] == ["superseded-mx-1"]
         assert made.settings == {
@@ -355,15 +370,15 @@ class TestConsent:
             "replaceForeignMx": True,
         }
 
-    def test_the_switch_in_the_configuration_is_consent_to_what_was_adopted_before(self):
+    def test_the_switch_in_the_configuration_is_consent_to_what_was_adopted_before(self) -> None:
         made = plan(zone(MX), ADOPTED_MX, replaceForeignMx="true", **AS_CONFIGURED)
         assert [item.name for item in made.releases] == ["superseded-mx-1"]
 
-    def test_but_not_to_what_is_adopted_now(self):
+    def test_but_not_to_what_is_adopted_now(self) -> None:
         assert names(plan(zone(MX), replaceForeignMx="true")) == [("superseded-mx-1", True)]
         assert names(plan(zone(MX), replace=True)) == [("superseded-mx-1", False)]
 
-    def test_it_ends_with_what_it_was_given_for(self):
+    def test_it_ends_with_what_it_was_given_for(self) -> None:
         made = plan([], state(), replaceForeignMx="true", **AS_CONFIGURED)
         assert made.settings == {"adoptedRecords": None, "replaceForeignMx": None}
 
@@ -371,27 +386,27 @@ class TestConsent:
 class TestTunnel:
     TUNNEL = AccountTunnel(id="11111111-2222-4333-8444-555555555555", name="agentmail-dev")
 
-    def test_an_unknown_tunnel_of_our_name_comes_back(self):
+    def test_an_unknown_tunnel_of_our_name_comes_back(self) -> None:
         [item] = plan([], tunnels=[self.TUNNEL]).imports
         assert (item.name, item.parent, item.protect) == ("api-tunnel", "api", False)
 
-    def test_a_known_one_is_left(self):
+    def test_a_known_one_is_left(self) -> None:
         assert plan([], state(tunnels={self.TUNNEL.id: "api-tunnel"}), tunnels=[self.TUNNEL]).is_empty
 
-    def test_a_second_one_is_named(self):
+    def test_a_second_one_is_named(self) -> None:
         made = plan([], state(tunnels={"other": "api-tunnel"}), tunnels=[self.TUNNEL])
         assert "beside the one in the state" in made.left[0]
 
-    def test_discard(self):
+    def test_discard(self) -> None:
         assert plan([], tunnels=[self.TUNNEL], discard=True).tunnel_discards == [self.TUNNEL]
 
-    def test_one_with_a_local_ingress_would_be_replaced(self):
+    def test_one_with_a_local_ingress_would_be_replaced(self) -> None:
         local = AccountTunnel(id=self.TUNNEL.id, name=self.TUNNEL.name, remotely_managed=False)
         assert "keeps its ingress in a local file" in plan([], tunnels=[local]).blockers[0]
 
 
 class TestImportFile:
-    def test_components_are_made_or_named(self):
+    def test_components_are_made_or_named(self) -> None:
         items = plan(zone(MX, SPF), tunnels=[TestTunnel.TUNNEL]).imports
         fresh = import_file(items, state(), zone_id=ZONE_ID, account_id="a" * 32, version="6.23.1")
         assert fresh == {

@@ -1,5 +1,7 @@
 """The stack's configuration file is changed in place."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -19,7 +21,7 @@ config:
 """
 
 
-def test_comments_secrets_and_other_keys_stay(tmp_path):
+def test_comments_secrets_and_other_keys_stay(tmp_path: Path) -> None:
     path = tmp_path / "Pulumi.dev.yaml"
     path.write_text(TEXT)
     change_configuration(path, {"spfMechanisms": ["a", "ip4:192.0.2.0/24"], "ttl": None, "spfQualifier": "-"})
@@ -31,7 +33,7 @@ def test_comments_secrets_and_other_keys_stay(tmp_path):
     assert config["agentmail:spfQualifier"] == "-"
 
 
-def test_the_same_change_twice_is_one_change(tmp_path):
+def test_the_same_change_twice_is_one_change(tmp_path: Path) -> None:
     path = tmp_path / "Pulumi.dev.yaml"
     path.write_text(TEXT)
     change_configuration(path, {"adoptedRecords": [{"name": "mail-spf", "id": "1" * 32, "protected": False}]})
@@ -42,7 +44,7 @@ def test_the_same_change_twice_is_one_change(tmp_path):
     assert yaml.safe_load(once)["config"]["agentmail:adoptedRecords"][0]["id"] == "1" * 32
 
 
-def test_mode_and_symbolic_link_survive(tmp_path):
+def test_mode_and_symbolic_link_survive(tmp_path: Path) -> None:
     real = tmp_path / "real.yaml"
     real.write_text(TEXT)
     real.chmod(0o640)
@@ -62,7 +64,7 @@ def test_mode_and_symbolic_link_survive(tmp_path):
         ("config: text", "has a 'config' that is no mapping"),
     ],
 )
-def test_what_is_no_configuration(tmp_path, text, found):
+def test_what_is_no_configuration(tmp_path: Path, text: str, found: str) -> None:
     path = tmp_path / "Pulumi.dev.yaml"
     path.write_text(text)
     with pytest.raises(ConfigFileError, match=found):
@@ -70,12 +72,12 @@ def test_what_is_no_configuration(tmp_path, text, found):
     assert path.read_text() == text
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigFileError, match=r"Pulumi\.none\.yaml does not exist; .* --config-file"):
         change_configuration(tmp_path / "Pulumi.none.yaml", {"ttl": 300})
 
 
-def test_a_file_without_any_key_gets_one(tmp_path):
+def test_a_file_without_any_key_gets_one(tmp_path: Path) -> None:
     path = tmp_path / "Pulumi.dev.yaml"
     path.write_text("")
     change_configuration(path, {"ttl": 300})

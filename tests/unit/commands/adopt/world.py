@@ -7,8 +7,9 @@ identical records, and the survey at the start of every run.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from commands.adopt.backup import Backup, make_restoration
 from commands.adopt.plan import AdoptionPlan, PlanInput, import_file, make_plan, pending, settings_without
@@ -121,12 +122,12 @@ class World:
         self.config = {**CONFIG, **config}
         self.stack = stack
         self.sender_domain = False
-        self._validated: tuple[str, Any] = ("", None)
+        self._validated: tuple[str, Settings] | None = None
 
     @property
     def settings(self) -> Settings:
         key = repr(self.config)
-        if key != self._validated[0]:
+        if self._validated is None or key != self._validated[0]:
             self._validated = (key, from_config(self.config, stack=self.stack, preview=True))
         return self._validated[1]
 
@@ -300,7 +301,7 @@ class World:
         ]
         file = import_file(plan.imports, self.parsed_state(), zone_id=ZONE_ID, account_id="a" * 32, version="1.0.0")
         assert len({entry["name"] for entry in file["resources"]}) == len(file["resources"])
-        for step, argument in steps[:stop_after]:
+        for step, argument in cast("list[tuple[Callable[[Any], object], Any]]", steps[:stop_after]):
             step(argument)
         return plan
 

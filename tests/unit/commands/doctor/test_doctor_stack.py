@@ -32,35 +32,35 @@ OUTPUTS = {
 }  # fmt: skip
 
 
-def test_records_are_compared_as_resolvers_answer_them():
+def test_records_are_compared_as_resolvers_answer_them() -> None:
     spf, mx, cname = examine("dev", settings(), OUTPUTS).records
     assert (spf.name, spf.answer) == ("mail.agents.example", "v=spf1 -all")
     assert mx.answer == "10 parse.mailjet.com"
     assert cname.proxied
 
 
-def test_the_tunnel_is_known_by_its_name():
+def test_the_tunnel_is_known_by_its_name() -> None:
     examined = examine("dev", settings(), OUTPUTS)
     assert examined.tunnel_id == "6ff42ae2"
     assert len(examined.addresses) == 3
 
 
-def test_a_stack_on_anothers_domain_borrows_it():
+def test_a_stack_on_anothers_domain_borrows_it() -> None:
     guest = from_config({"domainStack": "prod", "webhookSecret": "w" * 32}, stack="guest", preview=True)
     examined = examine("guest", guest, {**OUTPUTS, "expectedRecords": []})
     assert examined.settings.domain == "mail.agents.example"
     assert examined.settings.route_identity == "https://agentmail-guest@api.agents.example/in"
 
 
-def test_before_the_first_up():
+def test_before_the_first_up() -> None:
     with pytest.raises(NeverUpError, match=r"create it with: \./mail apply dev"):
         examine("dev", settings(), {})
 
 
-def test_outputs_of_another_version():
+def test_outputs_of_another_version() -> None:
     with pytest.raises(AzmailError):
         examine("dev", settings(), {**OUTPUTS, "contractVersion": "9.0"})
 
 
-def test_no_credential_in_its_repr():
+def test_no_credential_in_its_repr() -> None:
     assert "smtp_password" not in repr(examine("dev", settings(), OUTPUTS))

@@ -18,6 +18,7 @@ from commands.environments.draft import Draft
 from commands.environments.errors import AlreadyMadeError, StackWriteError
 from commands.environments.stack_file import EditedStackFile
 from commands.stack_commands import Pulumi, PulumiFailedError
+from mailboxes.merging import replace_file
 
 SECRETS = {"mailjetApiKey": "k" * 32, "mailjetApiSecret": "s" * 32, "webhookSecret": "w" * 32}
 DRAFT = Draft(plain={"domain": "a.example"}, secrets=SECRETS)
@@ -84,7 +85,7 @@ def engine(project: Path, machine: Machine) -> Engine:
 
 
 def new(project: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, real in (("replace_file", creation.replace_file),):
+    for name, real in (("replace_file", replace_file),):
 
         def watched(*arguments: object, real: object = real) -> None:
             machine.moment()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,23 +26,23 @@ ROUTES = "urn:pulumi:prod::agentmail::azt3knet:mail:AgentMailboxes$pulumi-python
 RECORD = "urn:pulumi:prod::agentmail::azt3knet:mail:MailDomain$cloudflare:index/dnsRecord:DnsRecord::"
 
 
-def book(old, new, **limits):
+def book(old: dict[str, str], new: dict[str, str], **limits: object) -> dict[str, Any]:
     """As the program declares it: packed."""
 
-    def state(addresses):
+    def state(addresses: dict[str, str]) -> dict[str, Any]:
         return {"inputs": {"addresses": packed(addresses), **limits}}
 
     return {"urn": BOOK, "op": "update", "oldState": state(old), "newState": state(new)}
 
 
-def routes(old, new):
-    def state(addresses):
+def routes(old: dict[str, str], new: dict[str, str]) -> dict[str, Any]:
+    def state(addresses: dict[str, str]) -> dict[str, Any]:
         return {"inputs": {"routes": json.dumps(addresses), "route_url": "[secret]"}}
 
     return {"urn": ROUTES, "op": "update", "oldState": state(old), "newState": state(new)}
 
 
-def removed_record(name):
+def removed_record(name: str) -> dict[str, Any]:
     fields = {"type": "MX", "name": "mail.agents.example", "content": "x.example", "priority": 10.0}
     return {
         "urn": RECORD + name,
@@ -48,47 +51,51 @@ def removed_record(name):
     }
 
 
-def document(*steps, config=None, diagnostics=()):
+def document(
+    *steps: dict[str, Any], config: dict[str, str] | None = None, diagnostics: Sequence[dict[str, str]] = ()
+) -> str:
     return json.dumps({"config": config or {}, "steps": list(steps), "diagnostics": list(diagnostics)})
 
 
-def people(count):
+def people(count: int) -> dict[str, str]:
     return {f"agent-{number:05d}": f"a{number}@mail.agents.example" for number in range(count)}
 
 
-def run(monkeypatch, capsys, text, *options):
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str, *options: str
+) -> tuple[int, str]:
     monkeypatch.setattr(sys, "stdin", io.StringIO(text))
     status = main(["preview", "prod", "--from", "-", *options])
     return status, capsys.readouterr().out
 
 
 class TestMailboxes:
-    def removal(self, before, kept, **config):
+    def removal(self, before: int, kept: int, **config: str) -> Changes:
         old, new = people(before), people(kept)
         return read_preview(document(book(old, new), routes(old, new), config=config))
 
-    def test_a_few_may_go(self):
+    def test_a_few_may_go(self) -> None:
         assert refusals(self.removal(100, 70)) == []
 
-    def test_many_may_not(self):
+    def test_many_may_not(self) -> None:
         [sentence] = refusals(self.removal(100, 69))
         assert "31 of 100 mailboxes would be removed (31 %, above the limit of 30 % and 10)" in sentence
         assert "pulumi config set --stack STACK allowMassRemoval '31 of 100'" in sentence
 
-    def test_all_may_not_however_few(self):
+    def test_all_may_not_however_few(self) -> None:
         [sentence] = refusals(self.removal(2, 0))
         assert "nobody of before would be left" in sentence
 
-    def test_the_switch_takes_the_exact_number(self):
+    def test_the_switch_takes_the_exact_number(self) -> None:
         assert refusals(self.removal(100, 50, **{"agentmail:allowMassRemoval": "50 of 100"})) == []
         assert refusals(self.removal(100, 50, **{"agentmail:allowMassRemoval": "50"}))
 
-    def test_the_limits_are_the_books(self):
+    def test_the_limits_are_the_books(self) -> None:
         old, new = people(100), people(80)
         text = document(book(old, new, removal_percent=10, removal_count=5), routes(old, new))
         assert "above the limit of 10 % and 5" in refusals(read_preview(text))[0]
 
-    def test_unchanged_buckets_are_no_steps_so_the_book_tells_how_many_there_are(self):
+    def test_unchanged_buckets_are_no_steps_so_the_book_tells_how_many_there_are(self) -> None:
         """Of 100 mailboxes 20 go; the only bucket among the steps had 20."""
         old, new = people(100), people(80)
         gone = {agent: address for agent, address in old.items() if agent not in new}
@@ -96,11 +103,11 @@ class TestMailboxes:
 
 
 class TestRecords:
-    def test_up_to_the_threshold(self):
+    def test_up_to_the_threshold(self) -> None:
         steps = [removed_record(f"mail-r{number}") for number in range(RECORDS_REMOVED)]
         assert refusals(read_preview(document(*steps))) == []
 
-    def test_beyond_it(self):
+    def test_beyond_it(self) -> None:
         changes = read_preview(document(*(removed_record(f"mail-r{number}") for number in range(6))))
         [sentence] = refusals(changes)
         assert "6 DNS records would be deleted" in sentence
@@ -108,7 +115,7 @@ class TestRecords:
         assert refusals(changes, allowed_record_removals=6) == []
         assert refusals(changes, allowed_record_removals=7)
 
-    def test_somebody_elses_need_the_consent_of_adopt(self):
+    def test_somebody_elses_need_the_consent_of_adopt(self) -> None:
         text = document(removed_record("superseded-mx-1"))
         [sentence] = refusals(read_preview(text))
         assert "./mail adopt prod --replace-mx" in sentence
@@ -117,30 +124,31 @@ class TestRecords:
 
 
 class TestDrift:
-    def test_what_a_refresh_looked_at_is_no_change(self):
+    def test_what_a_refresh_looked_at_is_no_change(self) -> None:
         seen = people(3)
         looked = {**routes(seen, seen), "op": "refresh"}
         found = {**routes({"agent-00000": seen["agent-00000"]}, seen)}
         changes = read_preview(document(looked, found))
         assert changes.mailboxes_added == {agent: seen[agent] for agent in ("agent-00001", "agent-00002")}
 
-    def test_the_status_says_drift(self, monkeypatch, capsys):
-        old, new = {}, people(2)
+    def test_the_status_says_drift(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        old: dict[str, str] = {}
+        new = people(2)
         status, said = run(monkeypatch, capsys, document(routes(old, new)), "--drift")
         assert status == 2
         assert said.startswith("prod has drifted; an up would put back: 2 mailboxes added.")
 
-    def test_none(self, monkeypatch, capsys):
+    def test_none(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         status, said = run(monkeypatch, capsys, document(), "--drift")
         assert (status, said) == (0, "No drift: prod is as it should be.\n")
 
-    def test_a_failure_is_no_drift(self, monkeypatch, capsys):
+    def test_a_failure_is_no_drift(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         text = document(diagnostics=[{"severity": "error", "message": "error: no token"}])
         assert run(monkeypatch, capsys, text, "--drift")[0] == 1
 
 
 class TestCommandLine:
-    def test_refused(self, monkeypatch, capsys):
+    def test_refused(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         old, new = people(100), people(10)
         status, said = run(monkeypatch, capsys, document(book(old, new), routes(old, new)))
         assert status == 1
@@ -151,15 +159,19 @@ class TestCommandLine:
         ("option", "value"),
         [("--allow-record-removals", "6"), ("--labels", '["bug", "allow-record-removals: 6"]')],
     )
-    def test_the_switch_for_records(self, monkeypatch, capsys, option, value):
+    def test_the_switch_for_records(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str, value: str
+    ) -> None:
         text = document(*(removed_record(f"mail-r{number}") for number in range(6)))
         assert run(monkeypatch, capsys, text)[0] == 1
         assert run(monkeypatch, capsys, text, option, value)[0] == 0
 
-    def test_no_labels(self, monkeypatch, capsys):
+    def test_no_labels(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(monkeypatch, capsys, document(), "--labels", "[]")[0] == 0
 
-    def test_a_preview_that_never_was_is_a_comment_too(self, capsys, tmp_path):
+    def test_a_preview_that_never_was_is_a_comment_too(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
         failed = Looked("", "error: no stack named 'prod' found\n")
         with pytest.raises(PulumiFailedError, match="no stack named 'prod' found"):
             report(failed, Wanted("prod", tmp_path), markdown=True, note="Commit 1")
@@ -171,17 +183,23 @@ class TestCommandLine:
         assert "./mail env new prod" in said
         assert "The preview is empty" not in said
 
-    def test_an_empty_preview_is_said(self, monkeypatch, capsys):
+    def test_an_empty_preview_is_said(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         monkeypatch.setattr("sys.stdin", io.StringIO(""))
         assert main(["preview", "prod", "--from", "-"]) == 1
         assert "The preview is empty; expected" in capsys.readouterr().err
 
-    def test_what_is_no_preview_is_said(self, monkeypatch, capsys):
+    def test_what_is_no_preview_is_said(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         monkeypatch.setattr("sys.stdin", io.StringIO("hello"))
         assert main(["preview", "prod", "--from", "-"]) == 1
         assert "The preview is 'hello'; expected" in capsys.readouterr().err
 
-    def test_the_engines_wording_is_taken_off(self, monkeypatch, capsys):
+    def test_the_engines_wording_is_taken_off(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         diagnostics = [
             {
                 "severity": "error",
@@ -195,7 +213,7 @@ class TestCommandLine:
         assert "Errors (1)\n  50 of 100 go.\n" in said
         assert "Warnings (1)\n  twice\n" in said
 
-    def test_how_a_protection_is_lifted(self):
+    def test_how_a_protection_is_lifted(self) -> None:
         changes = Changes(
             stack="prod", errors=['resource "urn" cannot be deleted\nbecause it is protected. To unprotect …']
         )
@@ -206,7 +224,7 @@ texts = st.text(max_size=60)
 
 
 class TestMarkdown:
-    def test_ten_thousand_changes(self):
+    def test_ten_thousand_changes(self) -> None:
         many = people(10_000)
         records = [RecordChange("TXT", f"r{number}.agents.example", old="x" * 300) for number in range(10_000)]
         changes = Changes(
@@ -227,7 +245,9 @@ class TestMarkdown:
         assert "e" * (LONGEST_TEXT - 1) + "…" in text
 
     @given(errors=st.lists(texts), warnings=st.lists(texts), refused=st.lists(texts), note=texts)
-    def test_no_text_breaks_out_of_its_block(self, errors, warnings, refused, note):
+    def test_no_text_breaks_out_of_its_block(
+        self, errors: list[str], warnings: list[str], refused: list[str], note: str
+    ) -> None:
         text = as_markdown(Changes(stack="prod", errors=errors, warnings=warnings), refused=refused, note=note)
         assert text.startswith(marker("prod") + "\n")
         fences = [line for line in text.split("\n") if set(line.removesuffix("text")) == {"`"} and len(line) >= 3]
@@ -242,11 +262,11 @@ class TestMarkdown:
         assert open_fence is None
         assert closed == len(errors[:20]) + len(warnings[:20]) + len(refused[:20])
 
-    def test_a_table_keeps_its_lines(self):
+    def test_a_table_keeps_its_lines(self) -> None:
         changes = Changes(stack="prod", errors=["2 records\n  NAME  TYPE\n  a     MX"])
         assert "```text\n2 records\n  NAME  TYPE\n  a     MX\n```" in as_markdown(changes)
 
 
-def test_the_switches_are_read_from_the_previews_configuration():
+def test_the_switches_are_read_from_the_previews_configuration() -> None:
     text = document(config={"agentmail:allowMassRemoval": "412 of 1000", "agentmail:replaceForeignMx": "true"})
     assert read_preview(text).switches == Allowances(mass_removal="412 of 1000", foreign_mx=True)
