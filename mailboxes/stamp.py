@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -61,10 +62,30 @@ def stamp_moment(stamp: str) -> datetime:
 
 def _moment(stamp: str, parts: Sequence[str], offset: timedelta) -> datetime:
     year, month, day, hour, minute, second = (int(part) for part in parts)
+    if wrong := _out_of_range(year, month, day, hour, minute, second):
+        raise ValueError(f"created_at {quoted(stamp)} is no real moment ({wrong}); {_EXPECTED}")
     try:
         return datetime(year, month, day, hour, minute, second, tzinfo=UTC) - offset
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"created_at {quoted(stamp)} is no real moment ({error}); {_EXPECTED}") from None
+    except OverflowError:
+        raise ValueError(
+            f"created_at {quoted(stamp)} is no real moment (in UTC it is not in the years 1 to 9999); {_EXPECTED}"
+        ) from None
+
+
+def _out_of_range(year: int, month: int, day: int, hour: int, minute: int, second: int) -> str:
+    """Which part no calendar or clock has: in words of our own, for Python's differ from version to version."""
+    days = monthrange(year, month)[1] if 1 <= year <= 9999 and 1 <= month <= 12 else 31
+    for name, found, first, last in (
+        ("year", year, 1, 9999),
+        ("month", month, 1, 12),
+        ("day", day, 1, days),
+        ("hour", hour, 0, 23),
+        ("minute", minute, 0, 59),
+        ("second", second, 0, 59),
+    ):
+        if not first <= found <= last:
+            return f"{name} {found}, of {first} to {last}"
+    return ""
 
 
 def is_ahead(stamp: str, now: datetime) -> bool:
