@@ -182,7 +182,12 @@ class Deliveries:
             self._update(row["id"], State.FAILED, row["attempts"], None, "the target was deleted")
             return
         attempts = row["attempts"] + 1
+        began = time.time()
         status, error = await self._post(url, row["body"])
+        self._db.execute(
+            "INSERT INTO attempt (delivery_id, at, ms, status, error) VALUES (?, ?, ?, ?, ?)",
+            (row["id"], began, (time.time() - began) * 1000, status, error),
+        )
         if status == 200:
             self._update(row["id"], State.DELIVERED, attempts, status, "")
         elif attempts >= self._state.switches.retry_attempts:
@@ -201,6 +206,7 @@ class Deliveries:
         )
         if state is not State.PENDING:
             self._db.execute("DELETE FROM delivery WHERE id <= ? AND state != ?", (key - KEPT, State.PENDING))
+            self._db.execute("DELETE FROM attempt WHERE delivery_id <= ?", (key - KEPT,))
 
     async def _post(self, url: str, body: bytes) -> tuple[int | None, str]:
         import httpx

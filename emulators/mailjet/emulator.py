@@ -25,6 +25,7 @@ from emulators.mailjet.deliveries import Deliveries, DeliveryKind, EdgeLookup
 from emulators.mailjet.domains import Domains
 from emulators.mailjet.eventcallbacks import EVENT_TYPES, EventCallbacks
 from emulators.mailjet.events import Events
+from emulators.mailjet.letters import Letters
 from emulators.mailjet.messages import Messages
 from emulators.mailjet.parseroutes import ParseRoutes
 from emulators.mailjet.post_office import PostOffice
@@ -61,6 +62,7 @@ class MailjetEmulator:
         self.routes = ParseRoutes(self.mailjet, self.senders)
         self.callbacks = EventCallbacks(self.mailjet)
         self.messages = Messages(self.mailjet)
+        self.letters = Letters(self.mailjet)
         self.deliveries = Deliveries(self.mailjet, urls=self._url, gave_up=self._gave_up, edge=edge)
         self.events = Events(self.callbacks, self.deliveries)
         self.office = PostOffice(
@@ -69,6 +71,7 @@ class MailjetEmulator:
             domains=self.domains,
             routes=self.routes,
             messages=self.messages,
+            letters=self.letters,
             deliveries=self.deliveries,
             events=self.events,
         )

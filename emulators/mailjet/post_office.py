@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import secrets
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from emulators.mailjet.deliveries import Deliveries, DeliveryKind
 from emulators.mailjet.events import Events
+from emulators.mailjet.letters import Letters, answered_ids
 from emulators.mailjet.messages import Messages, MessageStatus, SentMessage, Submission, Via
 from emulators.mailjet.mime import Raw, signed
 from emulators.mailjet.parse_payload import Style, parse_payload
@@ -33,8 +33,6 @@ LARGEST_MESSAGE = 15 * 1024 * 1024
 MOST_RECIPIENTS = 50
 CONCURRENT = 8
 
-_MESSAGE_ID = re.compile(r"<[^<>\s]+>")
-
 
 class PostOffice:
     """Takes submissions, hands them on, and takes inbound mail for routed addresses."""
@@ -47,6 +45,7 @@ class PostOffice:
         domains: Domains,
         routes: ParseRoutes,
         messages: Messages,
+        letters: Letters,
         deliveries: Deliveries,
         events: Events,
     ) -> None:
@@ -55,6 +54,7 @@ class PostOffice:
         self._domains = domains
         self._routes = routes
         self._messages = messages
+        self._letters = letters
         self._deliveries = deliveries
         self._events = events
         self._wake = asyncio.Event()
@@ -111,6 +111,7 @@ class PostOffice:
                 blocked=blocked,
             )
         )
+        self._letters.add_sent(accepted, raw)
         for message in accepted:
             if message.status is MessageStatus.BLOCKED:
                 if blocked:
@@ -122,7 +123,7 @@ class PostOffice:
 
     def submit_own(self, key: ApiKey, octets: bytes, recipient: str, subject: str) -> None:
         """Queue a message of Mailjet's own, such as an activation mail."""
-        self._messages.add(
+        accepted = self._messages.add(
             Submission(
                 apikey_id=key.id,
                 via=Via.OWN,
@@ -132,6 +133,7 @@ class PostOffice:
                 subject=subject,
             )
         )
+        self._letters.add_sent(accepted, Raw.parse(octets))
         self._wake.set()
 
     async def run(self) -> None:
@@ -153,7 +155,9 @@ class PostOffice:
             self._bounce(message, "domain", "invalid domain", f"no mail host for {domain}")
         elif (hosts is None and routed) or (hosts is not None and INBOUND_HOST in hosts):
             bounce_address = f"{message.uuid.replace('-', '')}@{BOUNCE_DOMAIN}"
-            refusal = self.receive(octets, sender=bounce_address, recipient=message.recipient, helo="o1.mailjet.com")
+            refusal = self.receive(
+                octets, sender=bounce_address, recipient=message.recipient, helo="o1.mailjet.com", message=message
+            )
             if refusal is None:
                 self._sent(message)
             elif refusal.startswith("552"):
@@ -180,13 +184,41 @@ class PostOffice:
             return f"550 5.1.1 <{recipient}>: Recipient address rejected: User unknown"
         return None
 
-    def receive(self, octets: bytes, *, sender: str, recipient: str, helo: str) -> str | None:
-        """Take inbound mail for a routed address: queue its payload. Returns the refusal, if any."""
+    def receive(
+        self, octets: bytes, *, sender: str, recipient: str, helo: str, message: SentMessage | None = None
+    ) -> str | None:
+        """Take inbound mail for a routed address: queue its payload. Returns the refusal, if any.
+
+        `message` is the account's own that comes back in; without it the mail is from outside.
+        """
         refused = self.refusal(recipient)
         if refused is not None:
             return refused
         if len(octets) > LARGEST_MESSAGE:
             return "552 5.3.4 Message size exceeds fixed limit"
+        delivery_id = self._queue(octets, sender=sender, recipient=recipient, helo=helo)
+        if message is not None:
+            self._letters.delivered_by(message, delivery_id)
+        else:
+            self._letters.add_received(
+                octets, Raw.parse(octets), sender=sender, recipient=recipient, delivery_id=delivery_id
+            )
+        return None
+
+    def deliver_again(self, letter_id: int) -> str | None:
+        """Bring a letter to its route's URL once more, as Mailjet does that had no answer. Returns the refusal, if any."""
+        letter, octets = self._letters.get(letter_id), self._letters.octets(letter_id)
+        if letter is None or octets is None:
+            return "the mail is gone: only the latest are kept"
+        refused = self.refusal(letter["recipient"])
+        if refused is not None:
+            return refused
+        delivery_id = self._queue(octets, sender=letter["sender"], recipient=letter["recipient"], helo="o1.mailjet.com")
+        self._letters.brought_by(letter_id, delivery_id)
+        return None
+
+    def _queue(self, octets: bytes, *, sender: str, recipient: str, helo: str) -> int:
+        """The delivery that brings it to the route's URL."""
         route = self._routes.for_recipient(recipient)
         assert route is not None, "asked a moment ago"  # noqa: S101
         now = datetime.now(UTC)
@@ -196,19 +228,18 @@ class PostOffice:
         )
         raw = Raw.parse(octets).with_first("Received", trace).with_first("Return-Path", f"<{sender}>")
         payload = parse_payload(raw.octets(), sender=sender, recipient=recipient, received=now, style=self._style())
-        answered = self._messages.answered(route["apikey_id"], _answered_ids(raw))
+        answered = self._messages.answered(route["apikey_id"], answered_ids(raw))
         if answered is not None and answered.custom_id:
             payload["CustomID"] = answered.custom_id
         if answered is not None and answered.event_payload:
             payload["Payload"] = answered.event_payload
-        self._deliveries.add(
+        return self._deliveries.add(
             DeliveryKind.PARSE,
             route["id"],
             json.dumps(payload, ensure_ascii=False).encode(),
             recipient=recipient,
             header_id=raw.get("Message-ID") or "",
         )
-        return None
 
     def _style(self) -> Style:
         switches = self._state.switches
@@ -217,8 +248,3 @@ class PostOffice:
             inline_text_is_attachment=switches.inline_text_is_attachment,
             base64_lines=switches.base64_lines,
         )
-
-
-def _answered_ids(raw: Raw) -> list[str]:
-    named = f"{raw.get('In-Reply-To') or ''} {raw.get('References') or ''}"
-    return _MESSAGE_ID.findall(named)[:50]

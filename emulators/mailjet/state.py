@@ -120,7 +120,9 @@ class MailjetState:
             for table in tables:
                 self.db.execute(f"DELETE FROM {table}")  # noqa: S608 - names from the schema
             # What is still under way must not be taken for something new: these numbers go on.
-            self.db.execute("DELETE FROM sqlite_sequence WHERE name NOT IN ('message', 'content', 'delivery')")
+            self.db.execute(
+                "DELETE FROM sqlite_sequence WHERE name NOT IN ('message', 'content', 'delivery', 'letter')"
+            )
         self._seed()
         self.switches = Switches()
 

@@ -94,6 +94,36 @@ CREATE TABLE IF NOT EXISTS delivery (
   due REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS delivery_due ON delivery (state, due);
+CREATE TABLE IF NOT EXISTS attempt (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  delivery_id INTEGER NOT NULL,
+  at REAL NOT NULL,
+  ms REAL NOT NULL,
+  status INTEGER,
+  error TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS attempt_delivery ON attempt (delivery_id, id);
+CREATE TABLE IF NOT EXISTS letter (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  message_id INTEGER,
+  octets BLOB,
+  author TEXT NOT NULL,
+  sender TEXT NOT NULL COLLATE NOCASE,
+  recipient TEXT NOT NULL COLLATE NOCASE,
+  subject TEXT NOT NULL,
+  header_id TEXT NOT NULL,
+  thread TEXT NOT NULL,
+  delivery_id INTEGER,
+  at REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS letter_message ON letter (message_id);
+CREATE INDEX IF NOT EXISTS letter_header ON letter (header_id);
+CREATE INDEX IF NOT EXISTS letter_thread ON letter (thread, id);
+CREATE TABLE IF NOT EXISTS agent (
+  address TEXT PRIMARY KEY COLLATE NOCASE,
+  agent_id TEXT NOT NULL,
+  name TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS unsubscribed (
   apikey_id INTEGER NOT NULL,
   recipient TEXT NOT NULL,
