@@ -137,10 +137,10 @@ def _recipient(agents: list[RosterAgent], who: str, *, where: str) -> str:
 
 
 def open_page(folder: Path) -> int:
-    """The emulated Mailjet's page, in the browser of who runs this where there is one."""
+    """The emulators' page, in the browser of who runs this where there is one."""
     import webbrowser
 
-    url = f"{running_emulators(folder)['mailjet']['url']}/"
+    url = running_emulators(folder)["page"]
     print(url)
     webbrowser.open(url)
     return 0

@@ -74,6 +74,7 @@ def table(found: dict[str, Any]) -> str:
 
     mailjet, cloudflare = found["mailjet"], found["cloudflare"]
     rows = (
+        ("Page", found["page"]),
         ("Mailjet REST", mailjet["url"]),
         ("Mailjet SMTP", at(mailjet["smtp"])),
         ("Mailjet inbound", at(mailjet["inbound"])),

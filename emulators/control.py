@@ -32,16 +32,18 @@ def controlled(
     state: Callable[[], dict[str, Any]],
     reset: Callable[[], None],
     fold: Callable[[str], str],
-) -> ASGIApp:
+) -> Controlled:
     """Wrap the emulator `app` called `name` (`mailjet` or `cloudflare`: whose error pages faults imitate).
 
     `state` gives the dump behind `GET /_emulator/state`, `reset` brings back the seeded start, `fold`
     replaces the ids in a path by `{id}`.
     """
-    return _Controlled(app, name=name, state=state, reset=reset, fold=fold)
+    return Controlled(app, name=name, state=state, reset=reset, fold=fold)
 
 
-class _Controlled:
+class Controlled:
+    """An emulator with its control plane: `log` is what it was asked, `plan` what goes wrong."""
+
     def __init__(
         self,
         app: ASGIApp,
@@ -56,8 +58,8 @@ class _Controlled:
         self._state = state
         self._reset = reset
         self._fold = fold
-        self._log = RequestLog()
-        self._plan = FaultPlan()
+        self.log = RequestLog()
+        self.plan = FaultPlan()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -81,7 +83,7 @@ class _Controlled:
         method: str = scope["method"]
         path: str = scope["path"]
         folded = self._fold(path)
-        entry = self._log.add(method, path, scope["query_string"].decode("latin-1"), folded, body)
+        entry = self.log.add(method, path, scope["query_string"].decode("latin-1"), folded, body)
 
         async def answering(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -93,18 +95,18 @@ class _Controlled:
                 entry.status = message["status"]
 
         try:
-            plan = self._plan
+            plan = self.plan
             if plan.latency_ms:
                 await asyncio.sleep(plan.latency_ms / 1000)
             if plan.over_limit(time.monotonic()):
-                self._log.struck(entry, "rate-limit")
+                self.log.struck(entry, "rate-limit")
                 await self._page(429, None)(scope, receive, answering)
                 return
             rule = plan.rule_for(method, path, folded, body)
             if rule is None:
                 await self._app(scope, _Replay(body, receive), answering)
                 return
-            self._log.struck(entry, rule.kind)
+            self.log.struck(entry, rule.kind)
             if rule.kind.endswith("-after"):
                 await self._app(scope, _Replay(body, receive), silent)
             if rule.kind.startswith("hang"):
@@ -142,36 +144,36 @@ class _Controlled:
         since = query.get("since", "0")
         if not since.isdecimal():
             return _bad_request(f"since is {since!r}, expected the number of a request")
-        return JSONResponse({"requests": self._log.requests(int(since))})
+        return JSONResponse({"requests": self.log.requests(int(since))})
 
     def _delete_requests(self, _query: Mapping[str, str], _body: bytes) -> Response:
-        self._log.clear()
+        self.log.clear()
         return Response(status_code=204)
 
     def _get_counts(self, _query: Mapping[str, str], _body: bytes) -> Response:
-        return JSONResponse(self._log.counts())
+        return JSONResponse(self.log.counts())
 
     def _get_state(self, _query: Mapping[str, str], _body: bytes) -> Response:
         return JSONResponse(self._state())
 
     def _post_reset(self, _query: Mapping[str, str], _body: bytes) -> Response:
         self._reset()
-        self._log.clear()
-        self._plan = FaultPlan()
+        self.log.clear()
+        self.plan = FaultPlan()
         return Response(status_code=204)
 
     def _get_faults(self, _query: Mapping[str, str], _body: bytes) -> Response:
-        return JSONResponse(self._plan.plain())
+        return JSONResponse(self.plan.plain())
 
     def _put_faults(self, _query: Mapping[str, str], body: bytes) -> Response:
         try:
-            self._plan = FaultPlan.parse(json.loads(body or b"{}"))
+            self.plan = FaultPlan.parse(json.loads(body or b"{}"))
         except ValueError as error:
             return _bad_request(str(error))
-        return JSONResponse(self._plan.plain())
+        return JSONResponse(self.plan.plain())
 
     def _delete_faults(self, _query: Mapping[str, str], _body: bytes) -> Response:
-        self._plan = FaultPlan()
+        self.plan = FaultPlan()
         return Response(status_code=204)
 
 

@@ -26,6 +26,7 @@ class PortRole(StrEnum):
     INBOUND = "inbound"
     PLATFORM = "platform"
     """The agents' platform behind the tunnel, such as the demo: no server of the emulators, only an address."""
+    PAGE = "page"
 
     @property
     def purpose(self) -> str:
@@ -42,6 +43,7 @@ _PURPOSES = {
     PortRole.SUBMISSION_TLS: "Mailjet SMTP submission over TLS",
     PortRole.INBOUND: "Mailjet inbound SMTP",
     PortRole.PLATFORM: "the platform's webhook",
+    PortRole.PAGE: "the page",
 }
 
 DEFAULT_PORTS = {
@@ -53,6 +55,7 @@ DEFAULT_PORTS = {
     PortRole.SUBMISSION_TLS: 8465,
     PortRole.INBOUND: 8825,
     PortRole.PLATFORM: 8800,
+    PortRole.PAGE: 8820,
 }
 
 

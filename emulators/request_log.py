@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections import Counter, deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 LOG_CAPACITY = 100_000
@@ -98,6 +99,20 @@ class RequestLog:
     def requests(self, since: int = 0) -> list[dict[str, object]]:
         """The entries with a number above `since`, oldest first."""
         return [entry.plain() for entry in self._entries if entry.n > since]
+
+    def newest_first(self) -> Iterator[LoggedRequest]:
+        """The entries as they are now."""
+        return iter(list(reversed(self._entries)))
+
+    def entry(self, number: int) -> LoggedRequest | None:
+        """The entry with this number, if it is still kept."""
+        place = number - self._entries[0].n if self._entries else -1
+        return self._entries[place] if 0 <= place < len(self._entries) else None
+
+    @property
+    def latest(self) -> int:
+        """The number of the newest request, since the server began."""
+        return self._next - 1
 
     def counts(self) -> dict[str, object]:
         """Reads (GET), writes (all others), and how often each method and folded path was asked."""

@@ -52,6 +52,7 @@ async def _serve(
     from emulators.cloudflare import CloudflareEmulator, fold_path, serve_dns
     from emulators.control import controlled
     from emulators.mailjet import Certificates, EdgeLookup, MailjetEmulator, MailjetService
+    from emulators.page.app import Page
     from emulators.serving import RunningServer
 
     credentials = folder.credentials()
@@ -70,7 +71,9 @@ async def _serve(
     cloudflare_app = controlled(
         cloudflare.app, name="cloudflare", state=cloudflare.state, reset=cloudflare.reset, fold=fold_path
     )
+    page = Page(mailjet=mailjet, cloudflare=cloudflare, cloudflare_app=cloudflare_app)
     servers = (
+        RunningServer(page.app, sockets[PortRole.PAGE]),
         RunningServer(cloudflare_app, sockets[PortRole.CLOUDFLARE]),
         RunningServer(cloudflare.edge_app, sockets[PortRole.EDGE]),
         MailjetService(
@@ -95,6 +98,7 @@ async def _serve(
     await _until_stopped(stop, folder, me)
     if folder.serves(me):
         folder.forget()
+    page.close()
     await asyncio.gather(*(server.stop() for server in servers))
     name_server.close()
     mailjet.close()
@@ -118,6 +122,7 @@ def addresses(ports: dict[PortRole, int], folder: StateFolder, ca_file: Path) ->
     return {
         "state_dir": str(folder.path),
         "env_file": str(folder.env_file),
+        "page": f"http://{LOOPBACK}:{ports[PortRole.PAGE]}/",
         "mailjet": {
             "url": f"http://{LOOPBACK}:{ports[PortRole.MAILJET]}",
             "smtp": {**at(PortRole.SUBMISSION), "tls_port": ports[PortRole.SUBMISSION_TLS], "ca_file": str(ca_file)},

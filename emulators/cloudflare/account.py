@@ -149,6 +149,11 @@ class Account:
 
     # --- zones ---
 
+    @property
+    def version(self) -> int:
+        """Another number whenever something was written since the server began."""
+        return self._database.total_changes
+
     def zones(self) -> list[EmulatedZone]:
         with self.lock:
             return list(self._zones.values())

@@ -85,9 +85,7 @@ class MailjetEmulator:
             send=SendApi(self.mailjet, self.senders, self.office).answer,
             extra=self._control,
         )
-        self.controlled_app: ASGIApp = controlled(
-            self.app, name="mailjet", state=self.state, reset=self.reset, fold=fold
-        )
+        self.controlled_app = controlled(self.app, name="mailjet", state=self.state, reset=self.reset, fold=fold)
         self.interruptions = Interruptions(self.mailjet)
         self._activation_url = "https://app.mailjet.com/activate?token="
 

@@ -106,7 +106,7 @@ def test_from_up_to_down(emulators: Emulators) -> None:
     assert (first.returncode, first.stderr) == (0, "")
     assert first.stdout.startswith("The emulators are up (")
     status = emulators.status()
-    assert set(status) == {"running", "pid", "state_dir", "env_file", "mailjet", "cloudflare", "platform"}
+    assert set(status) == {"running", "pid", "state_dir", "env_file", "page", "mailjet", "cloudflare", "platform"}
     assert status["running"] is True
     assert set(status["mailjet"]) == {"url", "smtp", "inbound"}
     assert set(status["mailjet"]["smtp"]) == {"host", "port", "tls_port", "ca_file"}
@@ -116,6 +116,9 @@ def test_from_up_to_down(emulators: Emulators) -> None:
     assert status["cloudflare"]["account_id"] == "00112233445566778899aabbccddeeff"
     for url in (status["mailjet"]["url"], status["cloudflare"]["url"].removesuffix("/client/v4")):
         assert requests.get(f"{url}/_emulator/health", timeout=10).status_code == 200
+
+    assert "<h1>Mail</h1>" in requests.get(status["page"], timeout=10).text
+    assert first.stdout.splitlines()[1].split() == ["Page", status["page"]]
 
     again = emulators.up()
     assert again.returncode == 0
@@ -413,6 +416,7 @@ def test_the_fixed_ports_are_the_documented_ones() -> None:
         "smtps": 8465,
         "inbound": 8825,
         "platform": 8800,
+        "page": 8820,
     }
 
 
@@ -422,7 +426,7 @@ def test_in_the_foreground(tmp_path: Path) -> None:
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        assert "Mailjet REST" in process.stdout.readline()
+        assert "Page" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(30) in (0, 130)
         assert "Traceback" not in process.stderr.read()

@@ -1,0 +1,1 @@
+"""The page of the embedded default: mails, agents, DNS, requests and faults, as a person wants to see them."""

@@ -1,0 +1,48 @@
+// The page works without this; it keeps the list as it is now. The server says what has changed, and what is shown is
+// fetched again and put in its place, focus and scrolling kept.
+"use strict";
+
+const wanted = document.body.dataset.live.split(" ").filter(Boolean);
+const link = document.getElementById("link");
+let busy = false;
+let again = false;
+
+function newest(within) {
+  const row = within.querySelector("[data-mail]");
+  return row ? Number(row.dataset.mail) : 0;
+}
+
+async function refresh() {
+  if (busy) { again = true; return; }
+  busy = true;
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (!answer.ok) { return; }
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const old of document.querySelectorAll("[data-swap]")) {
+      const put = fresh.getElementById(old.id);
+      if (!put || put.innerHTML === old.innerHTML) { continue; }
+      const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+      const before = newest(old);
+      old.replaceChildren(...put.childNodes);
+      if (focused) { document.getElementById(focused)?.focus({ preventScroll: true }); }
+      const row = old.querySelector("[data-mail]");
+      if (row && newest(old) > before) { document.getElementById("news").textContent = row.dataset.news; }
+    }
+  } finally {
+    busy = false;
+    if (again) { again = false; refresh(); }
+  }
+}
+
+if (wanted.length) {
+  const stream = new EventSource("/events");
+  stream.addEventListener("hello", () => {
+    link.textContent = "live";
+    refresh(); // what happened between the page and its stream, or while the connection was away
+  });
+  stream.addEventListener("changed", (event) => {
+    if (wanted.some((name) => name in JSON.parse(event.data))) { refresh(); }
+  });
+  stream.addEventListener("error", () => { link.textContent = "not live: the emulators do not answer"; });
+}
