@@ -52,7 +52,7 @@ async def _serve(
     from emulators.cloudflare import CloudflareEmulator, fold_path, serve_dns
     from emulators.control import controlled
     from emulators.mailjet import Certificates, EdgeLookup, MailjetEmulator, MailjetService
-    from emulators.page.app import Page
+    from emulators.page.app import EmulatorPage
     from emulators.serving import RunningServer
 
     credentials = folder.credentials()
@@ -71,7 +71,7 @@ async def _serve(
     cloudflare_app = controlled(
         cloudflare.app, name="cloudflare", state=cloudflare.state, reset=cloudflare.reset, fold=fold_path
     )
-    page = Page(mailjet=mailjet, cloudflare=cloudflare, cloudflare_app=cloudflare_app)
+    page = EmulatorPage(mailjet=mailjet, cloudflare=cloudflare, cloudflare_app=cloudflare_app)
     servers = (
         RunningServer(page.app, sockets[PortRole.PAGE]),
         RunningServer(cloudflare_app, sockets[PortRole.CLOUDFLARE]),

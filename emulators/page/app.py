@@ -43,7 +43,7 @@ ADDRESS = re.compile(r"[^\s<>()\[\],;:\"\\@]+@[^\s<>()\[\],;:\"\\@]+")
 SECTIONS = (("/", "Mail"), ("/agents", "Agents"), ("/dns", "DNS"), ("/requests", "Requests"), ("/faults", "Faults"))
 
 
-class Page:
+class EmulatorPage:
     """`app` serves it. `close` ends the streams, so that the server can stop."""
 
     def __init__(self, *, mailjet: MailjetEmulator, cloudflare: CloudflareEmulator, cloudflare_app: Controlled) -> None:

@@ -6,6 +6,7 @@ import html as markup
 import json
 import re
 import sqlite3
+from email.message import EmailMessage
 
 import pytest
 import requests
@@ -67,7 +68,9 @@ class TestWhoIsRefused:
         assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
         assert "unsafe" not in policy
         assert "frame-ancestors 'none'" in policy
-        assert all(target.startswith(("/", "#")) for target in re.findall(r'(?:src|href|action)="([^"]*)"', answer.text))
+        assert all(
+            target.startswith(("/", "#")) for target in re.findall(r'(?:src|href|action)="([^"]*)"', answer.text)
+        )
 
 
 class TestMail:
@@ -142,9 +145,9 @@ class TestMail:
 
     def test_html_can_do_nothing_and_has_its_pictures(self, world: World) -> None:
         message = letter(html='<img src="cid:dot"><script>1</script>')
-        message.get_payload()[1].add_related(
-            b"GIF89a", maintype="image", subtype="gif", cid="<dot>", filename="../dot.gif"
-        )  # type: ignore[union-attr,index]
+        body = message.get_body(("html",))
+        assert isinstance(body, EmailMessage)
+        body.add_related(b"GIF89a", maintype="image", subtype="gif", cid="<dot>", filename="../dot.gif")
         world.arrives(message)
         key = world.settled()["id"]
         answer = world.get(f"mail/{key}/html")
