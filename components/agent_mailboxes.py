@@ -20,6 +20,7 @@ from mailboxes.packed_map import packed
 from mailboxes.population import PopulationSource, agents_ahead, load_populations
 from providers.mailjet.address_book import AddressBook, AddressBookArgs
 from providers.mailjet.inbound_routes import InboundRoutes, InboundRoutesArgs
+from settings.loading import configured_credential_marks
 from settings.model import Settings
 
 
@@ -54,6 +55,8 @@ class AgentMailboxesArgs:
     """Where the routes lead, without the secret."""
     ahead: Mapping[str, str]
     """{agent id: created_at} of those whose second has not come yet."""
+    credentials: Mapping[str, str]
+    """{configuration key: a mark of its value}."""
 
     @classmethod
     def of(cls, settings: Settings, agents: Addressed) -> AgentMailboxesArgs:
@@ -70,6 +73,7 @@ class AgentMailboxesArgs:
             protect=settings.protected,
             inbound_auth=settings.inbound_auth.value,
             webhook_url=settings.public_webhook_url,
+            credentials=configured_credential_marks(),
         )
 
 
@@ -109,7 +113,12 @@ class AgentMailboxes(pulumi.ComponentResource):
     ) -> None:
         """`after`: the verification of the domain; by dependency only, since an input from it would show every bucket as changed."""
         # The component's own inputs are there to be read: no other step shows that one of these changes.
-        told = {"protected": args.protect, "inboundAuth": args.inbound_auth, "webhookUrl": args.webhook_url}
+        told = {
+            "protected": args.protect,
+            "inboundAuth": args.inbound_auth,
+            "webhookUrl": args.webhook_url,
+            "credentials": dict(args.credentials),
+        }
         super().__init__("azt3knet:mail:AgentMailboxes", name, told, opts)
         book = AddressBook(
             f"{name}-book",

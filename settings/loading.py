@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from hashlib import sha256
 from typing import Any
 
 import pulumi
@@ -58,6 +59,25 @@ SECRET_KEYS = (
 def stored_in_plain_text(values: Mapping[str, Any], is_secret: Callable[[str], bool]) -> list[str]:
     """The keys of secrets that are stored readable; `values` by the keys with their namespaces."""
     return [key for key in SECRET_KEYS if values.get(key) and not is_secret(key)]
+
+
+def credential_marks(values: Mapping[str, Any], stack: str) -> dict[str, str]:
+    """What tells one value of a configured credential from another, by its key; no credential can be had from it.
+
+    32 bits of a digest of some 160 random ones, which Mailjet and Cloudflare have chosen. A password that a person may
+    have chosen could be guessed against it, so the webhook's has none: its change shows in every route. What stands in the
+    environment differs between people and workflows, so it has none either.
+    """
+    marked = (key for key in SECRET_KEYS if key != f"{PROJECT}:webhookSecret" and values.get(key))
+    return {
+        key.removeprefix(f"{PROJECT}:"): sha256(f"{stack}\0{key}\0{values[key]}".encode()).hexdigest()[:8]
+        for key in marked
+    }
+
+
+def configured_credential_marks() -> dict[str, str]:
+    """Those of the running stack's configuration."""
+    return credential_marks(pulumi.runtime.config.CONFIG.get(), pulumi.get_stack())
 
 
 def load() -> Settings:

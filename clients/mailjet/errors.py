@@ -172,13 +172,35 @@ class KeyRefusedInRefreshError(MailjetError):
     """The key was refused while a refresh looked. It may be an old one: the engine configures a refresh with what
     the last `up` recorded in the state, and not with today's configuration."""
 
-    hopeless = True
+    fatal = True
 
     def __init__(self, refusal: ApiError) -> None:
         super().__init__(
             f"{refusal} Nothing more was asked in this run. A refresh uses the key that the last up recorded in the "
             f"state: if configuration has a newer one by now, `{remedies.apply()}`, without --refresh, records it."
         )
+
+
+class KeyRefusedInWriteError(MailjetError):
+    """The key was refused to the first that wrote with it."""
+
+    fatal = True
+
+    def __init__(self, refusal: ApiError) -> None:
+        key, secret = (remedies.set_secret(name) for name in ("mailjetApiKey", "mailjetApiSecret"))
+        super().__init__(
+            f"{refusal} Nothing more was asked in this run. Set them with: {key} && {secret}, then go on with: "
+            f"{remedies.apply()}"
+        )
+
+
+class KeyRefusedBeforeError(MailjetError):
+    """What was under way beside the one that tells of the refused key."""
+
+    fatal = True
+
+    def __init__(self) -> None:
+        super().__init__("not tried, since Mailjet refuses the key, as told once in this run.")
 
 
 class NotAllowedError(ApiError):
@@ -412,11 +434,17 @@ class RoutesIncompleteError(MailjetError):
         """`removal`: routes were to go. Otherwise somebody may revert the change that failed half-way; the state has
         not recorded the half that was done, so only a refresh sees what that takes."""
         self.left = tuple(left)
+        self.done = done
         self.cause = cause
+        self.removal = removal
         undo = "" if removal else f" To undo the change instead, revert it and run `{remedies.apply(refresh=True)}`."
         super().__init__(
             f"{counted(done, 'inbound route')} settled, {len(left):,} left ({first_few(left)}): {cause}{undo}"
         )
+
+    def because(self, cause: MailjetError) -> RoutesIncompleteError:
+        """The same with another reason."""
+        return RoutesIncompleteError(self.left, done=self.done, cause=cause, removal=self.removal)
 
 
 # Input

@@ -22,6 +22,8 @@ BOOK = "AddressBook"
 FOOTPRINT = "Footprint"
 MAILBOXES = "azt3knet:mail:AgentMailboxes"
 """The component whose inputs are the settings that no other step shows."""
+CREDENTIALS = "credentials"
+"""Its input that marks the values of configured credentials."""
 RECORD_TYPE = "cloudflare:index/dnsRecord:DnsRecord"
 _SHOWN = frozenset({"name", "type", "content", "priority"})
 """Properties of a record that stand in its line anyway."""
@@ -354,10 +356,25 @@ def _note_record(
 
 def _note_settings(changes: Changes, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     """A stack of before this was told has no such inputs: what it was then is not known, and no change."""
+    _note_credentials(changes, old.get(CREDENTIALS), new.get(CREDENTIALS))
     for name, value in sorted(new.items()):
         before = old.get(name)
+        if name == CREDENTIALS:
+            continue
         if before != value:
             changes.settings.append(SettingChange(name, None if before is None else _plain(before), _plain(value)))
+
+
+def _note_credentials(changes: Changes, old: Mapping[str, str] | None, new: Mapping[str, str] | None) -> None:
+    """Marks of values, which say nothing but whether two are the same."""
+    if old is None or new is None:
+        return
+    absent = "not in the configuration"
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key):
+            before = "the last up's value" if key in old else absent
+            after = absent if key not in new else "another value" if key in old else "a value"
+            changes.settings.append(SettingChange(key, before, after))
 
 
 def _plain(value: Any) -> str:

@@ -10,7 +10,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any
 
 from pulumi.dynamic import (
     CheckFailure,
@@ -27,17 +27,28 @@ from pulumi.output import Unknown
 from pulumi.runtime import rpc
 
 from clients.mailjet.client import KEY_REFUSED
-from clients.mailjet.errors import KeyRefusedInRefreshError
+from clients.mailjet.errors import (
+    KeyRefusedBeforeError,
+    KeyRefusedInRefreshError,
+    KeyRefusedInWriteError,
+    RoutesIncompleteError,
+)
 from providers.mailjet import plugin
 
 Props = dict[str, Any]
-P = TypeVar("P", bound="MailjetProvider")
 
 
 class MailjetProvider(ResourceProvider, ABC):
     """Base of every provider here."""
 
     serialize_as_secret_always = False  # nothing secret is inside, and encryption per resource is slow
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """What each call does where Mailjet refuses the key, which is one fault of the run and not one of a resource."""
+        super().__init_subclass__(**options)
+        for name, once in (("read", _looked_at_once), *((each, _told_once) for each in ("create", "update", "delete"))):
+            if name in vars(cls):
+                setattr(cls, name, once(vars(cls)[name]))
 
     def configure(self, req: ConfigureRequest) -> None:
         """Once per kind of provider and run, before its first other call, previews included.
@@ -95,7 +106,29 @@ class MailjetProvider(ResourceProvider, ABC):
         destroy. `_props`: outputs. An exception keeps the resource in the state."""
 
 
-def told_once(read: Callable[[P, str, Props], ReadResult]) -> Callable[[P, str, Props], ReadResult]:
+def _told_once(call: Callable[..., Any]) -> Callable[..., Any]:
+    """A create, update or delete whose refused key is told in whole once, for all resources of the run.
+
+    Each that the engine had under way then has to fail, or the state would say that it was done.
+    """
+
+    @wraps(call)
+    def written(self: MailjetProvider, *arguments: Any) -> Any:
+        try:
+            return call(self, *arguments)
+        except RoutesIncompleteError as incomplete:
+            if not isinstance(incomplete.cause, KEY_REFUSED) or plugin.current().first_to_tell():
+                raise
+            raise incomplete.because(KeyRefusedBeforeError()) from None
+        except KEY_REFUSED as refusal:
+            if plugin.current().first_to_tell():
+                raise KeyRefusedInWriteError(refusal) from None
+            raise KeyRefusedBeforeError from None
+
+    return written
+
+
+def _looked_at_once(read: Callable[..., ReadResult]) -> Callable[..., ReadResult]:
     """A `read` that fails once for all resources of the run where Mailjet refuses the key.
 
     The one failure stops the refresh and whatever was to follow it. The others keep what the state has of them,
@@ -103,7 +136,7 @@ def told_once(read: Callable[[P, str, Props], ReadResult]) -> Callable[[P, str, 
     """
 
     @wraps(read)
-    def looked_at(self: P, id_: str, props: Props) -> ReadResult:
+    def looked_at(self: MailjetProvider, id_: str, props: Props) -> ReadResult:
         try:
             return read(self, id_, props)
         except KEY_REFUSED as refusal:

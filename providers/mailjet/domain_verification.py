@@ -27,7 +27,6 @@ from providers.mailjet.base_provider import (
     known,
     own,
     text,
-    told_once,
     unchanged_or,
     vanished,
 )
@@ -90,7 +89,6 @@ class DomainVerificationProvider(MailjetProvider):
     def create(self, props: Props) -> CreateResult:
         return CreateResult(text(props, "domain"), {**own(props, _INPUTS), **_verify(props)})
 
-    @told_once
     def read(self, id_: str, props: Props) -> ReadResult:
         inputs = own(props, _INPUTS)
         if text(props, "mode") == VerificationMode.OFF:

@@ -22,7 +22,6 @@ from providers.mailjet.base_provider import (
     known,
     own,
     text,
-    told_once,
     unchanged_or,
     vanished,
 )
@@ -73,7 +72,6 @@ class EventCallbackProvider(MailjetProvider):
     def create(self, props: Props) -> CreateResult:
         return CreateResult(text(props, "event_type"), _settle(props, owners_of(text(props, "url"))))
 
-    @told_once
     def read(self, id_: str, props: Props) -> ReadResult:
         url = text(props, "url")
         learn_password(url)

@@ -28,7 +28,6 @@ from providers.mailjet.base_provider import (
     known,
     own,
     text,
-    told_once,
     unchanged_or,
     vanished,
 )
@@ -84,7 +83,6 @@ class InboundRoutesProvider(MailjetProvider):
         writer.ensure(routes.values())
         return CreateResult(_resource_id(url, routes), _outputs(props, routes))
 
-    @told_once
     def read(self, id_: str, props: Props) -> ReadResult:
         """Says what is true of one URL: routes that are missing or go elsewhere leave the map, a second route of ours
         enters it under a telling name, and a password that all routes agree on shows as another `route_url`. Each

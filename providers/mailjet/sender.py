@@ -24,7 +24,6 @@ from providers.mailjet.base_provider import (
     known,
     own,
     text,
-    told_once,
     unchanged_or,
     vanished,
 )
@@ -75,7 +74,6 @@ class SenderProvider(MailjetProvider):
             sender = _activate(process, sender)
         return CreateResult(email, _outputs(props, sender))
 
-    @told_once
     def read(self, id_: str, props: Props) -> ReadResult:
         sender = find_live_sender(plugin.current(), text(props, "email"))
         if sender is None:

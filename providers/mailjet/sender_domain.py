@@ -25,7 +25,6 @@ from providers.mailjet.base_provider import (
     known,
     own,
     text,
-    told_once,
     unchanged_or,
     vanished,
 )
@@ -68,7 +67,6 @@ class SenderDomainProvider(MailjetProvider):
         sender = ensure_sender(process, email, name=domain, email_type="transactional")
         return CreateResult(email, _outputs(props, sender, _require_dns(process, sender, domain)))
 
-    @told_once
     def read(self, id_: str, props: Props) -> ReadResult:
         process = plugin.current()
         sender = find_live_sender(process, _email(props))

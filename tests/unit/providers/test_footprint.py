@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clients.mailjet.client import Credentials
-from clients.mailjet.errors import CredentialsRejectedError
+from clients.mailjet.errors import KeyRefusedInWriteError
 from providers.mailjet import plugin
 from providers.mailjet.event_callback import EventCallbackProvider
 from providers.mailjet.footprint import FootprintProvider
@@ -61,7 +61,7 @@ def test_making_it_needs_accepted_credentials(mailjet: Mailjet) -> None:
     wrong = Credentials(api_key="0" * 32, api_secret="1" * 32)
     running = PluginProcess(replace(settings_for(mailjet.url), credentials=wrong), engine=RecordingEngine())
     before = plugin.install(running)
-    with pytest.raises(CredentialsRejectedError):
+    with pytest.raises(KeyRefusedInWriteError, match="rejected the API key or its secret"):
         provider.create(props())
     plugin.install(before)
     running.close()

@@ -17,7 +17,15 @@ from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.output import UNKNOWN
 
 from clients.mailjet.client import DEFAULT_API_URL, Credentials
-from clients.mailjet.errors import EngineGoneError, InvalidSettingError, MailjetError
+from clients.mailjet.errors import (
+    CredentialsRejectedError,
+    EngineGoneError,
+    InvalidSettingError,
+    KeyRefusedBeforeError,
+    MailjetError,
+    RoutesIncompleteError,
+)
+from mailboxes.remedies import STACK_VARIABLE
 from providers.mailjet import base_provider, plugin
 from providers.mailjet.base_provider import MailjetProvider
 from providers.mailjet.plugin import PluginProcess, PluginSettings
@@ -272,7 +280,7 @@ def _nothing_configured(_key: str) -> None:
     """An empty stack config."""
 
 
-class TestARefusedKeyInARefresh:
+class TestARefusedKey:
     """Mailjet blocks an address that keeps knocking, and nobody reads the same sentence 57 times."""
 
     @pytest.fixture
@@ -285,7 +293,10 @@ class TestARefusedKeyInARefresh:
         plugin.install(before)
         running.close()
 
-    def test_one_request_and_one_sentence_for_all_resources(self, refused: PluginProcess, mailjet: Mailjet) -> None:
+    def test_one_request_and_one_sentence_for_all_resources(
+        self, refused: PluginProcess, mailjet: Mailjet, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(STACK_VARIABLE, "prod")
         told: list[str] = []
         kept: list[str] = []
         asking = [(module, name) for module, name in FROZEN if name not in {"AddressBookProvider", "FootprintProvider"}]
@@ -304,10 +315,32 @@ class TestARefusedKeyInARefresh:
         assert len(kept) == 3 * len(asking) - 1
         assert "rejected the API key or its secret" in told[0]
         assert "the last up recorded in the state" in told[0]
-        assert "`./mail apply STACK`, without --refresh" in told[0]
+        assert "`./mail apply prod`, without --refresh" in told[0]
 
-    def test_what_would_be_written_still_fails(self, refused: PluginProcess) -> None:
-        with pytest.raises(MailjetError):
-            provider_of("providers.mailjet.sender", "SenderProvider").read("n@x.example", {"email": "n@x.example"})
-        with pytest.raises(MailjetError):
-            provider_of("providers.mailjet.sender", "SenderProvider").create({"email": "n@x.example"})
+    def test_what_would_be_written_fails_and_the_reason_is_told_once(
+        self, refused: PluginProcess, mailjet: Mailjet
+    ) -> None:
+        told: list[str] = []
+        for module, name in FROZEN:
+            if name in {"AddressBookProvider", "FootprintProvider"}:
+                continue
+            provider, props = provider_of(module, name), PROPS[name]
+            calls = [(provider.create, (props,)), (provider.update, ("an-id", props, props))]
+            if name == "InboundRoutesProvider":
+                calls.append((provider.delete, ("an-id", props)))
+            for call, arguments in calls:
+                with pytest.raises(MailjetError) as raised:
+                    call(*arguments)
+                told.append(str(raised.value))
+        assert len(mailjet.requests()) == 1
+        assert "rejected the API key or its secret" in told[0]
+        assert "--secret mailjetApiSecret" in told[0]
+        assert len(told) > 8
+        assert set(told[1:]) == {"not tried, since Mailjet refuses the key, as told once in this run."}
+
+    def test_a_key_that_is_refused_half_way_is_told_once(self) -> None:
+        cause = CredentialsRejectedError("https://api.example", detail="")
+        incomplete = RoutesIncompleteError(["a@x.example"], done=3, cause=cause)
+        assert str(incomplete.because(KeyRefusedBeforeError())) == str(incomplete).replace(
+            str(cause), str(KeyRefusedBeforeError())
+        )

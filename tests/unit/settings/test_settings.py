@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from commands.environments.draft import Draft, full
 from commands.environments.platform_variables import KNOWN, import_variables
-from settings.loading import SECRET_KEYS, SettingsError, from_config, stored_in_plain_text
+from settings.loading import SECRET_KEYS, SettingsError, credential_marks, from_config, stored_in_plain_text
 from settings.model import Settings
 from settings.values import PROJECT, Dns, TunnelKind
 
@@ -189,6 +189,21 @@ class TestCredentials:
         import_variables(dict.fromkeys(KNOWN, "x" * 24), made)
         assert len(made.secrets) > 2
         assert {full(key) for key in made.secrets} <= set(SECRET_KEYS)
+
+
+class TestCredentialMarks:
+    def test_another_value_has_another_mark_and_another_stack_too(self):
+        one = credential_marks({"agentmail:mailjetApiSecret": "a" * 32}, "prod")
+        assert one == credential_marks({"agentmail:mailjetApiSecret": "a" * 32}, "prod")
+        assert one != credential_marks({"agentmail:mailjetApiSecret": "b" * 32}, "prod")
+        assert one != credential_marks({"agentmail:mailjetApiSecret": "a" * 32}, "staging")
+        assert [len(mark) for mark in one.values()] == [8]
+
+    def test_every_secret_key_that_is_set_but_the_password_that_a_person_may_have_chosen(self):
+        values = dict.fromkeys(SECRET_KEYS, "v" * 32) | {"agentmail:domain": "x.example"}
+        keys = {key.removeprefix("agentmail:") for key in SECRET_KEYS} - {"webhookSecret"}
+        assert credential_marks(values, "prod").keys() == keys
+        assert credential_marks({"agentmail:mailjetApiKey": ""}, "prod") == {}
 
 
 class TestMistakes:
