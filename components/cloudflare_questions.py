@@ -15,7 +15,10 @@ import pulumi
 from clients.cloudflare.client import CloudflareClient
 
 ATTEMPTS = 4
-"""Where nothing listens that takes some seven seconds; an API that hangs is given up within two minutes."""
+"""Where nothing listens that takes some seven seconds."""
+TIMEOUT_SECONDS = (3.0, 8.0)
+SILENCE_SECONDS = 8.0
+"""An API that takes a question and never answers is asked twice, some seventeen seconds in all."""
 
 
 class CloudflareQuestions:
@@ -44,4 +47,7 @@ class CloudflareQuestions:
             return str(client.ask("GET", path, f"reading the token of the tunnel {tunnel_id}")["result"])
 
     def _client(self) -> closing[CloudflareClient]:
-        return closing(CloudflareClient(self._url, self._token, attempts=ATTEMPTS))
+        client = CloudflareClient(
+            self._url, self._token, attempts=ATTEMPTS, timeout=TIMEOUT_SECONDS, silence=SILENCE_SECONDS
+        )
+        return closing(client)

@@ -5,6 +5,7 @@ https://developers.cloudflare.com/api/
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -45,13 +46,25 @@ class CloudflareError(Exception):
 class CloudflareClient:
     """Reads are repeated after a passing failure; a write only after 429, which says that nothing happened.
 
-    `attempts`: how often a question is asked at most, with pauses between (`wait`, in seconds).
+    `attempts`: how often a question is asked at most, with pauses between (`wait`, in seconds). `timeout`: to connect, and
+    between two bytes of the answer; `silence`: where no answer came after so many seconds, it is not asked again.
     """
 
-    def __init__(self, url: str, token: str, *, attempts: int, wait: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        attempts: int,
+        wait: Callable[[float], None] = time.sleep,
+        timeout: tuple[float, float] = TIMEOUT_SECONDS,
+        silence: float = math.inf,
+    ) -> None:
         self._url = (url or DEFAULT_URL).rstrip("/")
         self._attempts = attempts
         self._wait = wait
+        self._timeout = timeout
+        self._silence = silence
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {token}"
 
@@ -69,16 +82,17 @@ class CloudflareClient:
         query: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """The whole answer, `result` included. `doing` says what for, in the words of an error."""
+        asked = time.monotonic()
         for attempt in range(1, self._attempts + 1):
             answer: requests.Response | None = None
             try:
                 answer = self._session.request(
-                    method, f"{self._url}/{path}", json=body, params=query, timeout=TIMEOUT_SECONDS
+                    method, f"{self._url}/{path}", json=body, params=query, timeout=self._timeout
                 )
             except requests.RequestException as error:
                 said = "the time was up" if isinstance(error, requests.Timeout) else "no connection"
                 failure = CloudflareError(doing, status=None, code=None, said=said)
-                passing = method == "GET"
+                passing = method == "GET" and time.monotonic() - asked < self._silence
             else:
                 if answer.ok:
                     return _json(answer, doing)
