@@ -8,7 +8,7 @@ comment back. Nothing is deleted, and nothing in the zone changes but lost comme
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +25,17 @@ from commands.adopt.errors import (
     NothingToAdoptError,
     NoTokenError,
 )
-from commands.adopt.plan import AdoptionPlan, PlanInput, import_file, make_plan, pending, settings_without
+from commands.adopt.other_stacks import other_stacks
+from commands.adopt.plan import (
+    AdoptionPlan,
+    PlanInput,
+    former_tag,
+    import_file,
+    is_unknown,
+    make_plan,
+    pending,
+    settings_without,
+)
 from commands.adopt.stack_file import change_configuration
 from commands.adopt.stack_state import StackState, parse_state
 from commands.stack_commands import ROOT, Pulumi
@@ -158,13 +168,14 @@ def _adopt(session: _Session, listing: Sequence[Mapping[str, Any]], records: Seq
     tunnels = (
         session.zone.tunnels(settings.account_id, settings.tag) if settings.tunnel_kind is TunnelKind.CREATED else []
     )
-    plan = make_plan(
-        PlanInput(
-            stack=given.stack, zone=records, state=state, settings=settings, tunnels=tunnels, resolve=DeadlineResolver()
-        ),
-        discard=given.discard,
-        replace=given.replace_mx,
+    situation = PlanInput(
+        stack=given.stack, zone=records, state=state, settings=settings, tunnels=tunnels, resolve=DeadlineResolver()
     )
+    if is_unknown(situation):
+        tag = former_tag(settings, state) or settings.tag
+        others = other_stacks(session.engine, tag=tag, zone_id=settings.zone_id)
+        situation = replace(situation, others=others)
+    plan = make_plan(situation, discard=given.discard, replace=given.replace_mx)
     hidden = hidden_email_routing(
         records, settings.zone_needs, comment=settings.record_comment, resolve=DeadlineResolver()
     )
@@ -196,7 +207,7 @@ def _adopt(session: _Session, listing: Sequence[Mapping[str, Any]], records: Seq
     else:
         session.confirm("Do this?")
     _carry_out(session, plan, state)
-    print(f"Done. See what the next up will change: {remedies.preview(given.stack)}")
+    print(wording.next_step(plan, stack=given.stack))
     return 0
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clients.cloudflare.zone_api import AccountTunnel
+from commands.adopt.other_stacks import OtherStack
 from commands.adopt.stack_state import RECORD_TYPE, TUNNEL_TYPE, HeldRecord, StackState
 from mailboxes import remedies
 from settings.model import AdoptedRecord, Settings
-from settings.values import SUPERSEDED, TunnelKind
+from settings.values import PROJECT, SUPERSEDED, TunnelKind
 from zone.dmarc import keep_dmarc
 from zone.errors import RecordError
 from zone.names import canonical
@@ -71,6 +72,8 @@ class PlanInput:
     """The account's live tunnels that carry our name."""
     resolve: Resolve = lambda _name, _rdtype: []
     """The DNS, which is asked what foreign SPF terms mean today."""
+    others: Sequence[OtherStack] = ()
+    """Other stacks of the project, where something carries our mark and our state does not know it."""
 
 
 @dataclass(kw_only=True)
@@ -123,6 +126,15 @@ def make_plan(situation: PlanInput, *, discard: bool = False, replace: bool = Fa
     return _Planner(situation, discard=discard, replace=replace).plan()
 
 
+def is_unknown(situation: PlanInput) -> bool:
+    """Whether something carries this stack's mark that its state does not know, so that other stacks are to be looked at."""
+    tag = former_tag(situation.settings, situation.state) or situation.settings.tag
+    marked = [record for record in situation.zone if record.comment == f"{MARK}{tag}"]
+    return any(situation.state.by_id(record.id) is None for record in marked) or any(
+        tunnel.id not in situation.state.tunnels for tunnel in situation.tunnels
+    )
+
+
 def former_tag(settings: Settings, state: StackState) -> str | None:
     """The owner tag that the state's records carry, where it is no longer the stack's: `stack rename` changes the default."""
     tags = {
@@ -143,6 +155,7 @@ class _Planner:
         self.tunnels = situation.tunnels
         self.settings = situation.settings
         self.resolve = situation.resolve
+        self.others = situation.others
         self.discard = discard
         self.made = AdoptionPlan()
         tag = former_tag(self.settings, self.state)
@@ -222,6 +235,8 @@ class _Planner:
 
     def _lost(self, record: SurveyedRecord) -> None:
         """One of ours that the state does not know: a run was killed before it saved, or a destroy kept it."""
+        if self._is_elsewheres(record.brief(), record.id, wanted=self.discard or bool(place_of(record, self.needs))):
+            return
         if self.discard:
             self.made.discards.append(record)
             return
@@ -234,6 +249,39 @@ class _Planner:
             )
             return
         self._import(record, name, protect=record.id in self.adopted or self.settings.protected)
+
+    def _is_elsewheres(self, brief: str, id_: str, *, wanted: bool) -> bool:
+        """Whether what carries our mark is another stack's: by its state, or perhaps, since it has the same tag.
+
+        `wanted`: whether this adoption would take it or delete it, so that a person must settle it first.
+        """
+        tag = self.settings.tag
+        own = f"{PROJECT}-{self.settings.stack}"
+        other_tag = remedies.set_value("ownerTag", own if own != tag else f"{tag}-2", stack=self.stack)
+        holder = next((other for other in self.others if id_ in other.holds), None)
+        twin = next((other for other in self.others if other.has_our_tag), None)
+        if holder:
+            said = f"{brief} (id {id_}) carries this stack's ownerTag {tag!r}, but stands in the state of the stack {holder.name!r}"
+            if wanted:
+                self.made.blockers.append(
+                    f"{said}, and so is that stack's; expected a tag, a domain and a host for each stack; give this one its own "
+                    f"before its first up: {other_tag}"
+                )
+            else:
+                self.made.notes.append(f"{said}: it is left alone.")
+            return True
+        if twin and wanted:
+            self.made.blockers.append(
+                f"{brief} (id {id_}) carries the ownerTag {tag!r}, which Pulumi.{twin.name}.yaml has as well, for the same zone; "
+                "expected a tag for each stack, since nothing else tells whose it is; if this stack is the newer one, give it its own "
+                f"before its first up: {other_tag}; otherwise give {twin.name!r} another"
+            )
+            return True
+        for other in self.others:
+            if other.unread and wanted:
+                note = f"The state of the stack {other.name!r} could not be read ({other.unread}), so it may hold what carries this tag."
+                self.made.notes += [note] if note not in self.made.notes else []
+        return False
 
     def _foreign(self, record: SurveyedRecord, place: Place) -> None:
         if record.owner is not None:
@@ -307,6 +355,8 @@ class _Planner:
         self.made.imports.append(Import(name=name, id=record.id, brief=record.brief(), protect=protect, record=record))
 
     def _lost_tunnel(self, tunnel: AccountTunnel) -> None:
+        if self._is_elsewheres(f"the tunnel {tunnel.name!r}", tunnel.id, wanted=True):
+            return
         if self.discard:
             self.made.tunnel_discards.append(tunnel)
         elif self.settings.tunnel_kind is not TunnelKind.CREATED or self.state.tunnels:

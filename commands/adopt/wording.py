@@ -9,6 +9,8 @@ from typing import Any
 from commands.adopt.backup import Fields, Restoration
 from commands.adopt.plan import AdoptionPlan, Import
 from commands.adopt.stack_state import HeldRecord
+from mailboxes import remedies
+from mailboxes.wording import first_few
 from zone.survey import SurveyedRecord
 
 
@@ -59,6 +61,17 @@ def forget_text(held: Sequence[HeldRecord]) -> str:
     return _sections([("Out of the stack's state (the zone stays as it is)", _bullets(record.name for record in held))])
 
 
+def next_step(plan: AdoptionPlan, *, stack: str) -> str:
+    """What comes after the plan has been carried out: consent where it is lacking, else a look."""
+    waiting = [item for item in plan.imports if item.superseded and item.protect]
+    if not waiting:
+        return f"Done. See what the next up will change: {remedies.preview(stack)}"
+    return (
+        f"Done. The next up would delete {first_few([item.brief for item in waiting])}, and is refused until you agree with: "
+        f"{remedies.adopt(stack, '--replace-mx')}"
+    )
+
+
 def _import_rows(plan: AdoptionPlan) -> list[tuple[str, str, str]]:
     return [(item.name, item.brief, _what_next(item, plan.comment)) for item in plan.imports]
 
@@ -69,7 +82,7 @@ def _what_next(item: Import, comment: str) -> str:
     if not item.superseded:
         return "the next up makes it ours in place"
     if item.protect:
-        return "the next preview shows its deletion; no up does it before you agree with --replace-mx"
+        return "the next up would delete it; no preview or up goes on before you agree with --replace-mx"
     return "the next up deletes it"
 
 

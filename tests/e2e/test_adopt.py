@@ -99,7 +99,8 @@ class TestSecondThoughts:
     ) -> None:
         done = adopt(stack, stdin="y\n")
         assert "superseded-mx-1" in done.out
-        assert "no up does it before you agree with --replace-mx" in done.out
+        assert "no preview or up goes on before you agree with --replace-mx" in done.out
+        assert "is refused until you agree with: ./mail adopt dev --replace-mx" in done.out
         assert emulators.counts("cloudflare")["writes"] == 0
         config = configuration(stack)
         assert config["agentmail:spfMechanisms"] == ["a:mx1.corp.example", "include:_spf.corp.example"]
@@ -194,7 +195,8 @@ class TestRandomZones:
 
         first = adopt(stack, "--yes")
         assert snapshot(emulators) == before
-        refused = stack.up(check=False)
+        refused = stack.preview(check=False)
+        assert "state unprotect" not in refused.text
         assert "which needs your consent first" in " ".join(refused.text.split())
         assert snapshot(emulators) == before
 

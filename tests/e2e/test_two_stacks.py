@@ -131,6 +131,19 @@ class TestTwoStacksOnOneDomain:
         rival.destroy()
         assert route_owners(emulators) == before
 
+    def test_a_copied_tag_makes_no_record_another_stack_s(self, owner: Stack, emulators: Emulators) -> None:
+        """The file of the first stack, copied whole: adopting would take its records, discarding would delete them."""
+        copied = Stack.create(owner.folder, emulators, name="copied")
+        copied.configure(ownerTag="agentmail-dev", populations=[])
+        emulators.forget_requests()
+        for option in ("--yes", "--discard"):
+            done = mail("adopt", "copied", "-C", copied.folder, option, env=copied.environment, check=False)
+            assert done.code == 1
+            assert "stands in the state of the stack 'dev', and so is that stack's" in done.err
+            assert "./mail pulumi config set --stack copied ownerTag agentmail-copied" in done.err
+        assert emulators.writes == 0
+        copied.config_file.unlink()
+
     def test_an_agent_moves_to_the_other_stack_without_a_gap(
         self, owner: Stack, guest: Stack, emulators: Emulators
     ) -> None:

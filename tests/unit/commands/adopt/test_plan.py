@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import pytest
 
 from clients.cloudflare.zone_api import AccountTunnel
-from commands.adopt.plan import AdoptionPlan, PlanInput, import_file, make_plan
+from commands.adopt.other_stacks import OtherStack, has_tag
+from commands.adopt.plan import AdoptionPlan, PlanInput, import_file, is_unknown, make_plan
 from commands.adopt.stack_state import HeldRecord, StackState
 from settings.loading import from_config
 from tests.unit.commands.adopt.world import CONFIG, ZONE_ID
@@ -47,15 +48,95 @@ def plan(
     discard: bool = False,
     replace: bool = False,
     stack: str = "dev",
+    others: Sequence[OtherStack] = (),
     **config: object,
 ) -> AdoptionPlan:
     settings = from_config({**CONFIG, **config}, stack=stack, preview=True)
-    situation = PlanInput(stack=stack, zone=records, state=known or state(), settings=settings, tunnels=tunnels)
+    situation = PlanInput(
+        stack=stack, zone=records, state=known or state(), settings=settings, tunnels=tunnels, others=others
+    )
     return make_plan(situation, discard=discard, replace=replace)
 
 
 def names(made: AdoptionPlan) -> list[tuple[str, bool]]:
     return [(item.name, item.protect) for item in made.imports]
+
+
+class TestACopiedTag:
+    """A tag is a text in a file, and files are copied: what another stack holds is no record of ours."""
+
+    ELSEWHERE: ClassVar = {**OWN_SPF, "name": "prod.agents.example"}
+    TUNNEL: ClassVar = AccountTunnel(id="t1", name="agentmail-dev", remotely_managed=True)
+
+    @pytest.mark.parametrize("discard", [False, True])
+    def test_what_stands_in_another_state_is_never_ours(self, discard: bool) -> None:
+        prod = OtherStack(name="prod", holds=frozenset({ids(1), "t1"}))
+        made = plan(zone(OWN_SPF), tunnels=[self.TUNNEL], others=[prod], discard=discard)
+        assert (made.imports, made.discards, made.tunnel_discards) == ([], [], [])
+        spf, tunnel = made.blockers
+        assert "stands in the state of the stack 'prod', and so is that stack's" in spf
+        assert "./mail pulumi config set --stack dev ownerTag agentmail-dev-2" in spf
+        assert tunnel.startswith("the tunnel 'agentmail-dev' (id t1) carries this stack's ownerTag")
+
+    def test_what_is_in_nobody_s_way_is_left_alone(self) -> None:
+        prod = OtherStack(name="prod", holds=frozenset({ids(1)}))
+        made = plan(zone(self.ELSEWHERE), others=[prod])
+        assert made.is_empty
+        assert (made.blockers, made.left) == ([], [])
+        assert "it is left alone" in made.notes[0]
+
+    def test_a_discard_never_takes_another_stack_s_records(self) -> None:
+        prod = OtherStack(name="prod", holds=frozenset({ids(1)}))
+        made = plan(zone(self.ELSEWHERE), others=[prod], discard=True)
+        assert made.discards == []
+        assert made.blockers
+
+    def test_the_same_tag_in_another_file_leaves_the_question_open(self) -> None:
+        made = plan(
+            zone({**SPF, "comment": "managed by pulumi: agentmail-prod"}),
+            others=[OtherStack(name="prod", has_our_tag=True)],
+            ownerTag="agentmail-prod",
+        )
+        [blocker] = made.blockers
+        assert "which Pulumi.prod.yaml has as well, for the same zone" in blocker
+        assert "./mail pulumi config set --stack dev ownerTag agentmail-dev;" in blocker
+
+    def test_a_state_that_cannot_be_read_is_told(self) -> None:
+        others = [
+            OtherStack(name="prod", unread="no passphrase"),
+            OtherStack(name="staging", holds=frozenset({ids(9)})),
+        ]
+        made = plan(zone(OWN_SPF), others=others)
+        assert names(made) == [("mail-spf", False)]
+        assert "The state of the stack 'prod' could not be read (no passphrase)" in made.notes[0]
+
+    @pytest.mark.parametrize(
+        ("config", "found"),
+        [
+            ({"agentmail:ownerTag": "agentmail-dev", "agentmail:zoneId": ids(1)}, True),
+            ({"agentmail:ownerTag": "agentmail-dev", "agentmail:zoneId": ids(2)}, False),
+            ({"agentmail:zoneId": ids(1)}, False),
+            ({}, False),
+        ],
+    )
+    def test_which_file_has_our_tag(self, config: dict[str, object], found: bool) -> None:
+        assert has_tag(config, stack="prod", tag="agentmail-dev", zone_id=ids(1)) is found
+
+    def test_a_stack_of_that_name_has_it_by_default(self) -> None:
+        assert has_tag({"agentmail:zoneId": ids(1)}, stack="dev", tag="agentmail-dev", zone_id=ids(1))
+
+    def test_other_stacks_are_looked_at_only_where_something_is_unknown(self) -> None:
+        settings = from_config(CONFIG, stack="dev", preview=True)
+
+        def asks(
+            records: Sequence[SurveyedRecord], known: StackState, tunnels: Sequence[AccountTunnel] = ()
+        ) -> bool:
+            return is_unknown(PlanInput(stack="dev", zone=records, state=known, settings=settings, tunnels=tunnels))
+
+        assert not asks(zone(SPF, MX), state())
+        assert not asks(zone(OWN_SPF), state(held("mail-spf", 1)))
+        assert asks(zone(OWN_SPF), state())
+        assert asks(zone(), state(), [self.TUNNEL])
 
 
 class TestForeign:
