@@ -78,7 +78,8 @@ class PythonLanguageHost(LanguageRuntimeServicer):
         python = _interpreter(request.info, context)
         status = self._programs.run(
             python,
-            program_arguments(request, self._engine_address),
+            program_arguments(request, self._engine_address, as_official=official.manners()),
+            request.info.program_directory if official.manners() else None,
             {
                 "PULUMI_CONFIG": json.dumps(dict(request.config)),
                 "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
@@ -161,13 +162,15 @@ class _Programs:
         self,
         python: Interpreter,
         arguments: Sequence[str],
+        folder: str | None,
         config: dict[str, str],
         *,
         when_nobody_waits: Callable[[Callable[[], None]], object],
     ) -> int | None:
         """Run a program to its end; None if it was cancelled, else its exit status.
 
-        `when_nobody_waits` registers what is to be done once the engine has given up on the answer.
+        `folder`: where it starts, if not where this process is. `when_nobody_waits` registers what is to be done once the
+        engine has given up on the answer.
         """
         # The official host leaves its programs to themselves when it is killed.
         own = ["--official"] if self._official else ["--lifeline", str(self._lifeline)]
@@ -178,6 +181,7 @@ class _Programs:
             program = subprocess.Popen(  # noqa: S603
                 command,
                 stdin=subprocess.DEVNULL,
+                cwd=folder or None,
                 env=python.environment(os.environ) | config,
                 pass_fds=(self._lifeline,),
             )
@@ -216,23 +220,28 @@ class _Programs:
             program.kill()
 
 
-def program_arguments(request: language_pb2.RunRequest, engine_address: str) -> list[str]:
-    """The command line for `program.py`."""
+def program_arguments(request: language_pb2.RunRequest, engine_address: str, *, as_official: bool = False) -> list[str]:
+    """The command line for `program.py`, spelled as the official host spells that of its own.
+
+    `as_official`: the program as the engine names it, relative to its folder, which the process starts in.
+    """
     info = request.info
     program = str(Path(info.program_directory) / info.entry_point) if info.program_directory else request.program or "."
-    arguments = [
-        f"--project={request.project}",
-        f"--stack={request.stack}",
-        f"--organization={request.organization or 'organization'}",
-        f"--root-directory={info.root_directory}",
-        f"--pwd={request.pwd}",
-        f"--monitor={request.monitor_address}",
-        f"--engine={engine_address}",
-        f"--parallel={request.parallel}",
-    ]
-    if request.dryRun:
-        arguments.append("--dry-run")
-    return [*arguments, "--", program, *request.args]
+    if as_official:
+        program = info.entry_point or "."
+    named = {
+        "monitor": request.monitor_address,
+        "engine": engine_address,
+        "project": request.project,
+        "root_directory": info.root_directory,
+        "stack": request.stack,
+        "pwd": request.pwd,
+        "dry_run": "true" if request.dryRun else "false",
+        "parallel": str(request.parallel),
+        "organization": request.organization or "organization",
+    }
+    options = [word for name, value in named.items() if value for word in (f"--{name}", value)]
+    return [*options, program, *request.args]
 
 
 def install_commands(info: language_pb2.ProgramInfo) -> list[list[str]]:

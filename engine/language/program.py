@@ -46,14 +46,14 @@ class _LoggedErrors:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Run a Pulumi program")
-    for name in ("project", "stack", "organization", "root-directory", "pwd", "monitor", "engine"):
+    for name in ("project", "stack", "organization", "root_directory", "pwd", "monitor", "engine"):
         parser.add_argument(f"--{name}", default="")
     parser.add_argument("--parallel", type=int, default=0)
-    parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("--dry_run", choices=["true", "false"], default="false")
     parser.add_argument("--lifeline", type=int)
     parser.add_argument("--official", action="store_true", help="fail as pulumi-language-python-exec does")
     parser.add_argument("program")
-    parser.add_argument("arguments", nargs="*")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser.parse_args()
 
 
@@ -147,7 +147,7 @@ def main() -> int:
             monitor=arguments.monitor,
             engine=arguments.engine,
             parallel=arguments.parallel,
-            dry_run=arguments.dry_run,
+            dry_run=arguments.dry_run == "true",
             organization=arguments.organization,
             root_directory=arguments.root_directory,
         )

@@ -17,6 +17,8 @@ from typing import Any
 import requests
 import yaml
 
+from engine import official
+
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "engine" / "pulumi"
 PASSPHRASE = "a passphrase of the tests"
@@ -58,8 +60,8 @@ def clean_environment() -> dict[str, str]:
 
 
 def kept() -> dict[str, str]:
-    """Which Cloudflare plugin a caller asks for is a choice about the machine, not about the stack."""
-    return {name: os.environ[name] for name in ("AGENTMAIL_CLOUDFLARE_PLUGIN",) if name in os.environ}
+    """Which parts of Pulumi a caller asks for is a choice about the machine, not about the stack."""
+    return {name: os.environ[name] for name in ("AGENTMAIL_CLOUDFLARE_PLUGIN", official.VARIABLE) if name in os.environ}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""The launcher, the language host and the host of dynamic providers, on the real engine and a tiny program."""
+"""The launcher, the language host and the host of dynamic providers, on the real engine and a tiny program.
+
+These are tests of the stand-ins, in words that are theirs: they bring an engine of their own, also where Pulumi is
+installed with official hosts.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ import pytest
 
 from engine.layout import layout
 from engine.plugins import DYNAMIC_HOST, LANGUAGE_HOST, script
+from tests.e2e.own_engine import official_layout, without_official_hosts
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -131,7 +136,7 @@ class Tiny:
         (self.folder / "things.py").write_text(THINGS)
         (self.folder / "venv").symlink_to(ROOT / ".venv")
         self.state = folder / "state"
-        kept = {
+        kept: dict[str, str] = {
             name: value
             for name, value in os.environ.items()
             if not re.match(r"(PULUMI|AGENTMAIL|CLOUDFLARE|MAILJET)_", name)
@@ -143,8 +148,8 @@ class Tiny:
             "AGENTMAIL_STATE_DIR": str(self.state),
             "PULUMI_STACK": "dev",
             "PULUMI_CONFIG_PASSPHRASE": "of the tests",
-            **environment,
         }
+        self.environment |= without_official_hosts(folder / "cli", self.environment) | environment
 
     def command(self, *arguments: str) -> list[str]:
         return [str(LAUNCHER), "-C", str(self.folder), "--non-interactive", "--color", "never", *arguments]
@@ -329,17 +334,9 @@ def test_ctrl_c_cancels_a_program_that_hangs(tiny: Tiny) -> None:
 
 def test_an_installed_pulumi_is_used_with_what_it_brings(tiny: Tiny, tmp_path: Path) -> None:
     """A folder laid out like the official distribution, first on PATH."""
-    built = Path(re.findall(r": (/.*/pulumi)$", about(tiny), re.MULTILINE)[0])
     installed = tmp_path / "installed"
-    installed.mkdir()
-    try:
-        os.link(built.resolve(), installed / "pulumi")
-    except OSError:
-        shutil.copy2(built, installed / "pulumi")
-    for plugin in (LANGUAGE_HOST, DYNAMIC_HOST):
-        host = installed / plugin.executable
-        host.write_text(script(layout(tiny.environment), plugin))
-        host.chmod(0o755)
+    hosts = {plugin.executable: script(layout(tiny.environment), plugin) for plugin in (LANGUAGE_HOST, DYNAMIC_HOST)}
+    official_layout(installed, tiny.environment, hosts)
     theirs = Tiny(tmp_path / "installed", PATH=f"{installed}:{os.environ['PATH']}")
     said = about(theirs)
     assert f"installed: {installed}/pulumi\n" in said

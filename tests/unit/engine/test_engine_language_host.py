@@ -157,10 +157,12 @@ def test_a_programs_command_line() -> None:
         project="p", stack="s", pwd="/p", args=["--mine"], dryRun=True, parallel=8, monitor_address="127.0.0.1:1",
         info=language_pb2.ProgramInfo(root_directory="/p", program_directory="/p/program", entry_point="."),
     )  # fmt: skip
-    assert program_arguments(request, "127.0.0.1:2") == [
-        "--project=p", "--stack=s", "--organization=organization", "--root-directory=/p", "--pwd=/p",
-        "--monitor=127.0.0.1:1", "--engine=127.0.0.1:2", "--parallel=8", "--dry-run", "--", "/p/program", "--mine",
+    spelled = [
+        "--monitor", "127.0.0.1:1", "--engine", "127.0.0.1:2", "--project", "p", "--root_directory", "/p", "--stack", "s",
+        "--pwd", "/p", "--dry_run", "true", "--parallel", "8", "--organization", "organization",
     ]  # fmt: skip
+    assert program_arguments(request, "127.0.0.1:2") == [*spelled, "/p/program", "--mine"]
+    assert program_arguments(request, "127.0.0.1:2", as_official=True) == [*spelled, ".", "--mine"]
 
 
 def test_configuration_is_no_argument() -> None:
