@@ -10,9 +10,10 @@ from pathlib import Path
 
 from commands.cli.console import confirmed, working
 from commands.cli.running import DRIFT
-from commands.errors import CommandError, RefusedPlanError, UpFailedError
+from commands.errors import CommandError, ProtectedError, RefusedPlanError, UpFailedError
 from commands.report.digest import as_data, as_markdown, as_text, failure_as_markdown
 from commands.report.preview import Changes, PreviewUnreadableError, read_preview
+from commands.report.protection import protected_names
 from commands.report.thresholds import refusals
 from commands.stack_commands import Pulumi, PulumiFailedError
 from engine.stacks import StackFile
@@ -159,12 +160,14 @@ def bring_up(pulumi: Pulumi, *, refresh: bool = False) -> None:
 
 
 def destroy(stack: str, project: Path, *, confirm: str = "") -> int:
-    """Raises DeclinedError and UpFailedError."""
+    """Raises ProtectedError, DeclinedError and UpFailedError."""
     from commands.report.holdings import holdings_text
 
     pulumi = Pulumi(stack, project=project)
     with working(f"Reading what {stack} holds"):
         state = pulumi.export()
+    if protected := protected_names(state):
+        raise ProtectedError(protected, stack=stack)
     print(holdings_text(state, stack=stack))
     if StackFile.of(project, stack).off_loopback() and confirm != stack:
         confirmed(

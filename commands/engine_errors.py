@@ -51,9 +51,14 @@ def _no_yaml(match: re.Match[str], stack: str, _backend: str) -> str:
 
 def _wrong_type(match: re.Match[str], stack: str, _backend: str) -> str:
     key, kind = match[1].rpartition(":")[2], match[2]
+    # `config set KEY '[]'` stores a text, and would be refused again.
+    if kind.startswith("array"):
+        again = remedies.set_value(f"{key}[0]{'.NAME' if 'object' in kind else ''}", stack=stack, path=True)
+        way = f"{remedies.remove_value(key, stack=stack)} && {again} (or write the list into the file)"
+    else:
+        way = remedies.set_value(key, stack=stack)
     return (
-        f"{match[1]} in Pulumi.{stack}.yaml has another type; expected {kind}, as Pulumi.yaml says; set it with: "
-        f"{remedies.set_value(key, stack=stack)}"
+        f"{match[1]} in Pulumi.{stack}.yaml has another type; expected {kind}, as Pulumi.yaml says; set it with: {way}"
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from commands.report.protection import protected_sentence
 from mailboxes import remedies
 from mailboxes.wording import first_few
 
@@ -42,6 +45,14 @@ class UpFailedError(CommandError):
         super().__init__(
             f"{command} failed (exit {status}); the reasons stand above, and the same command goes on from here."
         )
+
+
+class ProtectedError(CommandError):
+    """A destroy of what the state protects: the engine would say so of each, and delete nothing."""
+
+    def __init__(self, names: Sequence[str], *, stack: str) -> None:
+        again = f"run again: {remedies.destroy(stack)}"
+        super().__init__(f"Nothing was destroyed: {protected_sentence(names, stack=stack, doing=again)}")
 
 
 class UnknownAgentError(CommandError):

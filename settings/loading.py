@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import sha256
-from typing import Any
+from typing import Any, get_origin
 
 import pulumi
 from pydantic import ValidationError
@@ -212,8 +212,13 @@ def _sentences(error: ValidationError, stack: str) -> list[str]:
             sentences.append(f"{key} is not a configuration key of this project; {hint}")
         else:
             expectation = detail["msg"][:1].lower() + detail["msg"][1:]
-            sentences.append(
-                f"{key} is not valid: {expectation}; correct it with: "
-                f"{remedies.set_value(where.split('[')[0], stack=stack)}"
-            )
+            sentences.append(f"{key} is not valid: {expectation}; correct it with: {_set_command(where, stack)}")
     return sentences
+
+
+def _set_command(where: str, stack: str) -> str:
+    """What stores a value at this place; a list is typed, and refused as the text that `config set KEY '[…]'` makes of it."""
+    field = next((field for name, field in Settings.model_fields.items() if (field.alias or name) == where), None)
+    is_list = field is not None and get_origin(field.annotation) is list
+    within = is_list or "[" in where
+    return remedies.set_value(f"{where}[0]" if is_list else where, stack=stack, path=within)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from commands.report.preview import Changes, RecordChange
-from mailboxes import remedies
+from commands.report.protection import protected_sentence, refused_name
 from mailboxes.wording import shortened
 
 FIRST = 20
@@ -47,7 +47,7 @@ def sections(changes: Changes, *, refused: Sequence[str] = (), first: int = FIRS
     other = [item for item in changes.resources if item not in deleted and item not in replaced]
     settings = [item for item in changes.settings if item.old is not None]
     found = [
-        section("Errors", [_with_remedy(error, changes.stack) for error in changes.errors], verbatim=True),
+        section("Errors", _errors(changes), verbatim=True),
         section("Deletions without their switch", refused, verbatim=True),
         section(
             "Mailboxes removed",
@@ -101,14 +101,14 @@ def _short(value: str, limit: int = 100) -> str:
     return shortened(value, limit)
 
 
-def _with_remedy(error: str, stack: str) -> str:
-    """The engine proposes `pulumi state unprotect`, one resource after the other; the configuration lifts them all."""
-    if "because it is protected" not in error:
-        return error
-    return (
-        f"{error}\nTo lift the protection of the whole stack: take this change back, run "
-        f"{remedies.set_value('protected', 'false', stack=stack)} and {remedies.apply(stack)}, then make the change."
-    )
+def _errors(changes: Changes) -> list[str]:
+    """One for everything that is protected, and the others as they came."""
+    names = [name for error in changes.errors if (name := refused_name(error))]
+    others = [error for error in changes.errors if not refused_name(error)]
+    if not names:
+        return others
+    again = "make the change again (take it back first, or that apply is refused as well)"
+    return [protected_sentence(list(dict.fromkeys(names)), stack=changes.stack, doing=again), *others]
 
 
 def headline(changes: Changes, *, refused: Sequence[str] = (), drift: bool = False) -> str:

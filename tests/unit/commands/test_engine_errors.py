@@ -40,6 +40,17 @@ BACKEND = "s3://states (Pulumi.prod.backend names it)"
             "./mail pulumi config set --stack prod ttl VALUE",
         ),
         (
+            "error: validating stack config: Stack 'prod' with configuration key 'tlsReports' must be of type 'array<string>'",
+            "tlsReports in Pulumi.prod.yaml has another type; expected array<string>",
+            "config rm --stack prod tlsReports && ./mail pulumi config set --stack prod --path 'tlsReports[0]' VALUE",
+        ),
+        (
+            "error: validating stack config: Stack 'prod' with configuration key 'mailjetSenders' must be of type "
+            "'array<object>'",
+            "expected array<object>",
+            "--path 'mailjetSenders[0].NAME' VALUE",
+        ),
+        (
             "error: failed to load checkpoint: place 1: unexpected end of JSON input",
             "was cut off",
             "./mail state restore prod",

@@ -241,6 +241,9 @@ class TestMistakes:
             ({"populations": "[{]"}, "expected valid JSON"),
             ({"populations": '[{"path": "x"}]'}, "agentmail:populations[0].file is not set"),
             ({"mailjetMxHosts": "[]"}, "agentmail:mailjetMxHosts is not valid"),
+            ({"mailjetMxHosts": "[]"}, "--path 'mailjetMxHosts[0]' VALUE"),
+            ({"mailjetEvents": '["nothing"]'}, "--path 'mailjetEvents[0]' VALUE"),
+            ({"ttl": "soon"}, "config set --stack dev ttl VALUE"),
             (
                 {"tunelHostname": "x"},
                 "agentmail:tunelHostname is not a configuration key of this project; did you mean tunnelHostname?",

@@ -6,6 +6,7 @@ import io
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from hypothesis import strategies as st
 
 from commands.cli.running import main
 from commands.deployment import Looked, Wanted, report
+from commands.errors import ProtectedError
 from commands.report.digest import LONGEST_TEXT, MARKDOWN_LIMIT, as_markdown, as_text, marker
 from commands.report.preview import Allowances, Changes, RecordChange, read_preview
+from commands.report.protection import protected_names
 from commands.report.thresholds import RECORDS_REMOVED, refusals
 from commands.stack_commands import PulumiFailedError
 from mailboxes.packed_map import packed
@@ -214,10 +217,30 @@ class TestCommandLine:
         assert "Warnings (1)\n  twice\n" in said
 
     def test_how_a_protection_is_lifted(self) -> None:
-        changes = Changes(
-            stack="prod", errors=['resource "urn" cannot be deleted\nbecause it is protected. To unprotect …']
+        def refused(name: str) -> str:
+            urn = f"urn:pulumi:prod::agentmail::azt3knet:mail:PlatformMail$x:y:Z::{name}"
+            return (
+                f'Preview failed: resource "{urn}" cannot be deleted\nbecause it is protected. To unprotect the resource, either '
+                f"remove the `protect` flag, or use the command:\n`pulumi state unprotect '{urn}'`"
+            )
+
+        changes = Changes(stack="prod", errors=[refused("mail-spf"), "another", refused("platform-sender-a@x.example")])
+        text = as_text(changes)
+        assert "Errors (2)" in text
+        assert "2 resources of prod are protected and cannot be deleted (mail-spf, platform-sender-a@x.example)" in text
+        assert "config set --stack prod protected false && ./mail apply prod; then make the change again" in text
+        assert "state unprotect" not in text
+        assert "--forget" not in text
+        assert "./mail adopt prod --forget" in as_text(replace(changes, errors=[refused("superseded-mx-1")]))
+
+    def test_a_destroy_of_what_is_protected_is_refused_at_once(self) -> None:
+        resources = [{"urn": "a::b::c::mail-spf", "protect": True}, {"urn": "a::b::c::other"}]
+        names = protected_names({"deployment": {"resources": resources}})
+        assert names == ["mail-spf"]
+        assert str(ProtectedError(names, stack="prod")).startswith(
+            "Nothing was destroyed: 1 resource of prod is protected and cannot be deleted (mail-spf)"
         )
-        assert "config set --stack prod protected false" in as_text(changes)
+        assert protected_names({"deployment": None}) == []
 
 
 texts = st.text(max_size=60)
