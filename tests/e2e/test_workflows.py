@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 import yaml
 
+from engine.cloudflare_plugin import Source
 from engine.passphrase import LOOPBACK_PASSPHRASE
+from engine.plugins import DYNAMIC_HOST, LANGUAGE_HOST
 from tests.e2e.clone import Clone, clone
 from tests.e2e.stack import ROOT, Finished
 from tests.unit.workflows.go_tools import GOJQ, find_tool
@@ -233,11 +235,12 @@ class TestScenario:
 
 
 def test_what_the_test_workflow_runs_exists(runner: Runner) -> None:
-    """`make test` is what runs this very test, so it is only looked at."""
-    [step] = [
-        step
-        for step in yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())["jobs"]["test"]["steps"]
-        if "run" in step
-    ]
-    assert step["run"] == "make test"
+    """`make test` is what runs this very test, so it is only looked at; with official parts and without."""
+    job = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())["jobs"]["test"]
+    steps = {step["name"]: step for step in job["steps"] if "run" in step}
+    assert steps.pop("Test")["run"] == "make test"
+    assert set(job["strategy"]["matrix"]["parts"]) == {str(source) for source in Source}
+    assert {step["if"] for step in steps.values()} == {f"matrix.parts == '{source}'" for source in Source}
+    [removed] = [step["run"] for step in steps.values() if "sudo rm" in step["run"]]
+    assert all(plugin.executable in removed for plugin in (LANGUAGE_HOST, DYNAMIC_HOST))
     assert "pytest tests/e2e" in runner.clone.sh("make -n test").out
