@@ -31,9 +31,9 @@ def test_a_refused_key_is_asked_once_and_told_once(stack: Stack, emulators: Emul
     # Nothing of the state was lost by it.
     stack.up("--refresh", "--expect-no-changes")
     # What is written fails with every route that was under way, and still has one reason.
-    for command in ("up", "destroy"):
+    for written in ("up", "destroy"):
         emulators.forget_requests()
-        done = stack.pulumi(command, *again, check=False, MAILJET_API_SECRET=DEAD, MAILJET_INBOUND_SECRET="r" * 32)
+        done = stack.pulumi(written, *again, check=False, MAILJET_API_SECRET=DEAD, MAILJET_INBOUND_SECRET="r" * 32)
         assert_told_once(done, emulators)
 
 

@@ -7,8 +7,9 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -325,12 +326,15 @@ class TestARefusedKey:
             if name in {"AddressBookProvider", "FootprintProvider"}:
                 continue
             provider, props = provider_of(module, name), PROPS[name]
-            calls = [(provider.create, (props,)), (provider.update, ("an-id", props, props))]
+            calls: list[Callable[[], object]] = [
+                partial(provider.create, props),
+                partial(provider.update, "an-id", props, props),
+            ]
             if name == "InboundRoutesProvider":
-                calls.append((provider.delete, ("an-id", props)))
-            for call, arguments in calls:
+                calls.append(partial(provider.delete, "an-id", props))
+            for call in calls:
                 with pytest.raises(MailjetError) as raised:
-                    call(*arguments)
+                    call()
                 told.append(str(raised.value))
         assert len(mailjet.requests()) == 1
         assert "rejected the API key or its secret" in told[0]

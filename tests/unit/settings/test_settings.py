@@ -192,14 +192,14 @@ class TestCredentials:
 
 
 class TestCredentialMarks:
-    def test_another_value_has_another_mark_and_another_stack_too(self):
+    def test_another_value_has_another_mark_and_another_stack_too(self) -> None:
         one = credential_marks({"agentmail:mailjetApiSecret": "a" * 32}, "prod")
         assert one == credential_marks({"agentmail:mailjetApiSecret": "a" * 32}, "prod")
         assert one != credential_marks({"agentmail:mailjetApiSecret": "b" * 32}, "prod")
         assert one != credential_marks({"agentmail:mailjetApiSecret": "a" * 32}, "staging")
         assert [len(mark) for mark in one.values()] == [8]
 
-    def test_every_secret_key_that_is_set_but_the_password_that_a_person_may_have_chosen(self):
+    def test_every_secret_key_that_is_set_but_the_password_that_a_person_may_have_chosen(self) -> None:
         values = dict.fromkeys(SECRET_KEYS, "v" * 32) | {"agentmail:domain": "x.example"}
         keys = {key.removeprefix("agentmail:") for key in SECRET_KEYS} - {"webhookSecret"}
         assert credential_marks(values, "prod").keys() == keys
