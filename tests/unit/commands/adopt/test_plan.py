@@ -128,9 +128,7 @@ class TestACopiedTag:
     def test_other_stacks_are_looked_at_only_where_something_is_unknown(self) -> None:
         settings = from_config(CONFIG, stack="dev", preview=True)
 
-        def asks(
-            records: Sequence[SurveyedRecord], known: StackState, tunnels: Sequence[AccountTunnel] = ()
-        ) -> bool:
+        def asks(records: Sequence[SurveyedRecord], known: StackState, tunnels: Sequence[AccountTunnel] = ()) -> bool:
             return is_unknown(PlanInput(stack="dev", zone=records, state=known, settings=settings, tunnels=tunnels))
 
         assert not asks(zone(SPF, MX), state())

@@ -262,7 +262,9 @@ class TestSettings:
             ({"mailjetApiSecret": "aa"}, {}, "the last up's value -> not in the configuration"),
         ],
     )
-    def test_a_changed_credential_is_named_without_its_mark(self, old, new, line):
+    def test_a_changed_credential_is_named_without_its_mark(
+        self, old: dict[str, str], new: dict[str, str], line: str
+    ) -> None:
         step = settings({**BEFORE, "credentials": old}, {**BEFORE, "credentials": new})
         changes = read_preview(document(step))
         assert headline(changes) == "dev: 1 setting changed."
@@ -270,12 +272,12 @@ class TestSettings:
         assert "aa" not in as_text(changes)
         assert "bb" not in as_text(changes)
 
-    def test_credentials_of_a_stack_of_before_and_of_a_new_one_are_no_change(self):
+    def test_credentials_of_a_stack_of_before_and_of_a_new_one_are_no_change(self) -> None:
         told = {**BEFORE, "credentials": {"mailjetApiSecret": "aa"}}
         assert read_preview(document(settings(BEFORE, told))).is_empty
         assert "mailjetApiSecret" not in as_text(read_preview(document(settings({}, told, op="create"))))
 
-    def test_a_new_stack_says_where_its_routes_lead(self):
+    def test_a_new_stack_says_where_its_routes_lead(self) -> None:
         changes = read_preview(document(routes(1, None, {"a": "a@x"}), settings({}, BEFORE, op="create")))
         assert "webhookUrl: https://api.x.example/in" in as_text(changes)
 
