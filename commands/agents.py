@@ -17,6 +17,7 @@ from mailboxes.merging import Merge, merge_export
 from mailboxes.population import Population, PopulationSource, load_populations, stamps_ahead
 from mailboxes.remedies import import_agents
 from mailboxes.stamp import Clock, utc_now
+from mailboxes.wording import first_few, first_lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +107,8 @@ def check(files: Files, *, strict: bool = False, now: Clock | None = None) -> in
         if population.seed is not None:
             parts.append(f"seed {population.seed}")
         if stamps:
-            shown = [f"{stamp or 'no stamp'} ({count})" for stamp, count in sorted(stamps.items(), key=str)[:3]]
-            more = [f"{len(stamps) - 3} more"] if len(stamps) > 3 else []
-            parts.append(f"created_at {', '.join(shown + more)}")
+            shown = [f"{stamp or 'no stamp'} ({count})" for stamp, count in sorted(stamps.items(), key=str)]
+            parts.append(f"created_at {first_few(shown)}")
         parts.append(f"{pins} pinned")
         print(f"{population.path}: {', '.join(parts)}")
     ahead = stamps_ahead(
@@ -132,10 +132,7 @@ def _listed(title: str, lines: Iterable[str]) -> Iterable[str]:
     lines = list(lines)
     if title and lines:
         yield f"{title}:"
-    for line in lines[:SHOWN_PROBLEMS]:
-        yield f"  {line}"
-    if len(lines) > SHOWN_PROBLEMS:
-        yield f"  and {len(lines) - SHOWN_PROBLEMS} more"
+    yield from first_lines(lines, SHOWN_PROBLEMS)
 
 
 def _agents(count: int) -> str:

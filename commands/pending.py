@@ -16,7 +16,7 @@ from commands.cli.console import confirmed, working
 from commands.doctor.finding import Check, Finding
 from commands.stack_commands import Pulumi
 from mailboxes import remedies
-from mailboxes.wording import counted
+from mailboxes.wording import counted, first_few
 
 STATE = Check("state")
 SHOWN = 10
@@ -68,5 +68,4 @@ def clear(stack: str, project: Path, *, yes: bool) -> int:
 
 
 def _shown(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{counted(len(names), 'resource')} ({', '.join(names[:SHOWN])}{more})"
+    return f"{counted(len(names), 'resource')} ({first_few(names, SHOWN)})"

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from azmail.stack import MailStack
 from commands.cli.console import working
-from commands.doctor.stack import NeverUpError, read_settings
+from commands.doctor.stack import NeverUpError
 from commands.errors import AmbiguousAgentError, UnknownAgentError
 from commands.stack_commands import Pulumi
+from commands.stack_settings import read_settings
 from mailboxes.addresses import addresses
 from mailboxes.population import PopulationSource, load_populations
 from settings.model import Settings

@@ -103,10 +103,6 @@ class Pulumi:
         )
         return found
 
-    def configuration(self) -> dict[str, str]:
-        """Every key's value, secrets in clear; structured values as JSON."""
-        return {key: str(entry.get("value") or "") for key, entry in self.entries().items()}
-
     def export(self) -> dict[str, Any]:
         """The stack's state; secrets in it stay encrypted."""
         found: dict[str, Any] = json.loads(self.run("stack", "export", "--stack", self.stack))

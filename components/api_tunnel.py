@@ -23,6 +23,7 @@ from components.tunnel_survey import ask_about_tunnels, tunnel_guard
 from components.zone_survey import ZoneSurvey
 from settings.model import Settings
 from settings.values import Dns, TunnelKind
+from zone.names import tunnel_host
 from zone.records import AUTOMATIC_TTL, Record, tunnel_record
 
 
@@ -112,7 +113,7 @@ class ApiTunnel(pulumi.ComponentResource):
                     own, pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(on_error=guard.on_error))
                 ),
             )
-            self.target = tunnel.id.apply(lambda tunnel_id: f"{tunnel_id}.cfargotunnel.com")
+            self.target = tunnel.id.apply(tunnel_host)
             self.token = pulumi.Output.secret(
                 tunnel.id.apply(lambda tunnel_id: self._token(args, questions, tunnel_id))
             )

@@ -12,19 +12,19 @@ from typing import Any
 
 import pulumi
 
-from clients.cloudflare.client import CloudflareError
+from clients.cloudflare.client import CloudflareError, is_about_token
 from mailboxes import remedies
 from settings.model import Settings
 
 _STATUS = re.compile(r'"code":\s*(\d+)')
 _MESSAGE = re.compile(r'"message":\s*"((?:[^"\\\\]|\\\\.)*)"')
-_REFUSED_TOKEN = frozenset({"10000", "9109", "6003", "1001", "6111"})
+_ANSWERED = re.compile(r'": (\d{3})\b')
 
 
 def cloudflare_sentence(error: CloudflareError, settings: Settings) -> str:
     """One sentence on a failed look at the zone: what was asked, what Cloudflare said, what to do."""
     zone = f"the zone {settings.zone_name!r} (agentmail:zoneId {settings.zone_id})"
-    if error.refused or error.token_unknown:
+    if error.about_token:
         return (
             f"Cloudflare rejected the API token while listing {zone}, code {error.code or 'unknown'}; expected a token with the permission "
             "Zone.DNS Edit (Read is enough for a preview) for this zone; "
@@ -63,7 +63,7 @@ def tunnel_listing_sentence(error: CloudflareError, tunnel_name: str) -> str:
 
 
 def _tunnel_sentence(error: CloudflareError, *, refused: str, without: str, failed: str) -> str:
-    if error.refused or error.token_unknown:
+    if error.about_token:
         return (
             f"Cloudflare {refused}, code {error.code or 'unknown'}; expected the permission Account.Cloudflare Tunnel Edit, "
             f"which an up needs (a preview goes on without: {without})"
@@ -173,7 +173,8 @@ def _said(error: Exception) -> tuple[str, str]:
 
 def _is_refusal(text: str, code: str) -> bool:
     """Whether it is a matter of the token."""
-    return code in _REFUSED_TOKEN or " 401 " in text or " 403 " in text
+    status = _ANSWERED.search(text)
+    return is_about_token(int(status[1]) if status else None, int(code) if code else None)
 
 
 def _first_line(error: Exception) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mailboxes.wording import shortened
+from mailboxes.wording import first_lines, shortened
 
 SHOWN_PROBLEMS = 20
 """A report spells out this many problems and counts the rest."""
@@ -47,12 +47,8 @@ class ProblemsError(MailboxError):
         if len(self.problems) == 1:
             super().__init__(str(self.problems[0]))
             return
-        lines = [f"{len(self.problems):,} problems:"]
-        lines += [f"  {problem}" for problem in self.problems[:SHOWN_PROBLEMS]]
-        hidden = len(self.problems) - SHOWN_PROBLEMS
-        if hidden > 0:
-            lines.append(f"  and {hidden:,} more")
-        super().__init__("\n".join(lines))
+        lines = first_lines([str(problem) for problem in self.problems], SHOWN_PROBLEMS)
+        super().__init__("\n".join([f"{len(self.problems):,} problems:", *lines]))
 
 
 class InvalidAddressMapError(MailboxError):

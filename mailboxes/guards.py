@@ -6,17 +6,16 @@ refusal is one sentence with the count, the threshold, the first names and the w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mailboxes import remedies
 from mailboxes.consent import EXPECTED, RemovalConsent
-from mailboxes.wording import counted
+from mailboxes.wording import counted, first_few
 
 REMOVED_PERCENT = 30
 REMOVED_COUNT = 10
 
-_NAMED = 3
 _PINS = 20
 
 
@@ -67,11 +66,6 @@ def inherited(old: Mapping[str, str], new: Mapping[str, str]) -> list[tuple[str,
     )
 
 
-def _named(entries: Sequence[str]) -> str:
-    more = f", and {len(entries) - _NAMED:,} more" if len(entries) > _NAMED else ""
-    return ", ".join(entries[:_NAMED]) + more
-
-
 def refuse_removal(old: Mapping[str, str], new: Mapping[str, str], *, limit: RemovalLimit, consent: str) -> str | None:
     """`consent` is that of `mailboxes.consent`: it holds for one removal, so one that was left standing does nothing."""
     gone = removed(old, new)
@@ -95,7 +89,7 @@ def refuse_removal(old: Mapping[str, str], new: Mapping[str, str], *, limit: Rem
     )
     return (
         f"{len(gone):,} of {counted(len(old), 'mailbox')} would be removed ({threshold}): "
-        f"{_named([f'{agent} ({old[agent]})' for agent in gone])}; restore them in the population file, or, if they "
+        f"{first_few([f'{agent} ({old[agent]})' for agent in gone])}; restore them in the population file, or, if they "
         f"are to go, run `{remedies.set_value('allowMassRemoval', str(needed))}`{now}, which allows this removal alone."
     )
 
@@ -107,7 +101,7 @@ def refuse_moves(old: Mapping[str, str], new: Mapping[str, str]) -> str | None:
         return None
     lead = (
         f"{len(moves):,} of {counted(len(old), 'mailbox')} would get another address, of 0 allowed "
-        f"({_named([f'{move.agent}: {move.old} -> {move.new}' for move in moves])}), and mail to the old one would be "
+        f"({first_few([f'{move.agent}: {move.old} -> {move.new}' for move in moves])}), and mail to the old one would be "
         "lost; "
     )
     if all(move.only_domain for move in moves):
@@ -127,7 +121,7 @@ def refuse_inheritance(old: Mapping[str, str], new: Mapping[str, str]) -> str | 
     heirs = inherited(old, new)
     if not heirs:
         return None
-    shown = _named([f"{address} of {holder} to {heir}" for address, holder, heir in heirs])
+    shown = first_few([f"{address} of {holder} to {heir}" for address, holder, heir in heirs])
     return (
         f"{counted(len(heirs), 'address')} would pass to a new agent id, of 0 allowed ({shown}), who would read the "
         "other's mail; restore the old id in the population file, or remove the old agent with one up and add "
@@ -141,7 +135,7 @@ def refuse_future(old: Mapping[str, str], new: Mapping[str, str], ahead: Mapping
     newcomers = sorted(agent for agent in ahead if agent in new and agent not in old)
     if not newcomers:
         return None
-    shown = _named([f"{agent} ({ahead[agent]})" for agent in newcomers])
+    shown = first_few([f"{agent} ({ahead[agent]})" for agent in newcomers])
     return (
         f"{counted(len(newcomers), 'new mailbox')} would have a created_at in the future, of 0 allowed ({shown}); set "
         "this machine's clock, or write the second in which they were created into the population file."

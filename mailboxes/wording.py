@@ -20,6 +20,19 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'es' if noun.endswith(('s', 'x')) else 's'}"
 
 
+def one_or_list(problems: Sequence[str], *, heading: str, lead: str = "") -> str:
+    """The only problem after `lead`, or `heading:` and a line for each."""
+    if len(problems) == 1:
+        return f"{lead}{problems[0]}"
+    return "\n".join([f"{heading}:", *(f"  - {problem}" for problem in problems)])
+
+
+def first_lines(lines: Sequence[str], shown: int) -> list[str]:
+    """Each on a line of its own, indented; the last line counts those beyond `shown`."""
+    more = [f"  and {len(lines) - shown:,} more"] if len(lines) > shown else []
+    return [f"  {line}" for line in lines[:shown]] + more
+
+
 def shortened(text: str, limit: int) -> str:
     """`text` in at most `limit` characters; what is cut off leaves an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

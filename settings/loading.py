@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import sha256
 from typing import Any, get_origin
@@ -16,6 +15,8 @@ import pulumi
 from pydantic import ValidationError
 
 from mailboxes import remedies
+from mailboxes.wording import one_or_list
+from settings import credentials
 from settings.model import Settings
 from settings.values import PROJECT, Dns
 
@@ -25,31 +26,15 @@ class SettingsError(pulumi.RunError):
 
     def __init__(self, stack: str, problems: list[str]) -> None:
         self.problems = problems
-        if len(problems) == 1:
-            super().__init__(problems[0])
-        else:
-            lines = "\n".join(f"  - {problem}" for problem in problems)
-            super().__init__(f"The configuration of stack {stack!r} has {len(problems)} problems:\n{lines}")
+        heading = f"The configuration of stack {stack!r} has {len(problems)} problems"
+        super().__init__(one_or_list(problems, heading=heading))
 
 
-@dataclass(frozen=True)
-class _Secret:
-    """A secret field: its configuration key and the environment variable that stands in for it."""
-
-    field: str
-    variable: str
-
-
-_SECRETS = (
-    _Secret("mailjetApiKey", "MAILJET_API_KEY"),
-    _Secret("mailjetApiSecret", "MAILJET_API_SECRET"),
-    _Secret("webhookSecret", "MAILJET_INBOUND_SECRET"),
-)
 SECRET_KEYS = (
-    *(f"{PROJECT}:{secret.field}" for secret in _SECRETS),
+    *(credential.key for credential in credentials.OWN),
     f"{PROJECT}:platformCloudflareToken",
     # The Cloudflare provider takes any of these; in plain text they would stand raw in file, state, backups and history.
-    "cloudflare:apiToken",
+    credentials.API_TOKEN.key,
     "cloudflare:apiKey",
     "cloudflare:apiUserServiceKey",
 )
@@ -80,19 +65,20 @@ def configured_credential_marks() -> dict[str, str]:
     return credential_marks(pulumi.runtime.config.CONFIG.get(), pulumi.get_stack())
 
 
+def own_values(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The project's keys, without its namespace."""
+    own = f"{PROJECT}:"
+    return {key.removeprefix(own): value for key, value in config.items() if key.startswith(own)}
+
+
 def load() -> Settings:
     """The settings of the running stack.
 
     Raises SettingsError, which the engine shows as a sentence, never as a traceback.
     """
-    namespaced = {
-        key.removeprefix(f"{PROJECT}:"): value
-        for key, value in pulumi.runtime.config.CONFIG.get().items()
-        if key.startswith(f"{PROJECT}:")
-    }
     plain = stored_in_plain_text(pulumi.runtime.config.CONFIG.get(), pulumi.runtime.is_config_secret)
     return from_config(
-        namespaced,
+        own_values(pulumi.runtime.config.CONFIG.get()),
         stack=pulumi.get_stack(),
         preview=pulumi.runtime.is_dry_run(),
         cloudflare_api_token=pulumi.Config("cloudflare").get("apiToken") or "",
@@ -117,11 +103,14 @@ def from_config(
     """
     environment = environment or {}
     values = {key: value for key, value in config.items() if value != ""}
-    for secret in _SECRETS:
-        if not values.get(secret.field) and environment.get(secret.variable):
-            values[secret.field] = environment[secret.variable]
+    for one in credentials.OWN:
+        if not values.get(one.name) and environment.get(one.variable):
+            values[one.name] = environment[one.variable]
     token = (
-        cloudflare_api_token or environment.get("CLOUDFLARE_API_TOKEN") or environment.get("CLOUDFLARE_API_KEY") or ""
+        cloudflare_api_token
+        or environment.get(credentials.API_TOKEN.variable)
+        or environment.get("CLOUDFLARE_API_KEY")
+        or ""
     )
 
     problems = [
@@ -149,44 +138,14 @@ def from_config(
 
 def _missing_credentials(settings: Settings) -> list[str]:
     """An `up` needs every credential before its first write; it never ends half done for want of one."""
-    wanted = [
-        (
-            settings.mailjet_api_key,
-            "agentmail:mailjetApiKey",
-            "Mailjet's API key",
-            "mailjetApiKey",
-            "MAILJET_API_KEY",
-        ),
-        (
-            settings.mailjet_api_secret,
-            "agentmail:mailjetApiSecret",
-            "Mailjet's API secret",
-            "mailjetApiSecret",
-            "MAILJET_API_SECRET",
-        ),
-        (
-            settings.webhook_secret,
-            "agentmail:webhookSecret",
-            "the password of the inbound webhook",
-            "webhookSecret",
-            "MAILJET_INBOUND_SECRET",
-        ),
-    ]
+    wanted = list(credentials.OWN)
     if not settings.domain_stack and (settings.dns is Dns.CLOUDFLARE or settings.account_id):
-        wanted.append(
-            (
-                settings.cloudflare_api_token,
-                "cloudflare:apiToken",
-                "a Cloudflare API token",
-                "cloudflare:apiToken",
-                "CLOUDFLARE_API_TOKEN",
-            )
-        )
+        wanted.append(credentials.API_TOKEN)
     return [
-        f"{key} is not set; expected {what}; "
-        f"set it with: {remedies.set_secret(name, stack=settings.stack)}, or in the environment as {variable}"
-        for value, key, what, name, variable in wanted
-        if not value
+        f"{one.key} is not set; expected {one.what}; "
+        f"set it with: {remedies.set_secret(one.name, stack=settings.stack)}, or in the environment as {one.variable}"
+        for one in wanted
+        if not getattr(settings, one.field)
     ]
 
 
@@ -197,7 +156,7 @@ def _sentences(error: ValidationError, stack: str) -> list[str]:
     for detail in error.errors(include_url=False):
         context = detail.get("ctx", {})
         where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).lstrip(".")
-        key = "cloudflare:apiToken" if where == "cloudflareApiToken" else f"agentmail:{where}"
+        key = credentials.API_TOKEN.key if where == "cloudflareApiToken" else f"agentmail:{where}"
         if detail["type"] == "across":
             sentences += str(context["problems"]).split("\n")
         elif detail["type"] == "agentmail":

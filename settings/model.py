@@ -42,7 +42,7 @@ from settings.values import (
     url_safe_secret,
 )
 from zone.dmarc import DmarcPolicy
-from zone.names import host_beside, is_within
+from zone.names import host_beside, is_tunnel_host, is_within
 from zone.survey import ZoneNeeds
 
 
@@ -191,7 +191,7 @@ class Settings(BaseModel):
                 "agentmail:accountId and agentmail:tunnelCname are both set; expected one: accountId creates a tunnel, "
                 "tunnelCname names an existing one; remove the other"
             )
-        if self.tunnel_cname and not is_within(self.tunnel_cname, "cfargotunnel.com"):
+        if self.tunnel_cname and not is_tunnel_host(self.tunnel_cname):
             problems.append(
                 f"agentmail:tunnelCname is {self.tunnel_cname!r}; expected the name of a tunnel, ID.cfargotunnel.com; "
                 "copy the tunnel's id from the Zero Trust dashboard"

@@ -2,6 +2,8 @@
 
 import idna
 
+_TUNNELS = "cfargotunnel.com"
+
 
 def canonical(name: str) -> str:
     """The name in lower case without its trailing dot."""
@@ -52,3 +54,18 @@ def a_labels(name: str) -> str:
         return idna.encode(bare, uts46=True).decode("ascii")
     except idna.IDNAError as error:
         raise ValueError(f"{name!r} is no international domain name: {error}") from None
+
+
+def tunnel_host(tunnel_id: str) -> str:
+    """The name that a CNAME to a Cloudflare Tunnel has as its target."""
+    return f"{tunnel_id}.{_TUNNELS}"
+
+
+def is_tunnel_host(name: str) -> bool:
+    """Whether it is below the domain of Cloudflare's tunnels."""
+    return is_within(name, _TUNNELS)
+
+
+def tunnel_id_of(name: str) -> str:
+    """The tunnel behind a `tunnel_host`."""
+    return canonical(name).removesuffix(f".{_TUNNELS}")

@@ -18,6 +18,15 @@ TIMEOUT_SECONDS = (5.0, 30.0)
 LONGEST_PAUSE_SECONDS = 60.0
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 
+_WITHOUT_RIGHT = frozenset({9109, 10000})
+_NO_TOKEN = frozenset({1000, 1001, 6003, 6111})
+"""1000 is also what Cloudflare calls a failure of its own, with the status 500."""
+
+
+def is_about_token(status: int | None, code: int | None) -> bool:
+    """Whether an answer refuses the token, be it unknown or without the right."""
+    return status in {401, 403} or ((status or 0) < 500 and code in _WITHOUT_RIGHT | _NO_TOKEN)
+
 
 class CloudflareError(Exception):
     """Cloudflare refused a question, or gave no answer."""
@@ -35,12 +44,17 @@ class CloudflareError(Exception):
     @property
     def refused(self) -> bool:
         """Whether it is a matter of the token's rights."""
-        return self.status in {401, 403} or self.code in {9109, 10000}
+        return self.status in {401, 403} or self.code in _WITHOUT_RIGHT
+
+    @property
+    def about_token(self) -> bool:
+        """Whether another token, or more rights for this one, would help."""
+        return is_about_token(self.status, self.code)
 
     @property
     def token_unknown(self) -> bool:
         """Whether the token itself is not accepted, whatever it may do."""
-        return self.code in {1000, 1001, 6003, 6111} or self.status == 401
+        return self.status == 401 or (self.code in _NO_TOKEN and (self.status or 0) < 500)
 
 
 class CloudflareClient:

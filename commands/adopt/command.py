@@ -39,11 +39,11 @@ from commands.adopt.plan import (
 from commands.adopt.stack_file import change_configuration
 from commands.adopt.stack_state import StackState, parse_state
 from commands.stack_commands import ROOT, Pulumi
+from commands.stack_settings import read_settings
 from mailboxes import remedies
 from mailboxes.remedies import mail
-from settings.loading import from_config
 from settings.model import Settings
-from settings.values import PROJECT, Dns, TunnelKind
+from settings.values import Dns, TunnelKind
 from zone.spf import length_warnings, spf_record
 from zone.spf_lookups import cost_warnings
 from zone.survey import SurveyedRecord, hidden_email_routing, survey
@@ -137,19 +137,11 @@ def adopt(given: AdoptOptions) -> int:
 def _open(given: AdoptOptions) -> _Session:
     config_file = given.config_file.absolute() if given.config_file else None
     engine = Pulumi(given.stack, project=given.cwd, config_file=config_file)
-    config = engine.configuration()
-    settings = from_config(
-        {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items() if key.startswith(f"{PROJECT}:")},
-        stack=given.stack.rsplit("/", 1)[-1],
-        preview=True,
-        cloudflare_api_token=config.get("cloudflare:apiToken", ""),
-        environment=engine.environment,
-    )
+    settings, url = read_settings(engine)
     if settings.dns is Dns.NONE:
         raise NothingToAdoptError(given.stack)
     if not settings.cloudflare_api_token:
         raise NoTokenError
-    url = config.get("cloudflare:baseUrl") or engine.environment.get("CLOUDFLARE_BASE_URL", "")
     return _Session(
         given=given,
         engine=engine,

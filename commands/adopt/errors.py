@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mailboxes import remedies
+from mailboxes.wording import one_or_list
 
 
 class AdoptError(Exception):
@@ -17,11 +18,8 @@ class BlockedError(AdoptError):
 
     def __init__(self, blockers: Sequence[str]) -> None:
         self.blockers = tuple(blockers)
-        if len(blockers) == 1:
-            super().__init__(f"Nothing was changed: {blockers[0]}")
-        else:
-            lines = "\n".join(f"  - {blocker}" for blocker in blockers)
-            super().__init__(f"Nothing was changed, since {len(blockers)} things must be settled first:\n{lines}")
+        heading = f"Nothing was changed, since {len(blockers)} things must be settled first"
+        super().__init__(one_or_list(blockers, heading=heading, lead="Nothing was changed: "))
 
 
 class NothingToAdoptError(AdoptError):

@@ -41,11 +41,12 @@ from commands.doctor.passphrase import passphrase_findings
 from commands.doctor.policies import DKIM, DMARC, SPF, dkim_finding, dmarc_findings, first_answering, spf_finding
 from commands.doctor.records import DNS, ZONE, delegation_findings, resolver_findings, zone_findings
 from commands.doctor.round_trip import ARRIVAL_SECONDS, ROUND_TRIP, Arrivals, Listener, ListenError, round_trip_findings
-from commands.doctor.stack import ExaminedStack, NeverUpError, examine, read_settings
+from commands.doctor.stack import ExaminedStack, NeverUpError, examine
 from commands.doctor.table import as_json, heading, row, totals
 from commands.doctor.tunnel import TUNNEL, WEBHOOK, WebhookProbe, tunnel_findings, webhook_findings
 from commands.pending import pending_findings
 from commands.stack_commands import ROOT, Pulumi, PulumiFailedError
+from commands.stack_settings import read_settings
 from engine.loopback import is_loopback
 from mailboxes import remedies
 from settings.loading import SettingsError

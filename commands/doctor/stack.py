@@ -8,12 +8,9 @@ from typing import Any
 
 from azmail.contract import Mailbox
 from azmail.stack import MailStack
-from commands.stack_commands import Pulumi
 from mailboxes import remedies
-from settings.loading import from_config
 from settings.model import Settings
-from settings.values import PROJECT
-from zone.names import canonical
+from zone.names import canonical, is_tunnel_host, tunnel_id_of
 from zone.txt import joined
 
 
@@ -64,21 +61,7 @@ class ExaminedStack:
     @property
     def tunnel_id(self) -> str:
         """Of the tunnel behind the public host; empty where there is none."""
-        targets = [record.content for record in self.records if record.content.endswith(".cfargotunnel.com")]
-        return targets[0].partition(".")[0] if targets else ""
-
-
-def read_settings(pulumi: Pulumi) -> tuple[Settings, str]:
-    """The stack's settings, and where Cloudflare's API is. Raises SettingsError and PulumiFailedError."""
-    config = pulumi.configuration()
-    settings = from_config(
-        {key.removeprefix(f"{PROJECT}:"): value for key, value in config.items() if key.startswith(f"{PROJECT}:")},
-        stack=pulumi.stack.rsplit("/", 1)[-1],
-        preview=True,
-        cloudflare_api_token=config.get("cloudflare:apiToken", ""),
-        environment=pulumi.environment,
-    )
-    return settings, config.get("cloudflare:baseUrl") or pulumi.environment.get("CLOUDFLARE_BASE_URL", "")
+        return next((tunnel_id_of(record.content) for record in self.records if is_tunnel_host(record.content)), "")
 
 
 def examine(stack: str, settings: Settings, outputs: Mapping[str, Any], *, cloudflare_url: str = "") -> ExaminedStack:

@@ -18,7 +18,7 @@ from commands.doctor.passphrase import passphrase_findings
 from commands.doctor.table import as_json, as_table
 from commands.environments.asking import person
 from commands.environments.creation import create, require_backend
-from commands.environments.draft import API_TOKEN, Draft
+from commands.environments.draft import Draft
 from commands.environments.errors import EnvironmentDeclinedError, InputProblemsError, InvalidNameError
 from commands.environments.gathering import fill, gather
 from commands.environments.options import NewOptions
@@ -26,9 +26,9 @@ from commands.environments.stack_file import EditedStackFile
 from commands.environments.validation import live_findings, population_problems, validated
 from commands.environments.wording import next_text, notes_text, plan_text
 from commands.stack_commands import ROOT, Pulumi
-from settings.loading import SettingsError, from_config, stored_in_plain_text
+from commands.stack_settings import read_settings
+from settings.loading import SettingsError
 from settings.model import Settings
-from settings.values import PROJECT
 
 # -- new -------------------------------------------------------------------------------------------------------------
 
@@ -84,26 +84,15 @@ def check(name: str, project: Path = ROOT, *, try_writes: bool = False, json: bo
         _show(public)
         return 1
     pulumi = Pulumi(name, project=project)
-    config = pulumi.entries()
-    values = {key: str(entry.get("value") or "") for key, entry in config.items()}
-    hidden = {key for key, entry in config.items() if entry.get("secret")}
-    own = {key.removeprefix(f"{PROJECT}:"): value for key, value in values.items() if key.startswith(f"{PROJECT}:")}
     try:
-        settings = from_config(
-            own,
-            stack=name.rsplit("/", 1)[-1],
-            preview=False,
-            cloudflare_api_token=values.get(API_TOKEN, ""),
-            in_plain_text=stored_in_plain_text(values, hidden.__contains__),
-            environment=pulumi.environment,
-        )
+        settings, cloudflare_url = read_settings(pulumi, for_up=True)
         problems = population_problems(settings, pulumi.project)
     except SettingsError as error:
         problems = error.problems
     if problems:
         raise InputProblemsError(problems, lead=f"The environment {name!r} cannot be brought up")
     with working("Asking Cloudflare and Mailjet"):
-        findings = list(live_findings(settings, values.get("cloudflare:baseUrl", ""), try_writes=try_writes))
+        findings = list(live_findings(settings, cloudflare_url, try_writes=try_writes))
     if json:
         print(as_json(name, findings))
     else:

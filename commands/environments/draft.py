@@ -6,16 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from settings import credentials
 from settings.values import PROJECT
 
-API_TOKEN = "cloudflare:apiToken"  # noqa: S105 - the name of a key
+API_TOKEN = credentials.API_TOKEN.key
 BASE_URL = "cloudflare:baseUrl"
-VARIABLES = {
-    API_TOKEN: "CLOUDFLARE_API_TOKEN",
-    "mailjetApiKey": "MAILJET_API_KEY",
-    "mailjetApiSecret": "MAILJET_API_SECRET",
-    "webhookSecret": "MAILJET_INBOUND_SECRET",
-}
+VARIABLES = {one.name: one.variable for one in (credentials.API_TOKEN, *credentials.OWN)}
 """Secret key -> the environment variable that stands in for it."""
 PLACEHOLDER = "0" * 32
 """What the committed examples have where an id of Cloudflare belongs."""

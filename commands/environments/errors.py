@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mailboxes import remedies
+from mailboxes.wording import one_or_list
 
 
 class EnvironmentRefusedError(Exception):
@@ -38,11 +39,8 @@ class InputProblemsError(EnvironmentRefusedError):
 
     def __init__(self, problems: Sequence[str], *, lead: str = "Nothing was written") -> None:
         self.problems = tuple(problems)
-        if len(problems) == 1:
-            super().__init__(f"{lead}: {problems[0]}")
-        else:
-            lines = "\n".join(f"  - {problem}" for problem in problems)
-            super().__init__(f"{lead}, since {len(problems)} things must be settled first:\n{lines}")
+        heading = f"{lead}, since {len(problems)} things must be settled first"
+        super().__init__(one_or_list(problems, heading=heading, lead=f"{lead}: "))
 
 
 class DotenvError(EnvironmentRefusedError):

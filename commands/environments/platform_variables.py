@@ -12,8 +12,9 @@ import re
 from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
-from commands.environments.draft import API_TOKEN, Draft, Note
-from zone.names import canonical, is_within
+from commands.environments.draft import Draft, Note
+from settings.credentials import API_TOKEN, MAILJET_KEY, MAILJET_SECRET
+from zone.names import canonical, is_within, tunnel_host
 from zone.records import SUBMISSION_RELAYS
 
 CLOUDFLARE_API = "https://api.cloudflare.com/client/v4"
@@ -34,11 +35,7 @@ _PLAIN = {
     "AZT3KNET_MAIL_TTL": "ttl",
     "AZT3KNET_DEFAULT_SEED": "platformDefaultSeed",
 }
-_SECRET = {
-    "CLOUDFLARE_API_TOKEN": API_TOKEN,
-    "MAILJET_API_KEY": "mailjetApiKey",
-    "MAILJET_API_SECRET": "mailjetApiSecret",
-}
+_SECRET = {one.variable: one.name for one in (API_TOKEN, MAILJET_KEY, MAILJET_SECRET)}
 _HANDLED = {
     "CLOUDFLARE_API",
     "CLOUDFLARE_API_KEY",
@@ -172,7 +169,7 @@ def _existing_tunnel(values: Mapping[str, str], draft: Draft) -> None:
     if token:
         tunnel = _tunnel_of(token)
         if tunnel and not cname:
-            draft.take("CLOUDFLARE_TUNNEL_TOKEN", "tunnelCname", f"{tunnel}.cfargotunnel.com")
+            draft.take("CLOUDFLARE_TUNNEL_TOKEN", "tunnelCname", tunnel_host(tunnel))
         draft.ignore(
             "CLOUDFLARE_TUNNEL_TOKEN",
             "the token of an existing tunnel stays with the cloudflared that has it; this program only needs the "

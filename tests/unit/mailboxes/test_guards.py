@@ -61,7 +61,7 @@ class TestRemoval:
         assert refuse_removal(old, without(old, 412), limit=LIMIT, consent="") == (
             "412 of 1,000 mailboxes would be removed (41 %, above the limit of 30 % and 10): agent-0000 "
             "(ana.lopez.000.20250101120000@agents.example), agent-0001 (ana.lopez.001.20250101120000@agents.example), "
-            "agent-0002 (ana.lopez.002.20250101120000@agents.example), and 409 more; restore them in the population "
+            "agent-0002 (ana.lopez.002.20250101120000@agents.example) and 409 more; restore them in the population "
             "file, or, if they are to go, run `./mail pulumi config set --stack STACK allowMassRemoval '412 of 1000'`, which "
             "allows this removal alone."
         )

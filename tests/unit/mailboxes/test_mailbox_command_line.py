@@ -226,7 +226,7 @@ class TestCheck:
         code, out, _ = run("check", file)
 
         assert code == 0
-        assert out.endswith("20241005123040 (1), 20241005123041 (1), 20241005123042 (1), 2 more, 0 pinned\n")
+        assert out.endswith("20241005123040 (1), 20241005123041 (1), 20241005123042 (1) and 2 more, 0 pinned\n")
 
     def test_pinned_without_a_stamp(self, run: Run, tmp_path: Path) -> None:
         file = tmp_path / "prod.yaml"
