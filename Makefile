@@ -43,7 +43,7 @@ demo: $(INSTALLED) ## one agent mails another, through the whole loop
 test: lint test-unit test-e2e ## everything: lint, types, unit, e2e on the real engine
 
 lock: ## every package with its hash, for Python 3.11 and newer, from requirements-dev.txt
-	@for pair in requirements-dev.txt:$(LOCK) .github/audit.in:.github/audit.lock; do \
+	@for pair in requirements-dev.txt:$(LOCK) .github/audit.in:.github/audit.lock tests/browser.in:tests/browser.lock; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 			--custom-compile-command 'make lock' --output-file "$${pair#*:}" "$${pair%%:*}" || exit; done
 
@@ -53,7 +53,12 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-test-unit: $(INSTALLED) ## quick: no engine
+# 165 MB that only the tests of the page need, and they a browser: not for `make up`.
+.venv/.browser: tests/browser.lock $(INSTALLED)
+	@for name in chromium chromium-browser google-chrome-stable google-chrome; do ! command -v $$name >/dev/null || found=yes; done; \
+	test -z "$$found" || { echo "setup: what drives a browser" && $(BIN)/python -m uv pip install --quiet --python $(BIN)/python --require-hashes -r $< && touch $@; }
+
+test-unit: $(INSTALLED) .venv/.browser ## quick: no engine
 	$(RUN) pytest tests/unit -n auto
 
 test-e2e: $(INSTALLED) ## the real engine against the emulators

@@ -15,7 +15,10 @@ from emulators import lifecycle
 from emulators.ports import Choice
 from emulators.state_folder import StateFolder
 from tests.unit.emulators.webhook import Webhook, WebhookServer
+from tests.unit.page import chromium
 from tests.waiting import wait_until
+
+collect_ignore = [chromium.TESTS] if chromium.missing() else []
 
 BOB = "bob@agents.example"
 

@@ -7,6 +7,7 @@ import json
 import re
 import sqlite3
 from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
 import requests
@@ -18,6 +19,7 @@ from emulators.page.letter_view import LetterView
 from emulators.page.purposes import is_ours, purpose
 from emulators.page.request_view import PAGE, Filter, page_of
 from emulators.request_log import RequestLog
+from tests.unit.page import chromium
 from tests.unit.page.conftest import BOB, World, letter
 from tests.waiting import wait_until
 
@@ -277,3 +279,13 @@ def test_ours_are_marked_by_their_comment() -> None:
     assert is_ours("managed by pulumi: agentmail-dev")
     assert not is_ours("by hand")
     assert not is_ours(None)
+
+
+def test_what_is_said_where_no_chromium_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert chromium.missing().endswith("get it with: apt-get install chromium")
+    (tmp_path / "google-chrome").touch(mode=0o755)
+    monkeypatch.setattr(chromium, "PACKAGES", ("no_such_package",))
+    assert chromium.missing().endswith("get it with: make test-unit")
+    monkeypatch.setattr(chromium, "PACKAGES", ("pytest",))
+    assert chromium.missing() == ""

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-LOCKS = {"requirements.lock": ["requirements.txt", "requirements-dev.txt"], ".github/audit.lock": [".github/audit.in"]}
+LOCKS = {
+    "requirements.lock": ["requirements.txt", "requirements-dev.txt"],
+    ".github/audit.lock": [".github/audit.in"],
+    "tests/browser.lock": ["tests/browser.in"],
+}
 
 
 def pins(text: str) -> dict[str, str]:

@@ -1,0 +1,193 @@
+"""The page in a real Chromium: live, by keyboard, for screen readers, and against mails that want to do something."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from emulators.serving import ServerThread
+from tests.unit.page.chromium import executable
+from tests.unit.page.conftest import BOB, World, letter
+
+AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
+PICTURES = os.environ.get("PAGE_SCREENSHOTS")
+SERIOUS = ("serious", "critical")
+
+HOSTILE = """
+<h1>Hello</h1>
+<script>document.title = 'ran'; parent.document.title = 'ran'</script>
+<img src="{elsewhere}/pixel.gif" onerror="document.title = 'ran'">
+<link rel="stylesheet" href="{elsewhere}/style.css"><link rel="dns-prefetch" href="{elsewhere}">
+<style>@import url('{elsewhere}/import.css'); body {{ background: url('{elsewhere}/background.png') }}</style>
+<meta http-equiv="refresh" content="0; url={elsewhere}/refresh">
+<iframe src="{elsewhere}/frame"></iframe><object data="{elsewhere}/object"></object><embed src="{elsewhere}/embed">
+<form action="{elsewhere}/form"><button>Send</button></form>
+<a id="away" href="{elsewhere}/away">Click</a><a id="top" target="_top" href="{elsewhere}/top">Top</a>
+<video src="{elsewhere}/video" autoplay></video><svg onload="document.title = 'ran'"><image href="{elsewhere}/svg"/></svg>
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=executable(), args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser, world: World) -> Iterator[Page]:
+    """The list of mails; anything that the browser complains of fails the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="light")
+    shown = context.new_page()
+    problems: list[str] = []
+    shown.on("pageerror", lambda error: problems.append(str(error)))
+    shown.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+    shown.goto(world.page)
+    yield shown
+    context.close()
+    # What a hostile mail was kept from is told in the console, and nothing else may be.
+    assert [one for one in problems if "Content Security Policy" not in one and "sandboxed" not in one] == []
+
+
+def live(page: Page) -> None:
+    expect(page.locator("#link")).to_have_text("live")
+
+
+def findings(page: Page, only: str = "") -> list[str]:
+    """What axe-core holds for serious; by one of its rules alone if named."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+    options = {"resultTypes": ["violations"], **({"runOnly": [only]} if only else {})}
+    found: dict[str, Any] = page.evaluate("options => axe.run(document, options)", options)
+    return [
+        f"{one['id']}: {node['html']}"
+        for one in found["violations"]
+        if one["impact"] in SERIOUS
+        for node in one["nodes"]
+    ]
+
+
+def picture(page: Page, name: str) -> None:
+    """Kept where CI wants it."""
+    if PICTURES:
+        Path(PICTURES).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
+
+
+def test_a_mail_by_smtp_appears_without_reload(page: Page, world: World) -> None:
+    page.evaluate("window.here = true")
+    live(page)
+    expect(page.get_by_text("No mail yet.")).to_be_visible()
+    world.arrives(letter("Fresh from SMTP"))
+    row = page.get_by_role("link", name="Fresh from SMTP")
+    expect(row).to_be_visible()
+    expect(page.get_by_text("delivered to the webhook: 200")).to_be_visible()
+    expect(page.locator("#news")).to_have_text("New mail from Ada <ada@example.com>: Fresh from SMTP")
+    # Focus stays where it was when another comes.
+    row.focus()
+    world.arrives(letter("Another"))
+    expect(page.get_by_role("link", name="Another")).to_be_visible()
+    expect(row).to_be_focused()
+    assert page.evaluate("window.here")
+    picture(page, "mail")
+
+
+class Elsewhere:
+    """Another host, which notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.asked.append(scope["path"])
+        await Response("reached")(scope, receive, send)
+
+
+def test_what_is_in_a_mail_runs_nothing_and_loads_nothing(page: Page, world: World) -> None:
+    elsewhere = Elsewhere()
+    with ServerThread(elsewhere) as server:
+        html = HOSTILE.format(elsewhere=server.url.replace("127.0.0.1", "localhost"))
+        world.arrives(letter("Hostile <img src=x onerror=alert(1)>", html=html))
+        key = world.settled()["id"]
+        for target in ("#away", "#top", "button"):
+            page.goto(f"{world.page}mail/{key}")
+            expect(page.frame_locator("iframe").get_by_role("heading", name="Hello")).to_be_visible()
+            page.frame_locator("iframe").locator(target).click()
+            page.wait_for_load_state("networkidle")
+            assert page.url == f"{world.page}mail/{key}"
+            assert page.title().startswith("Hostile <img")
+        # Not in a frame either: the policy goes with it.
+        page.goto(f"{world.page}mail/{key}/html")
+        page.wait_for_load_state("networkidle")
+        assert page.title() == ""
+    assert elsewhere.asked == []
+    assert [call.path for call in world.webhook.calls] == ["/in"]
+
+
+def test_everything_by_keyboard(page: Page, world: World) -> None:
+    live(page)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="To the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    for _ in range(4):
+        page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Write from outside")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Write from outside")).to_be_visible()
+    page.get_by_label("To", exact=True).focus()
+    page.keyboard.type(BOB)
+    for _ in range(3):
+        page.keyboard.press("Tab")
+    expect(page.get_by_label("Subject")).to_be_focused()
+    page.keyboard.type("By keyboard")
+    page.keyboard.press("Tab")
+    page.keyboard.type("Hello Bob")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="By keyboard")).to_be_visible()
+    expect(page.get_by_text("Delivered to the webhook")).to_be_visible()
+    again = page.get_by_role("button", name="Deliver again")
+    again.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("on its way to the webhook again")).to_be_visible()
+    expect(page.get_by_text("Delivered to the webhook")).to_be_visible()
+    assert len(world.webhook.calls) == 2
+
+
+def test_axe_finds_nothing_serious(page: Page, world: World) -> None:
+    world.webhook.answers.append(503)
+    world.arrives(letter("With HTML", html="<h1>Hello</h1>"))
+    key = world.settled()["id"]
+    world.post("faults/cloudflare", {"kind": "503", "percent": "0"})
+    found: dict[str, list[str]] = {}
+    for path in ("", f"mail/{key}", "write", "agents", "dns", "requests", "faults"):
+        page.goto(world.page + path)
+        found[path] = findings(page)
+        picture(page, f"page-{path.partition('/')[0] or 'mails'}")
+        # In the dark other colours stand beside each other, and nothing else is different.
+        page.emulate_media(color_scheme="dark")
+        found[f"{path} in the dark"] = findings(page, only="color-contrast")
+        picture(page, f"page-{path.partition('/')[0] or 'mails'}-dark")
+        page.emulate_media(color_scheme="light")
+    assert {path: one for path, one in found.items() if one} == {}
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_nothing_is_wider_than_the_window(page: Page, world: World, width: int) -> None:
+    """WCAG 1.4.10: at 320 pixels only a table may be scrolled sideways, within itself."""
+    world.arrives(letter("x" * 200, html="<p>Hello</p>"))
+    key = world.settled()["id"]
+    page.set_viewport_size({"width": width, "height": 800})
+    for path in ("", f"mail/{key}", "write", "agents", "dns", "requests", "faults"):
+        page.goto(world.page + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
