@@ -53,6 +53,7 @@ from azmail.events import (
 )
 from azmail.forward import Forwarder
 from azmail.inbound import InboundAttachment, InboundMail, parse_inbound
+from azmail.inbox.client import AsyncInboxClient, InboxClient, InboxError, MailDidNotComeError
 from azmail.loops import ReplyBound
 from azmail.mail import Attachment, MailAddress, OutgoingMail
 from azmail.sendapi import SendApiTransport
@@ -75,6 +76,7 @@ __all__ = [
     "CONTRACT_VERSION",
     "NO_RETRIES",
     "AccountBlockedError",
+    "AsyncInboxClient",
     "Attachment",
     "AzmailError",
     "BasicAuth",
@@ -92,9 +94,12 @@ __all__ = [
     "Forwarder",
     "InboundAttachment",
     "InboundMail",
+    "InboxClient",
+    "InboxError",
     "InvalidMailError",
     "LoopBoundError",
     "MailAddress",
+    "MailDidNotComeError",
     "MailEvent",
     "MailService",
     "MailStack",

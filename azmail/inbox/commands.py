@@ -15,7 +15,7 @@ from azmail.functions import named_function
 from azmail.gateway.commands import CONFIG_VARIABLE, INBOX_VARIABLE, gateway_config, gateway_ledger
 from azmail.inbox.database import Database
 from azmail.inbox.exporting import export
-from azmail.inbox.queue import HookQueue
+from azmail.inbox.queue import LEASE_SECONDS, HookQueue
 from azmail.inbox.removal import erase, expire, sweep
 from azmail.inbox.serving import serve, until_told
 from azmail.inbox.worker import Hook, HookWorker, hook_of
@@ -65,6 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     hooks.add_argument(
         "--ordered", action="append", default=[], metavar="NAME", help="an agent's mails one after the other"
     )
+    hooks.add_argument(
+        "--lease", type=float, default=LEASE_SECONDS, metavar="SECONDS",
+        help="after so long a dead worker's jobs are taken over (default: %(default)s)",
+    )  # fmt: skip
     hooks.add_argument("--threads", type=int, default=8, help="hooks at once in this process (default: %(default)s)")
 
     serving = commands.add_parser("serve", parents=[config, hooks], help="run webhook, API and, with --hook, workers")
@@ -140,6 +144,7 @@ def _serve(options: argparse.Namespace) -> None:
         port=options.port,
         hooks=_hooks(options),
         threads=0 if options.no_workers else options.threads,
+        lease_seconds=options.lease,
         platform_tokens=[token for token in os.environ.get(TOKEN_VARIABLE, "").split(",") if token],
         path=options.path,
         upstream_ca=options.upstream_ca,
@@ -163,7 +168,7 @@ def _work(options: argparse.Namespace) -> None:
         print(f"working for {', '.join(hooks)}", flush=True)
         stopped.wait()
 
-    until_told(wait, [HookWorker(database, hooks, threads=options.threads)])
+    until_told(wait, [HookWorker(database, hooks, threads=options.threads, lease_seconds=options.lease)])
     database.close()
 
 

@@ -21,6 +21,7 @@ from azmail.inbox.api import InboxService, inbox_api
 from azmail.inbox.database import Database, InboxDatabaseError
 from azmail.inbox.metrics import InboxMetrics
 from azmail.inbox.parcels import sent_parcel
+from azmail.inbox.queue import LEASE_SECONDS
 from azmail.inbox.receiving import StoringReceiver
 from azmail.inbox.store import MailStore
 from azmail.inbox.worker import Hook, HookWorker
@@ -108,6 +109,7 @@ def serve(
     port: int,
     hooks: Mapping[str, Hook],
     threads: int,
+    lease_seconds: float = LEASE_SECONDS,
     platform_tokens: Sequence[str] = (),
     path: str = INBOUND_PATH,
     upstream_ca: Path | None = None,
@@ -121,7 +123,7 @@ def serve(
     database.check()
     store = MailStore(database, hooks=tuple(hooks))
     relay, upstream = relay_of(config, ledger, upstream_ca=upstream_ca, keep=keeper(store))
-    workers = [HookWorker(database, hooks, threads=threads)] if hooks and threads else []
+    workers = [HookWorker(database, hooks, threads=threads, lease_seconds=lease_seconds)] if hooks and threads else []
     service = InboxService(database=database, gate=relay, platform_tokens=tuple(platform_tokens))
     app = whole_app(service, store, agents=relay.agent_at, auth=auth, workers=workers, path=path)
     listening: Any = importlib.import_module("azmail.listening")

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos [faults kills replaces neighbours commands] [--quick]`: what `make chaos` runs; ends by itself.
+"""`python -m tests.chaos [faults kills replaces neighbours commands inbox] [--quick]`: what `make chaos` runs; ends by itself.
 
 Every scenario starts on an account with a bystander, is seeded, prints what it took, and fails with what it found.
 """
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from tests.chaos import neighbours, replaces
+from tests.chaos import inbox, neighbours, replaces
 from tests.chaos.commands import (
     ADOPTION_MOMENTS,
     ENVIRONMENT_MOMENTS,
@@ -51,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         "replaces": _replaces,
         "neighbours": _neighbours,
         "commands": _commands,
+        "inbox": _inbox,
     }
     unknown = [name for name in given.scenarios if name not in scenarios]
     if unknown:
@@ -69,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m tests.chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO")
+    parser.add_argument("--mails", type=int, default=10_000, metavar="N", help="deliveries to the inbox, each database")
+    parser.add_argument("--inbox-kills", type=int, default=40, metavar="N", help="kills while they come")
     parser.add_argument("--seed", type=int, default=1, help="where the seeds begin")
     parser.add_argument("--seeds", type=int, default=20, metavar="N", help="runs under faults")
     parser.add_argument(
@@ -156,6 +159,10 @@ def _commands(_given: argparse.Namespace) -> int:
             failed += not _attempt(partial(adoption_killed, world, moment=moment))
     print(f"commands: {failed or 'none'} did not go on")
     return failed
+
+
+def _inbox(given: argparse.Namespace) -> int:
+    return inbox.main(given.mails, given.inbox_kills, given.seed)
 
 
 def _replaces(_given: argparse.Namespace) -> int:

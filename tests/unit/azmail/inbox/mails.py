@@ -6,6 +6,7 @@ import base64
 import json
 from typing import Any
 
+from azmail.events import MailEvent, parse_events
 from azmail.inbound import InboundMail, parse_inbound
 
 ME, YOU = "bot-1", "bot-2"
@@ -51,3 +52,7 @@ def with_files(number: int, *contents: bytes) -> dict[str, Any]:
 
 def body(made: dict[str, Any]) -> bytes:
     return json.dumps(made).encode()
+
+
+def parse_events_of(agent: str) -> tuple[MailEvent, ...]:
+    return parse_events([{"event": "bounce", "MessageID": 7, "Payload": json.dumps({"agent_id": agent})}])

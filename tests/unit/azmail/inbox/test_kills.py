@@ -1,0 +1,24 @@
+"""A small size of `make chaos CHAOS=inbox`: replicas, workers and PostgreSQL are killed while mail comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.inbox import KilledPostgres, run_inbox
+
+
+@pytest.fixture
+def postgres() -> Iterator[KilledPostgres]:
+    server = KilledPostgres()
+    yield server
+    server.close()
+
+
+def test_nothing_is_lost_and_nothing_runs_again_after_its_mark(tmp_path: Path, postgres: KilledPostgres) -> None:
+    outcome = run_inbox(postgres.url, tmp_path, mails=80, kills=3, seed=4, postgres=postgres)
+    assert outcome.is_well, outcome
+    assert outcome.kills.total() == 3
+    assert outcome.kills["PostgreSQL"] == 1
