@@ -151,8 +151,9 @@ class HookWorker:
             waiting.result()
 
     def _failed(self, job: Job, error: Exception) -> None:
-        log.warning("hook %s failed with %s %s, attempt %d: %s", job.hook, job.kind, job.subject, job.attempts, error)
+        # What a hook says may hold what neither logs nor databases can carry.
         said = f"{type(error).__name__}: {error}".encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+        log.warning("hook %s failed with %s %s, attempt %d: %s", job.hook, job.kind, job.subject, job.attempts, said)
         try:
             dead = self.queue.put_off(job, said, most_attempts=self._most_attempts)
         except InboxDatabaseError as problem:

@@ -95,6 +95,7 @@ class KilledPostgres:
         pid = self._server.get_pid()
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the postmaster to be gone", seconds=30)
         wait_until(self._restarted, "PostgreSQL to come back", seconds=60, pause_seconds=0.2)
 
     def _restarted(self) -> bool:
@@ -102,6 +103,10 @@ class KilledPostgres:
             self._server.ensure_postgres_running()
         except (subprocess.SubprocessError, OSError):
             return False  # its old children still hold the memory
+        try:
+            psycopg.connect(self.plain_url, connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False  # it recovers
         return True
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ import pytest
 from azmail.errors import UnreachableError
 from azmail.gateway.credentials import Scope
 from azmail.inbox.parcels import PIECE_OCTETS
-from tests.unit.azmail.inbox.desk import HOOK_URL, SECRET, TOKEN, credential
+from tests.unit.azmail.inbox.desk import HOOK_URL, SECRET, TOKEN, Desk, credential
 from tests.unit.azmail.inbox.mails import ME, YOU, payload, with_files
 
 
@@ -24,7 +24,7 @@ def subjects(answer: Any) -> list[str]:
 
 
 class TestReceiving:
-    def test_a_delivery_is_stored_before_the_answer(self, desk):
+    def test_a_delivery_is_stored_before_the_answer(self, desk: Desk) -> None:
         assert desk.deliver(payload(1)).json() == {"status": "accepted"}
         assert desk.deliver(payload(1)).json() == {"status": "duplicate"}
         assert desk.deliver(payload(2, to="YOU@d.example")).status_code == 200
@@ -34,13 +34,13 @@ class TestReceiving:
         assert subjects(desk.platform("/v1/messages")) == ["Subject 2", "Subject 1"]
         assert subjects(desk.platform("/v1/messages", params={"agent": ME})) == ["Subject 1"]
 
-    def test_who_may_not(self, desk):
+    def test_who_may_not(self, desk: Desk) -> None:
         assert desk.client.post(HOOK_URL, json=payload(1), auth=("any", "wrong")).status_code == 401
         assert desk.client.post(HOOK_URL, content=b"{", auth=("any", SECRET)).status_code == 400
         metrics = desk.client.get("/metrics").text
         assert 'azmail_inbox_refused_total{status="401"} 1.0' in metrics
 
-    def test_events(self, desk):
+    def test_events(self, desk: Desk) -> None:
         bounce = {"event": "bounce", "MessageID": 7, "comment": "\ud800", "Payload": json.dumps({"agent_id": ME})}
         answer = desk.client.post(
             "/api/webhooks/mailjet/events", content=json.dumps([bounce] * 2), auth=("any", SECRET)
@@ -51,7 +51,7 @@ class TestReceiving:
         assert desk.get("/v1/events", YOU).json()["events"] == []
 
     @pytest.mark.parametrize("path", [HOOK_URL, "/v1/messages", "/v1/search?q=x"])
-    def test_no_database(self, desk, monkeypatch, path):
+    def test_no_database(self, desk: Desk, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
         """503, so that it comes again; and so says the health check."""
 
         def away(dialect: Any, *_: object) -> None:
@@ -66,7 +66,7 @@ class TestReceiving:
 
 
 class TestLists:
-    def test_pages(self, desk):
+    def test_pages(self, desk: Desk) -> None:
         desk.bring(*range(7))
         first = desk.get("/v1/messages", params={"limit": 3})
         assert subjects(first) == ["Subject 6", "Subject 5", "Subject 4"]
@@ -75,7 +75,7 @@ class TestLists:
         assert subjects(last) == ["Subject 0"]
         assert last.json()["next"] is None
 
-    def test_following(self, desk):
+    def test_following(self, desk: Desk) -> None:
         desk.bring(1)
         cursor = desk.get("/v1/mailbox").json()["cursor"]
         empty = desk.get("/v1/messages", params={"after": cursor}).json()
@@ -86,7 +86,7 @@ class TestLists:
         assert subjects(more) == ["Subject 2", "Subject 3"]
         assert subjects(desk.get("/v1/messages", params={"after": more.json()["next"], "wait": 1})) == []
 
-    def test_filters_marks_and_labels(self, desk):
+    def test_filters_marks_and_labels(self, desk: Desk) -> None:
         one, two = desk.bring(1, 2)
         marks = {"seen": True, "add_labels": ["b", "a"]}
         answer = desk.client.patch(f"/v1/messages/{one}", json=marks, auth=credential(ME))
@@ -112,7 +112,7 @@ class TestLists:
             ("***", 0), ('" OR 1', 1), ("f1 pdf", 1),
         ],
     )  # fmt: skip
-    def test_search(self, desk, query, found):
+    def test_search(self, desk: Desk, query: str, found: int) -> None:
         desk.bring(1, 2)
         desk.deliver(with_files(3, b"x") | {"Text-part": "Viele Grüße"})
         desk.bring(4, agent=YOU)
@@ -121,7 +121,7 @@ class TestLists:
             found = 1
         assert len(subjects(desk.get("/v1/search", params={"q": query}))) == found
 
-    def test_threads(self, desk):
+    def test_threads(self, desk: Desk) -> None:
         desk.bring(1)
         desk.bring(2)
         desk.bring(3, Headers={"In-Reply-To": "<1@x.example>"})
@@ -137,7 +137,7 @@ class TestLists:
 
 
 class TestOneMessage:
-    def test_json_and_mime(self, desk):
+    def test_json_and_mime(self, desk: Desk) -> None:
         made = with_files(1, b"x" * 10)
         desk.deliver(made)
         (listed,) = desk.get("/v1/messages").json()["messages"]
@@ -162,7 +162,7 @@ class TestOneMessage:
             ("bytes=900000-", 416, 0, 0), ("bytes=-0", 416, 0, 0), ("bytes=7-3", 416, 0, 0),
         ],
     )  # fmt: skip
-    def test_ranges(self, sqlite_desk, wanted, status, begin, end):
+    def test_ranges(self, sqlite_desk: Desk, wanted: str | None, status: int, begin: int, end: int) -> None:
         content = bytes(number % 251 for number in range(900_000))
         sqlite_desk.deliver(with_files(1, content))
         (listed,) = sqlite_desk.get("/v1/messages").json()["messages"]
@@ -177,7 +177,7 @@ class TestOneMessage:
         if status == 206:
             assert answer.headers["content-range"] == f"bytes {begin}-{end - 1}/900000"
 
-    def test_deleted_for_good(self, desk):
+    def test_deleted_for_good(self, desk: Desk) -> None:
         (one,) = desk.bring(1)
         assert desk.client.delete(f"/v1/messages/{one}", auth=credential(ME)).status_code == 204
         assert desk.client.delete(f"/v1/messages/{one}", auth=credential(ME)).status_code == 404
@@ -189,7 +189,7 @@ MAIL = {"to": ["Ada <ada@x.example>"], "subject": "Plan", "text": "t"}
 
 
 class TestSending:
-    def test_a_mail_goes_out_once_and_stands_in_its_thread(self, desk):
+    def test_a_mail_goes_out_once_and_stands_in_its_thread(self, desk: Desk) -> None:
         receipt = desk.post("/v1/messages", MAIL, key="k1")
         assert receipt.status_code == 201, receipt.text
         assert desk.post("/v1/messages", MAIL, key="k1").json() == receipt.json()
@@ -207,7 +207,7 @@ class TestSending:
         assert (shown["text"].strip(), shown["seen"], shown["sender"]["email"]) == ("t", True, "me@d.example")
         assert desk.get(f"/v1/messages/{sent['id']}/original").content == wire
 
-    def test_a_reply_with_a_file(self, desk):
+    def test_a_reply_with_a_file(self, desk: Desk) -> None:
         (one,) = desk.bring(1)
         file = {"filename": "a.txt", "content": base64.b64encode(b"file").decode()}
         answer = desk.post(f"/v1/messages/{one}/reply", {"text": "thanks", "attachments": [file]}, key="k")
@@ -220,7 +220,7 @@ class TestSending:
         # What was sent is not answered.
         assert desk.post(f"/v1/messages/{sent['id']}/reply", {"text": "x"}).status_code == 404
 
-    def test_each_scope_opens_its_own(self, desk):
+    def test_each_scope_opens_its_own(self, desk: Desk) -> None:
         (one,) = desk.bring(1)
         assert desk.client.post("/v1/messages", json=MAIL, auth=credential(ME)).status_code == 401
         assert desk.client.get("/v1/messages", auth=credential(ME, Scope.SEND)).status_code == 401
@@ -234,19 +234,19 @@ class TestSending:
         [({"to": []}, 422), ({"to": ["nobody"]}, 422), ({"text": "\0"}, 422), ({"subject": "a\nb"}, 422), ({"odd": 1}, 422),
          ({"attachments": [{"filename": "a", "content": "?"}]}, 422), ({"text": "x" * 16_000_000}, 413)],
     )  # fmt: skip
-    def test_what_is_no_mail(self, sqlite_desk, changes, status):
+    def test_what_is_no_mail(self, sqlite_desk: Desk, changes: Any, status: int) -> None:
         answer = sqlite_desk.post("/v1/messages", MAIL | changes)
         assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
         assert answer.json()["status"] == status
         assert sqlite_desk.outbox.sent == []
 
-    def test_mailjet_is_away(self, sqlite_desk):
+    def test_mailjet_is_away(self, sqlite_desk: Desk) -> None:
         sqlite_desk.outbox.error = UnreachableError("mailjet", "gone")
         assert sqlite_desk.post("/v1/messages", MAIL, key="k").status_code == 503
         sqlite_desk.outbox.error = None
         assert sqlite_desk.post("/v1/messages", MAIL, key="k").status_code == 201
 
-    def test_answers_are_bounded(self, sqlite_desk):
+    def test_answers_are_bounded(self, sqlite_desk: Desk) -> None:
         (one,) = sqlite_desk.bring(1)
         answers = [sqlite_desk.post(f"/v1/messages/{one}/reply", {"text": "x"}) for _ in range(11)]
         assert [one.status_code for one in answers] == [201] * 10 + [429]
@@ -254,7 +254,7 @@ class TestSending:
 
 
 class TestPage:
-    def test_openapi(self, sqlite_desk):
+    def test_openapi(self, sqlite_desk: Desk) -> None:
         schema = sqlite_desk.client.get("/openapi.json").json()
         assert len(schema["paths"]) == 12
         assert sqlite_desk.client.get("/docs").status_code == 200
@@ -263,7 +263,7 @@ class TestPage:
                 assert described["description"], (path, method)
                 assert "422" in described["responses"], (path, method)
 
-    def test_every_refusal_is_a_problem(self, sqlite_desk):
+    def test_every_refusal_is_a_problem(self, sqlite_desk: Desk) -> None:
         for path in ("/v1/messages?limit=0", "/v1/messages?after=x", "/v1/messages/x", "/v1/messages/" + "0" * 32):
             answer = sqlite_desk.get(path)
             assert answer.headers["content-type"] == "application/problem+json", path
@@ -271,7 +271,7 @@ class TestPage:
         assert nobody.status_code == 401
         assert nobody.headers["www-authenticate"].startswith("Basic")
 
-    def test_metrics(self, sqlite_desk):
+    def test_metrics(self, sqlite_desk: Desk) -> None:
         sqlite_desk.deliver(payload(1))
         sqlite_desk.deliver(payload(1))
         found = dict(

@@ -6,12 +6,14 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis import Case
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
 from azmail.gateway.credentials import Scope
@@ -26,7 +28,7 @@ IDS: dict[Desk, Iterator[str | None]] = {}
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory):
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("generated")
     database = Database(f"sqlite:///{folder}/inbox.sqlite")
     database.migrate()
@@ -42,14 +44,14 @@ def served(tmp_path_factory: pytest.TempPathFactory):
 
 def test_no_call_ends_in_a_server_error(served: Desk) -> None:
     schema = schemathesis.openapi.from_asgi("/openapi.json", served.app)
-    operations = [result.ok() for result in schema.get_all_operations()]
+    operations = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
     assert len(operations) == OPERATIONS
     calls: Counter[str] = Counter()
     for operation in operations:
 
         @settings(max_examples=CALLS // OPERATIONS + 1, deadline=None, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy())
-        def run(case: Case) -> None:
+        def run(case: Case[Any]) -> None:
             call(served, case)
             calls[case.method] += 1
 
@@ -57,15 +59,15 @@ def test_no_call_ends_in_a_server_error(served: Desk) -> None:
     assert calls.total() >= CALLS * 9 // 10, calls  # some operations have few different calls
 
 
-def call(served: Desk, case: Case) -> None:
+def call(served: Desk, case: Case[Any]) -> None:
     if case.path == "/v1/messages/stream":
         case.query = {**(case.query or {}), "after": "not a cursor"}  # whoever is let in follows for ever
-        case.headers = {}
+        case.headers.clear()
     if case.query and "wait" in case.query:
         case.query = {**case.query, "wait": 0}
     if "{id}" in case.path and "threads" not in case.path and case.method != "DELETE":
         # Half of the calls with a message that is there: made-up names only ever meet 404.
         case.path_parameters["id"] = next(IDS[served]) or case.path_parameters["id"]
     scope = Scope.SEND if case.method == "POST" else Scope.INBOX
-    checks = (not_a_server_error, content_type_conformance, response_schema_conformance)
+    checks = [not_a_server_error, content_type_conformance, response_schema_conformance]
     case.call_and_validate(auth=credential(ME, scope), checks=checks)

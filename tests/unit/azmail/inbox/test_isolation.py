@@ -106,7 +106,9 @@ def _ask(desk: Desk, method: str, path: str, body: Any) -> tuple[Any, ...]:
 
 @settings(max_examples=examples(10_000) // 2, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_what_is_anothers_is_answered_like_what_does_not_exist(served, data):
+def test_what_is_anothers_is_answered_like_what_does_not_exist(
+    served: tuple[Desk, Secrets], data: st.DataObject
+) -> None:
     """Half of the attempts for each database: the real name and a made-up one of the same shape get the same octets."""
     desk, theirs = served
     method, template, body = data.draw(st.sampled_from(CALLS))
@@ -124,7 +126,7 @@ def test_what_is_anothers_is_answered_like_what_does_not_exist(served, data):
     assert HIDDEN.encode() not in answers[0][1]
 
 
-def test_a_mixture_of_mine_and_theirs(served):
+def test_a_mixture_of_mine_and_theirs(served: tuple[Desk, Secrets]) -> None:
     """One's own things with the other's cursors, ids with another's parts: refused, or one's own and nothing else."""
     desk, theirs = served
     mine = desk.get("/v1/messages").json()["messages"][0]
@@ -136,7 +138,7 @@ def test_a_mixture_of_mine_and_theirs(served):
     assert desk.get(f"/v1/messages/{mine['id']}/attachments/1").status_code == 404
 
 
-def test_credentials_of_others_and_of_nobody(served):
+def test_credentials_of_others_and_of_nobody(served: tuple[Desk, Secrets]) -> None:
     desk, _ = served
     secret = credential(ME)[1]
     answers = {
@@ -153,7 +155,7 @@ def test_credentials_of_others_and_of_nobody(served):
     assert len(answers) == 1
 
 
-def test_the_other_sees_what_was_there_before(served):
+def test_the_other_sees_what_was_there_before(served: tuple[Desk, Secrets]) -> None:
     """Runs last: no attempt has changed anything."""
     desk, theirs = served
     assert theirs.everything(desk) == theirs.before

@@ -18,7 +18,7 @@ def postgres() -> Iterator[KilledPostgres]:
 
 
 def test_nothing_is_lost_and_nothing_runs_again_after_its_mark(tmp_path: Path, postgres: KilledPostgres) -> None:
-    outcome = run_inbox(postgres.url, tmp_path, mails=80, kills=3, seed=4, postgres=postgres)
+    outcome = run_inbox(postgres.url, tmp_path, mails=80, kills=2, seed=4, postgres=postgres)
     assert outcome.is_well, outcome
-    assert outcome.kills.total() == 3
+    assert outcome.kills.total() == 2
     assert outcome.kills["PostgreSQL"] == 1

@@ -6,6 +6,7 @@ import json
 import threading
 from email import message_from_bytes
 from email.policy import SMTP
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,14 +45,14 @@ def thread(database: Database, key: str) -> int:
 
 
 class TestSchema:
-    def test_the_migrations_make_what_the_tables_say(self, database):
+    def test_the_migrations_make_what_the_tables_say(self, database: Database) -> None:
         with database.reading() as connection:
             context = MigrationContext.configure(connection, opts={"version_table": "inbox_version"})
             found = [one for one in compare_metadata(context, METADATA) if "inbox_search" not in str(one)]
         assert found == []
         database.check()
 
-    def test_from_a_filled_database(self, database_url):
+    def test_from_a_filled_database(self, database_url: str) -> None:
         """A mail of the first step is there after all others, and a database of the first step is refused before."""
         database = Database(database_url)
         database.migrate("0001")
@@ -67,30 +68,30 @@ class TestSchema:
         assert found.delivery_key == mail().delivery_key
         database.close()
 
-    def test_several_at_once(self, database_url):
+    def test_several_at_once(self, database_url: str) -> None:
         databases = [Database(database_url) for _ in range(3)]
         threads = [threading.Thread(target=one.migrate) for one in databases]
         for one in threads:
             one.start()
         for one in threads:
             one.join()
-        for one in databases:
-            one.check()
-            one.close()
+        for database in databases:
+            database.check()
+            database.close()
 
     @pytest.mark.parametrize("url", ["nonsense", "mysql://x/y", "sqlite+nothing:///x"])
-    def test_a_url_that_is_none(self, url):
+    def test_a_url_that_is_none(self, url: str) -> None:
         with pytest.raises(InboxUrlError, match="AZMAIL_INBOX_DATABASE"):
             Database(url)
 
-    def test_nobody_answers(self, tmp_path):
+    def test_nobody_answers(self, tmp_path: Path) -> None:
         database = Database(f"sqlite:///{tmp_path}/no/such/folder.sqlite")
         with pytest.raises(InboxDatabaseError, match=r"OperationalError.*503"):
             MailStore(database).store(received_parcel(mail(), ME))
 
 
 class TestOnce:
-    def test_a_repetition_changes_nothing(self, database, store):
+    def test_a_repetition_changes_nothing(self, database: Database, store: MailStore) -> None:
         assert store.store(received_parcel(mail(), ME))
         before = rows(database)
         assert not store.store(received_parcel(mail(), ME))
@@ -107,18 +108,20 @@ class TestOnce:
             {"Headers": {"Date": "Sat, 03 Jan 2026 03:04:00 +0000"}},
         ],
     )
-    def test_another_mail_with_the_same_message_id_is_another(self, database, store, other):
+    def test_another_mail_with_the_same_message_id_is_another(
+        self, database: Database, store: MailStore, other: Any
+    ) -> None:
         assert store.store(received_parcel(mail(), ME))
         assert store.store(received_parcel(mail(1, **other), ME))
         assert rows(database)["inbox_jobs"] == 2
 
-    def test_one_row_for_each_agent(self, database, store):
+    def test_one_row_for_each_agent(self, database: Database, store: MailStore) -> None:
         """Two agents get one mail: two deliveries, each its own."""
         for agent in (ME, YOU):
             assert store.store(received_parcel(mail(), agent))
         assert rows(database)["inbox_mails"] == 2
 
-    def test_at_the_same_time(self, database):
+    def test_at_the_same_time(self, database: Database) -> None:
         """Threads and stores that bring the same and different mails: each is there once, and told fresh once."""
         stores = [MailStore(database, hooks=("work",)) for _ in range(2)]
         fresh: list[bool] = []
@@ -136,7 +139,7 @@ class TestOnce:
         assert (len(fresh), sum(fresh)) == (80, 10)
         assert rows(database)["inbox_mails"] == rows(database)["inbox_jobs"] == 10
 
-    def test_events(self, database, store):
+    def test_events(self, database: Database, store: MailStore) -> None:
         bounce = {"event": "bounce", "time": 1, "MessageID": 7, "Payload": json.dumps({"agent_id": ME})}
         events = parse_events([bounce, bounce, {"event": "open\0" * 50, "time": 2}])
         assert store.store_events(events) == 2
@@ -148,7 +151,7 @@ class TestOnce:
 
 class TestWhole:
     @pytest.mark.parametrize("sizes", [(0,), (1, 1), (PIECE_OCTETS, PIECE_OCTETS + 1, 3)])
-    def test_files(self, database, store, sizes):
+    def test_files(self, database: Database, store: MailStore, sizes: tuple[int, ...]) -> None:
         made = with_files(1, *(bytes([number]) * size for number, size in enumerate(sizes)))
         parcel = received_parcel(parse_inbound(made), ME)
         assert store.store(parcel)
@@ -178,7 +181,7 @@ class TestWhole:
             {"Text-part": " ".join(str(number) for number in range(200_000))},
         ],
     )  # fmt: skip
-    def test_odd_mails(self, database, store, odd):
+    def test_odd_mails(self, database: Database, store: MailStore, odd: Any) -> None:
         """NUL, halves of surrogate pairs, sizes: stored, and read as they were parsed."""
         made = payload(1, **odd)
         parcel = received_parcel(parse_inbound(made), ME)
@@ -200,12 +203,14 @@ class TestWhole:
             },
         )
     )
-    def test_any_mail(self, database, store, made):
+    def test_any_mail(self, database: Database, store: MailStore, made: Any) -> None:
         parcel = received_parcel(parse_inbound(made), ME)
         if store.store(parcel):  # else another example was this mail too: what its key does not cover differs
             assert received_mail(database, parcel.id) == parse_inbound(made)
 
-    def test_what_the_database_refuses_of_one_does_not_stand_in_the_others_way(self, database, monkeypatch):
+    def test_what_the_database_refuses_of_one_does_not_stand_in_the_others_way(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         store = MailStore(database)
         good = [received_parcel(mail(number), ME) for number in range(3)]
         bad = received_parcel(mail(9), ME)
@@ -252,36 +257,38 @@ class TestThreads:
         store.store(parcel)
         return thread(database, parcel.id)
 
-    def test_references(self, database, store):
+    def test_references(self, database: Database, store: MailStore) -> None:
         first = self.place(database, store, 1)
         answer = self.place(database, store, 2, Headers={"In-Reply-To": "<1@x.example>"})
         deep = self.place(database, store, 3, Headers={"References": "<0@x> <1@x.example> <gone@x>"})
         alone = self.place(database, store, 4)
         assert first == answer == deep != alone
 
-    def test_the_answer_comes_first(self, database, store):
+    def test_the_answer_comes_first(self, database: Database, store: MailStore) -> None:
         answer = self.place(database, store, 2, Headers={"References": "<1@x.example>"})
         other = self.place(database, store, 3, Headers={"References": "<1@x.example>"})
         assert answer == other == self.place(database, store, 1)
 
-    def test_another_agents_thread_is_another(self, database, store):
+    def test_another_agents_thread_is_another(self, database: Database, store: MailStore) -> None:
         first = self.place(database, store, 1)
         assert first != self.place(database, store, 2, agent=YOU, Headers={"In-Reply-To": "<1@x.example>"})
 
-    def test_by_subject_only_for_an_answer_of_the_same_correspondent(self, database, store):
+    def test_by_subject_only_for_an_answer_of_the_same_correspondent(
+        self, database: Database, store: MailStore
+    ) -> None:
         first = self.place(database, store, 1, Subject="Plan")
         assert first == self.place(database, store, 2, Subject="RE: AW: plan")
         assert first != self.place(database, store, 3, Subject="Plan")
         assert first != self.place(database, store, 4, Subject="Re: Plan", From="eve@x.example")
 
     @pytest.mark.parametrize("same", ["<same@mct.example>", "<>", "no id"])
-    def test_a_reused_id_ties_nothing_together(self, database, store, same):
+    def test_a_reused_id_ties_nothing_together(self, database: Database, store: MailStore, same: str) -> None:
         places = {self.place(database, store, number, MessageID=same) for number in range(3)}
         assert len(places) == 3
 
 
 class TestRemoval:
-    def test_a_deleted_mail_leaves_nothing_and_does_not_come_back(self, database, store):
+    def test_a_deleted_mail_leaves_nothing_and_does_not_come_back(self, database: Database, store: MailStore) -> None:
         parcel = received_parcel(parse_inbound(with_files(1, b"x")), ME)
         store.store(parcel)
         assert not delete_mail(database, YOU, parcel.id)
@@ -292,7 +299,7 @@ class TestRemoval:
         sweep(database)
         assert rows(database)["inbox_deleted"] == 1
 
-    def test_retention(self, database, store):
+    def test_retention(self, database: Database, store: MailStore) -> None:
         old, new = (received_parcel(mail(number), ME) for number in (1, 2))
         for one in (old, new):
             store.store(one)
@@ -309,7 +316,7 @@ class TestRemoval:
         with database.reading() as connection:
             assert connection.execute(select(DELETED.c.id)).scalars().all() == [old.id]
 
-    def test_erasing_an_agent(self, database, store):
+    def test_erasing_an_agent(self, database: Database, store: MailStore) -> None:
         """Nothing of it is left, and all of the other."""
         for agent in (YOU, ME):
             for number in range(3):

@@ -80,7 +80,7 @@ def until_empty(database: Database) -> None:
 
 
 class TestQueue:
-    def test_each_job_is_one_callers_alone(self, database, store):
+    def test_each_job_is_one_callers_alone(self, database: Database, store: MailStore) -> None:
         bring(store, *range(20))
         queues = [HookQueue(database) for _ in range(4)]
         taken: list[int] = []
@@ -98,7 +98,7 @@ class TestQueue:
         take(queues[0])
         assert len(taken) == len(set(taken)) == 20
 
-    def test_a_lease_ends(self, database, store):
+    def test_a_lease_ends(self, database: Database, store: MailStore) -> None:
         bring(store, 1)
         mine = HookQueue(database, lease_seconds=60)
         (job,) = mine.take(["work"], 5)
@@ -118,14 +118,14 @@ class TestQueue:
         assert mine.state().waiting == 0
 
     @pytest.mark.parametrize("days", [8, -1, -30])
-    def test_a_clock_that_jumps_blocks_nothing_for_long(self, database, store, days):
+    def test_a_clock_that_jumps_blocks_nothing_for_long(self, database: Database, store: MailStore, days: int) -> None:
         bring(store, 1)
         mine = HookQueue(database)
         mine.take(["work"], 1)
         shift(database, days * DAY)
         assert len(mine.take(["work"], 1)) == 1
 
-    def test_pauses_double_and_the_last_is_dead(self, database, store):
+    def test_pauses_double_and_the_last_is_dead(self, database: Database, store: MailStore) -> None:
         bring(store, 1)
         mine = HookQueue(database)
         pauses = []
@@ -151,7 +151,7 @@ class TestQueue:
         assert mine.drop(job.position)
         assert mine.retry() == 0
 
-    def test_in_order(self, database, store):
+    def test_in_order(self, database: Database, store: MailStore) -> None:
         bring(store, 1, 2)
         bring(store, 3, agent=YOU)
         mine = HookQueue(database)
@@ -168,7 +168,9 @@ class TestQueue:
 
 
 class TestWorker:
-    def test_mails_and_events_reach_the_hook(self, database, store, run):
+    def test_mails_and_events_reach_the_hook(
+        self, database: Database, store: MailStore, run: Callable[..., HookWorker]
+    ) -> None:
         heard = Heard()
         bring(store, 1)
         events = parse_events(
@@ -182,7 +184,9 @@ class TestWorker:
         assert mail(1) in [found for found, _ in calls]
         assert set(events) <= {found for found, _ in calls if found in events}
 
-    def test_async_hooks_share_a_loop(self, database, store, run):
+    def test_async_hooks_share_a_loop(
+        self, database: Database, store: MailStore, run: Callable[..., HookWorker]
+    ) -> None:
         loops: list[Any] = []
 
         async def hook(_mail: Any, _agent: str) -> None:
@@ -195,7 +199,9 @@ class TestWorker:
         assert len(loops) == 2
         assert loops[0] is loops[1]
 
-    def test_a_failing_hook_is_called_again_and_then_dead(self, database, store, run, monkeypatch):
+    def test_a_failing_hook_is_called_again_and_then_dead(
+        self, database: Database, store: MailStore, run: Callable[..., HookWorker], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(queue, "FIRST_PAUSE_SECONDS", 0.0)
         heard = Heard()
 
@@ -210,7 +216,9 @@ class TestWorker:
         assert len(heard.calls) == 3
         assert "TryAgainError: not \ufffd now" in worker.queue.dead()[0].error
 
-    def test_more_hooks_than_threads_and_two_workers(self, database, store, run):
+    def test_more_hooks_than_threads_and_two_workers(
+        self, database: Database, store: MailStore, run: Callable[..., HookWorker]
+    ) -> None:
         """Leases of a fraction of the hooks' time are renewed, so that nothing runs twice."""
         heard, gate = Heard(), threading.Event()
 
@@ -229,7 +237,9 @@ class TestWorker:
         until_empty(database)
         assert len(heard.calls) == 12
 
-    def test_a_job_that_killed_its_workers_dies(self, database, store, run):
+    def test_a_job_that_killed_its_workers_dies(
+        self, database: Database, store: MailStore, run: Callable[..., HookWorker]
+    ) -> None:
         heard = Heard()
         bring(store, 1)
         with database.writing() as connection:
@@ -238,7 +248,9 @@ class TestWorker:
         wait_until(lambda: worker.queue.state().dead)
         assert heard.calls == []
 
-    def test_deleted_before_its_turn(self, database, store, run):
+    def test_deleted_before_its_turn(
+        self, database: Database, store: MailStore, run: Callable[..., HookWorker]
+    ) -> None:
         heard = Heard()
         bring(store, 1, 2)
         delete_mail(database, ME, received_parcel(mail(1), ME).id)
@@ -246,7 +258,9 @@ class TestWorker:
         until_empty(database)
         assert [found.subject for found, _ in heard.calls] == ["Subject 2"]
 
-    def test_the_database_goes_and_comes_back(self, database, store, run, monkeypatch):
+    def test_the_database_goes_and_comes_back(
+        self, database: Database, store: MailStore, run: Callable[..., HookWorker], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """A hook that has returned is not called again though the mark failed at first."""
         heard, away = Heard(), threading.Event()
         worker = run(heard, lease_seconds=60)
