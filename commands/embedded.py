@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from commands.cli.console import working
+from commands.cli.console import SOON, working
 from commands.deployment import DESTROYING, bring_up
 from commands.errors import NoEmulatorsError, NotEmbeddedError, UpFailedError
 from commands.stack_commands import ROOT, Pulumi
@@ -23,7 +24,7 @@ def up(stack: str, project: Path) -> int:
     _require_embedded(stack, project, command=remedies.up(), instead=remedies.apply(stack))
     if code := _engine_ready():
         return code
-    emulators.up(StateFolder(EMULATORS))
+    _emulators(emulators.up, "Starting the emulators")
     pulumi = Pulumi(stack, project=project)
     pulumi.run("stack", "select", "--create", stack)
     bring_up(pulumi)
@@ -39,11 +40,17 @@ def _engine_ready() -> int:
 def down(stack: str, project: Path) -> int:
     """Raises NotEmbeddedError and UpFailedError."""
     _require_embedded(stack, project, command=remedies.down(), instead=remedies.destroy(stack))
-    emulators.up(StateFolder(EMULATORS))
+    _emulators(emulators.up, "Starting the emulators")
     if code := Pulumi(stack, project=project).stream(*DESTROYING, "--stack", stack):
         raise UpFailedError(f"The destroy of {stack}", code)
-    emulators.down(StateFolder(EMULATORS))
+    _emulators(emulators.down, "Ending the emulators")
     return 0
+
+
+def _emulators(do: Callable[[StateFolder], str], what: str) -> None:
+    with working(what, after=SOON):
+        said = do(StateFolder(EMULATORS))
+    print(said)
 
 
 def _require_embedded(stack: str, project: Path, *, command: str, instead: str) -> None:

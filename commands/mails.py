@@ -15,7 +15,7 @@ from typing import Any
 import requests
 
 from azmail import MailService, OutgoingMail, SmtpTransport
-from commands.cli.console import working
+from commands.cli.console import SOON, working
 from commands.embedded import running_emulators
 from commands.roster import RosterAgent, find, read_agents, read_stack
 from commands.stack_commands import Pulumi
@@ -122,10 +122,10 @@ def send(
     mailbox = next(mailbox for mailbox in mailboxes if mailbox.agent_id == writer.id)
     outbox = Outbox(status)
     newest = max((item["id"] for item in outbox.since(0)), default=0)
-    with SmtpTransport.of(mailbox, ca_file=status["mailjet"]["smtp"]["ca_file"]) as transport:
-        receipt = MailService(mailbox, transport, display_name=writer.name).send(
-            OutgoingMail(to=others, subject=subject, text=sys.stdin.read() if text == "-" else text)
-        )
+    mail = OutgoingMail(to=others, subject=subject, text=sys.stdin.read() if text == "-" else text)
+    ca_file = status["mailjet"]["smtp"]["ca_file"]
+    with working("Sending", after=SOON), SmtpTransport.of(mailbox, ca_file=ca_file) as transport:
+        receipt = MailService(mailbox, transport, display_name=writer.name).send(mail)
     print(f"Sent from {writer.address} to {', '.join(others)}: custom id {receipt.custom_id}")
     _show(outbox, newest, only="", watch=watch, json=False)
     return 0

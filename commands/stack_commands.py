@@ -10,11 +10,12 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any, Self
 
+from commands.cli.console import SOON, working
 from commands.engine_errors import explained
 from engine.environment import cli_environment
 from engine.errors import EngineError
@@ -74,21 +75,21 @@ class Pulumi:
     def run(self, *arguments: str, stdin: str | None = None) -> str:
         """Standard output. Raises PulumiFailedError."""
         command = [str(ROOT / "engine" / "pulumi"), "-C", str(self.project), *arguments, "--non-interactive"]
-        done = subprocess.run(  # noqa: S603
-            command, capture_output=True, text=True, check=False, input=stdin or "", env=self.given
-        )
+        with working(f"Waiting for the engine ({_named(arguments)})", after=SOON):
+            done = subprocess.run(  # noqa: S603
+                command, capture_output=True, text=True, check=False, input=stdin or "", env=self.given
+            )
         if done.returncode != 0:
-            shown = arguments[:2] if arguments[0] in {"stack", "config", "state"} else arguments[:1]
             # Only an import tells its reasons on standard output; elsewhere secrets may stand there.
             said = done.stderr + (done.stdout if arguments[0] == "import" else "")
-            command_shown = " ".join(word for word in shown if not word.startswith("-"))
-            raise PulumiFailedError(command_shown, said, stack=self.stack, backend=str(self.backend))
+            raise PulumiFailedError(_named(arguments), said, stack=self.stack, backend=str(self.backend))
         return done.stdout
 
     def attempt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command whose failure is an answer, too: what it said on both streams, and its exit status."""
         command = [str(ROOT / "engine" / "pulumi"), "-C", str(self.project), *arguments, "--non-interactive"]
-        return subprocess.run(command, capture_output=True, text=True, check=False, input="", env=self.given)  # noqa: S603
+        with working(f"Waiting for the engine ({_named(arguments)})", after=SOON):
+            return subprocess.run(command, capture_output=True, text=True, check=False, input="", env=self.given)  # noqa: S603
 
     def stream(self, *arguments: str) -> int:
         """A command that shows its progress where this program does; its exit status."""
@@ -144,3 +145,9 @@ class Pulumi:
 
     def _configured(self) -> list[str]:
         return [] if self._config_file is None else ["--config-file", str(self._config_file)]
+
+
+def _named(arguments: Sequence[str]) -> str:
+    """The command in words: `config set`, without what it is about."""
+    shown = arguments[:2] if arguments[0] in {"stack", "config", "state"} else arguments[:1]
+    return " ".join(word for word in shown if not word.startswith("-"))

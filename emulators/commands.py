@@ -1,4 +1,4 @@
-"""What `./mail emulators` does: start, end, look, reset, and run in the foreground. Each function says it in text."""
+"""What `./mail emulators` does: start, end, look, reset, and run in the foreground. What a function returns is for people."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ EXPECTED = (PortError, StartError, StopError, ResetError, StateFolderError, Stat
 """Whose messages are for people."""
 
 
-def up(folder: StateFolder, choice: Choice = Choice.USUAL) -> None:
-    """Start them in the background, or say that they run."""
+def up(folder: StateFolder, choice: Choice = Choice.USUAL) -> str:
+    """Start them in the background; what a person is told."""
     began = time.monotonic()
     found, started = lifecycle.up(folder, choice=choice)
     seconds = time.monotonic() - began
-    print(f"The emulators are up ({seconds:.1f} s)." if started else "The emulators are already up.")
-    print("\n".join([*(found.get("moved", []) if started else []), table(found)]))
+    said = f"The emulators are up ({seconds:.1f} s)." if started else "The emulators are already up."
+    return "\n".join([said, *(found.get("moved", []) if started else []), table(found)])
 
 
-def down(folder: StateFolder) -> None:
-    """End them."""
+def down(folder: StateFolder) -> str:
+    """End them; what a person is told."""
     ended = lifecycle.down(folder)
-    print("The emulators are down." if ended else "The emulators were not running.")
+    return "The emulators are down." if ended else "The emulators were not running."
 
 
 def status(folder: StateFolder, *, json: bool = False) -> None:

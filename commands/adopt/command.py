@@ -38,6 +38,7 @@ from commands.adopt.plan import (
 )
 from commands.adopt.stack_file import change_configuration
 from commands.adopt.stack_state import StackState, parse_state
+from commands.cli.console import SOON, working
 from commands.stack_commands import ROOT, Pulumi
 from commands.stack_settings import read_settings
 from mailboxes import remedies
@@ -127,7 +128,8 @@ def adopt(given: AdoptOptions) -> int:
     session = _open(given)
     if given.forget:
         return _forget(session)
-    listing = session.zone.records()
+    with working(f"Reading the zone {session.settings.zone_name}", after=SOON):
+        listing = session.zone.records()
     records = survey(listing, zone_name=session.settings.zone_name, zone_id=session.settings.zone_id)
     if given.restore:
         return _restore(session, listing, given.restore)
@@ -163,14 +165,15 @@ def _adopt(session: _Session, listing: Sequence[Mapping[str, Any]], records: Seq
     situation = PlanInput(
         stack=given.stack, zone=records, state=state, settings=settings, tunnels=tunnels, resolve=DeadlineResolver()
     )
-    if is_unknown(situation):
-        tag = former_tag(settings, state) or settings.tag
-        others = other_stacks(session.engine, tag=tag, zone_id=settings.zone_id)
-        situation = replace(situation, others=others)
-    plan = make_plan(situation, discard=given.discard, replace=given.replace_mx)
-    hidden = hidden_email_routing(
-        records, settings.zone_needs, comment=settings.record_comment, resolve=DeadlineResolver()
-    )
+    with working("Comparing the zone with the state", after=SOON):
+        if is_unknown(situation):
+            tag = former_tag(settings, state) or settings.tag
+            others = other_stacks(session.engine, tag=tag, zone_id=settings.zone_id)
+            situation = replace(situation, others=others)
+        plan = make_plan(situation, discard=given.discard, replace=given.replace_mx)
+        hidden = hidden_email_routing(
+            records, settings.zone_needs, comment=settings.record_comment, resolve=DeadlineResolver()
+        )
     plan.blockers += [hidden] if hidden else []
     if plan.blockers:
         raise BlockedError(plan.blockers)

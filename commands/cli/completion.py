@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import shlex
+
 _BASH = """\
 _agentmail_completion() {
     local IFS=$'\\n'
-    COMPREPLY=($(env COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD _MAIL_COMPLETE=complete_bash "$1"))
+    COMPREPLY=($(env COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD _MAIL_COMPLETE=complete_bash %(program)s))
 }
-complete -o default -F _agentmail_completion %(names)s"""
+complete -o default -F _agentmail_completion ./mail %(program)s"""
 
+# By a pattern, since zsh makes an absolute path of a relative one; another program of that name is left to others.
 _ZSH = """\
-#compdef %(names)s
 _agentmail_completion() {
-    eval $(env _TYPER_COMPLETE_ARGS="${words[1,$CURRENT]}" _MAIL_COMPLETE=complete_zsh "${words[1]}")
+    [[ ${words[1]:A} == %(program)s ]] || return 1
+    _compskip=all
+    eval $(env _TYPER_COMPLETE_ARGS="${words[1,$CURRENT]}" _MAIL_COMPLETE=complete_zsh %(program)s)
 }
-compdef _agentmail_completion %(names)s"""
+compdef -p _agentmail_completion '*/mail'"""
 
 _FISH = """\
 function _agentmail_completion
-    env _MAIL_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=$argv[1] _TYPER_COMPLETE_ARGS=(commandline -cp) %(root)s/mail
+    test (path resolve (commandline -opc)[1]) = %(program)s; or return 1
+    env _MAIL_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=$argv[1] _TYPER_COMPLETE_ARGS=(commandline -cp) %(program)s
 end
 complete --command mail --no-files --arguments "(_agentmail_completion get-args)" --condition "_agentmail_completion is-args"\
 """
@@ -35,4 +40,4 @@ def script(shell: str, root: str) -> str:
         raise CommandError(
             f"There is no completion for {shell!r}, expected bash, zsh or fish: {remedies.completion('bash')}"
         )
-    return SCRIPTS[shell] % {"root": root, "names": f"{remedies.PROGRAM} {root}/mail"}
+    return SCRIPTS[shell] % {"program": shlex.quote(f"{root}/mail")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,17 +26,58 @@ def wants_motion() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
+SOON = 1.0
+"""Seconds of silence after which a wait is told that is usually over by then."""
+_telling = threading.Lock()
+
+
 @contextmanager
-def working(what: str) -> Iterator[None]:
-    """Says what takes its time: a spinner on a terminal, one line elsewhere; always on standard error."""
-    if not wants_motion():
-        print(f"{what} …", file=sys.stderr, flush=True)
+def working(what: str, *, after: float = 0.0) -> Iterator[None]:
+    """Says what takes its time: a spinner on a terminal, one line elsewhere; always on standard error.
+
+    `after`: seconds until it is said, for what is often over before anybody wonders. Within another one it says nothing.
+    """
+    if not _telling.acquire(blocking=False):
         yield
+        return
+    try:
+        with _told(what, after=after):
+            yield
+    finally:
+        _telling.release()
+
+
+@contextmanager
+def _told(what: str, *, after: float) -> Iterator[None]:
+    if not wants_motion():
+        line = threading.Timer(after, lambda: print(f"{what} …", file=sys.stderr, flush=True))
+        _start(line, at_once=after == 0)
+        try:
+            yield
+        finally:
+            line.cancel()
         return
     from rich.console import Console
 
-    with Console(stderr=True).status(f"{what} …"):
+    status = Console(stderr=True).status(f"{what} …")
+    spinner = threading.Timer(after, status.start)
+    _start(spinner, at_once=after == 0)
+    try:
         yield
+    finally:
+        spinner.cancel()
+        if spinner.is_alive():
+            spinner.join()
+        status.stop()
+
+
+def _start(timer: threading.Timer, *, at_once: bool) -> None:
+    """A daemon, so that nothing waits for it at the end."""
+    if at_once:
+        timer.function()
+        return
+    timer.daemon = True
+    timer.start()
 
 
 def confirmed(question: str, *, typed: str = "", remedy: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import BadParameter, Option, Typer
 
+from commands.cli.console import SOON, working
 from commands.cli.options import EMULATORS, Json
 from commands.cli.options import StateFolder as StateDir
 
@@ -47,7 +48,9 @@ def up(state_dir: StateDir = EMULATORS, free_ports: FreePorts = False, fixed_por
     from emulators.commands import up as run
 
     choice = _choice(free=free_ports, fixed=fixed_ports)
-    run(_folder(state_dir), choice)
+    with working("Starting the emulators", after=SOON):
+        said = run(_folder(state_dir), choice)
+    print(said)
     return 0
 
 
@@ -56,7 +59,9 @@ def down(state_dir: StateDir = EMULATORS) -> int:
     """End them."""
     from emulators.commands import down as run
 
-    run(_folder(state_dir))
+    with working("Ending the emulators", after=SOON):
+        said = run(_folder(state_dir))
+    print(said)
     return 0
 
 

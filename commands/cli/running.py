@@ -68,7 +68,10 @@ def main(arguments: Sequence[str]) -> int:
 
     command = get_command(app)
     if COMPLETION in os.environ:
-        # Asked by a shell: answers and exits.
+        # Asked by a shell: answers and exits. Typer knows the shells only where it makes their scripts, too.
+        from typer._completion_classes import completion_init
+
+        completion_init()
         command.main(list(arguments), prog_name=PROGRAM, complete_var=COMPLETION)
     try:
         # Not `main`, which takes a reader that has left for a failure.

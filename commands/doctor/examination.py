@@ -18,7 +18,7 @@ from clients.cloudflare.lookups import Cloudflare
 from clients.dns import PUBLIC, Resolver
 from clients.mailjet.api import MailjetApi
 from clients.mailjet.errors import MailjetError
-from commands.cli.console import columns, wants_colour
+from commands.cli.console import SOON, columns, wants_colour, working
 from commands.doctor.credentials import (
     CREDENTIALS,
     ZoneWanted,
@@ -85,7 +85,12 @@ def doctor(given: DoctorOptions) -> int:
     found: list[Finding] = []
     if not given.json:
         print(heading(), flush=True)
-    for finding in _findings(given, resolvers):
+    findings = _findings(given, resolvers)
+    while True:
+        with working(f"Examining {given.stack}", after=SOON):
+            finding = next(findings, None)
+        if finding is None:
+            break
         found.append(finding)
         if not given.json:
             print(row(finding, columns=columns(), colour=wants_colour()), flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Sequence
 
@@ -57,5 +58,12 @@ def as_json(stack: str, findings: Sequence[Finding]) -> str:
     return json.dumps(shown, indent=2, ensure_ascii=False)
 
 
+_COMMAND = re.compile(r"\./mail(?: (?:'[^']*'|[^\s']*[^\s',;:.)](?=[\s,;:.)]|$)))+")
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
 def _wrapped(sentence: str, width: int) -> list[str]:
-    return textwrap.wrap(sentence, width, break_long_words=False, break_on_hyphens=False) or [""]
+    """A command stays on one line, however long: half of it is not to be pasted."""
+    whole = _COMMAND.sub(lambda match: match[0].replace(" ", _NO_BREAK), sentence)
+    lines = textwrap.wrap(whole, width, break_long_words=False, break_on_hyphens=False) or [""]
+    return [line.replace(_NO_BREAK, " ") for line in lines]

@@ -169,7 +169,8 @@ RENDERERS = {
 
 # -- Pulumi's own grammar ----------------------------------------------------------------------------------------------
 
-GLOBAL = frozenset({"--stack", "-s", "--non-interactive", "--color", "--cwd", "-C", "--help"})
+GLOBAL = frozenset({"--non-interactive", "--color", "--cwd", "-C"})
+WITHOUT_STACK = frozenset({"login", "logout", "plugin install", "stack ls"})
 WITH_VALUE = frozenset({"--stack", "-s", "--file", "--color", "--cwd", "-C", "--secrets-provider"})
 RUN = frozenset({"--yes", "--skip-preview", "--suppress-outputs", "--refresh", "--json", "--non-interactive"})
 GRAMMAR: dict[str, tuple[frozenset[str], int, int]] = {
@@ -224,7 +225,7 @@ def check_pulumi(spoken: list[str]) -> None:
             count += 1
             continue
         name = word.partition("=")[0]
-        if name not in options | GLOBAL:
+        if name not in options | GLOBAL | {"--help"} and (name not in ("--stack", "-s") or command in WITHOUT_STACK):
             raise GrammarError(f"pulumi {command} has no option {name}")
         if name in WITH_VALUE and "=" not in word:
             next(rest, None)
