@@ -43,12 +43,21 @@ def start(arguments: Sequence[str]) -> int:
         status = main(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has left (| head); nothing more can be said, also not by the interpreter at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return CommandExit.BROKEN_PIPE
+        return _nobody_reads()
+    except SystemExit as left:
+        # Rich, which shows the help, meets it in its own way.
+        if not isinstance(left.__context__, BrokenPipeError):
+            raise
+        return _nobody_reads()
     except KeyboardInterrupt:
         return _interrupted()
     return status
+
+
+def _nobody_reads() -> CommandExit:
+    """The reader has left (| head); nothing more can be said, also not by the interpreter at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return CommandExit.BROKEN_PIPE
 
 
 def _interrupted() -> CommandExit:
