@@ -35,9 +35,10 @@ _telling = threading.Lock()
 def working(what: str, *, after: float = 0.0) -> Iterator[None]:
     """Says what takes its time: a spinner on a terminal, one line elsewhere; always on standard error.
 
-    `after`: seconds until it is said, for what is often over before anybody wonders. Within another one it says nothing.
+    `after`: seconds until it is said, for what is often over before anybody wonders; only to a terminal, since what a
+    program reads must not depend on how fast the machine is. Within another one it says nothing.
     """
-    if not _telling.acquire(blocking=False):
+    if (after and not sys.stderr.isatty()) or not _telling.acquire(blocking=False):
         yield
         return
     try:

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -210,13 +210,29 @@ class TestSilence:
             pass
         assert capsys.readouterr().err == ""
 
-    def test_one_that_is_not_over_does(self, capfd: pytest.CaptureFixture[str]) -> None:
-        said = ""
-        with console.working("Reading", after=0.001):
-            while not said:
-                time.sleep(0.001)
-                said = capfd.readouterr().err
-        assert said == "Reading …\n"
+    def spin(self, after: float, **variables: str) -> str:
+        """What a terminal shows while a program works, until somebody lets it go on."""
+        script = (
+            f"from commands.cli.console import working\nwith working('Reading', after={after}): input()\nprint('done')"
+        )
+        environment = {**BARE, "PYTHONPATH": str(ROOT), **variables}
+        with terminal([sys.executable, "-c", script], env=environment, cwd=ROOT) as spinning:
+            spinning.until("Reading …")
+            spinning.enter()
+            assert spinning.end() == 0
+        return spinning.text
+
+    @pytest.mark.parametrize("after", [0.0, 0.01])
+    def test_a_spinner_goes_when_the_work_is_done(self, after: float) -> None:
+        assert self.spin(after).endswith("done\r\n")
+
+    def test_a_dumb_terminal_gets_one_line(self) -> None:
+        assert self.spin(0.01, TERM="dumb").split() == ["Reading", "…", "done"]
+
+    def test_a_program_reads_the_same_on_a_slow_machine(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with console.working("Reading", after=1e-9):
+            threading.Event().wait(0.01)
+        assert capsys.readouterr().err == ""
 
     def test_one_within_another_is_part_of_it(self, capsys: pytest.CaptureFixture[str]) -> None:
         with console.working("Reading"), console.working("Waiting"):
@@ -236,11 +252,3 @@ class TestSilence:
         pulumi.run("config", "--json")
         pulumi.attempt("preview", "--json")
         assert capsys.readouterr().err == "Waiting for the engine (config) …\nWaiting for the engine (preview) …\n"
-
-    def test_a_spinner_goes_when_the_work_is_done(self) -> None:
-        script = "import time\nfrom commands.cli.console import working\nwith working('Reading'): time.sleep(0.3)\nprint('done')"
-        with terminal([sys.executable, "-c", script], env={**BARE, "PYTHONPATH": str(ROOT)}, cwd=ROOT) as spinning:
-            spinning.until("Reading …")
-            spinning.until("done")
-            assert spinning.end() == 0
-        assert spinning.text.endswith("done\r\n")
