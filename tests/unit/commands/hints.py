@@ -28,7 +28,7 @@ FREE = ("azmail", "emulators", "engine")
 """Rooms that import nothing of the program: what they propose is written out there, whole and in backquotes or last."""
 RENDERER = "mailboxes/remedies.py"
 OLD = re.compile(
-    r"\./engine/pulumi|engine/pulumi [a-z]|(?<!-)\bpython3? -m (?!tests\b|pip\b)|"
+    r"\./engine/pulumi|engine/pulumi [a-z]|(?<!-)\bpython3? -m (?!tests\b|pip\b|uv\b)|"
     r"(?<!mail )(?<!`\./mail )\bpulumi (?:up|preview|destroy|refresh|config|stack|cancel|state|import|login|new|plugin|install) ?"
 )
 """Commands as they were before there was one command line. `python -m tests.…` are a contributor's."""

@@ -181,7 +181,7 @@ class TestReadersThatLeave:
 class TestInterrupted:
     def test_ctrl_c_at_a_terminal(self, tmp_path: Path) -> None:
         """In the middle of work that waits for somebody: emulators in the foreground."""
-        command = [MAIL, "emulators", "serve", "--free-ports", "--state-dir", tmp_path / "state"]
+        command: list[str | Path] = [MAIL, "emulators", "serve", "--free-ports", "--state-dir", tmp_path / "state"]
         with terminal(command, env=BARE, cwd=ROOT) as served:
             served.until("Mailjet REST")
             served.interrupt()
