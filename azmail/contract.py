@@ -6,18 +6,15 @@ A minor version may add outputs, which this reader ignores; it never changes a m
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated
 
 from pydantic import (
     BaseModel,
     ConfigDict,
-    Discriminator,
     Field,
-    Tag,
-    TypeAdapter,
+    Json,
     ValidationError,
-    WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
 
@@ -79,7 +76,7 @@ class Mailbox(_Model):
 
 
 class CompactMailboxes(_Model):
-    """The mailboxes with the shared credentials written once: what a state file of 10,000 agents should hold."""
+    """The mailboxes with the shared credentials written once: the output is this as JSON text (decision 004)."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -93,42 +90,6 @@ class CompactMailboxes(_Model):
             Mailbox.model_construct(agent_id=agent_id, address=address, **shared)
             for agent_id, address in self.addresses.items()
         )
-
-
-def _mailboxes_form(value: object) -> str | None:
-    if isinstance(value, str):
-        return "text"
-    if isinstance(value, Mapping | CompactMailboxes):
-        return "compact"
-    if isinstance(value, Sequence):
-        return "list"
-    return None
-
-
-MailboxesOutput = Annotated[
-    Annotated[tuple[Mailbox, ...], Tag("list")]
-    | Annotated[CompactMailboxes, Tag("compact")]
-    | Annotated[
-        str,
-        Tag("text"),
-        WithJsonSchema(
-            {
-                "type": "string",
-                "contentMediaType": "application/json",
-                "description": "Either of the other two forms as JSON text.",
-            }
-        ),
-    ],
-    Discriminator(
-        _mailboxes_form,
-        custom_error_type="mailboxes_form",
-        custom_error_message="expected a list of mailboxes, the compact form, or either as JSON text",
-    ),
-]
-
-_MAILBOXES: TypeAdapter[tuple[Mailbox, ...] | CompactMailboxes | str] = TypeAdapter(
-    MailboxesOutput, config=ConfigDict(hide_input_in_errors=True)
-)
 
 
 class ExpectedRecord(_Model):
@@ -196,7 +157,7 @@ class StackOutputs(_Model):
     model_config = ConfigDict(extra="ignore", alias_generator=to_camel, populate_by_name=True)
 
     contract_version: Annotated[str, Field(pattern=r"^1\.[0-9]+$")]
-    mailboxes: Annotated[MailboxesOutput, Field(repr=False, json_schema_extra=SECRET)]
+    mailboxes: Annotated[Json[CompactMailboxes], Field(repr=False, json_schema_extra=SECRET)]
     mailbox_count: Annotated[int, Field(ge=0)]
     platform_env: Annotated[PlatformEnv, Field(repr=False, json_schema_extra=SECRET)]
     domain: Text
@@ -206,26 +167,6 @@ class StackOutputs(_Model):
     tunnel_hostname: OptionalText
     tunnel_token: Annotated[str | None, Field(default=None, repr=False, json_schema_extra=SECRET)]
     webhook_url: OptionalText
-
-
-def expand_mailboxes(form: object) -> tuple[Mailbox, ...]:
-    """Eight keys for each mailbox, from a list, the compact form or either as JSON text.
-
-    Raises pydantic's ValidationError, without input values; `read_outputs` turns it into a ContractError.
-    """
-    if isinstance(form, str):
-        try:
-            form = json.loads(form)
-        except (ValueError, RecursionError):
-            form = None  # no form at all: the validation says what was expected
-        if isinstance(form, str):
-            form = None
-    checked = _MAILBOXES.validate_python(form)
-    return checked.expand() if isinstance(checked, CompactMailboxes) else tuple(_only_mailboxes(checked))
-
-
-def _only_mailboxes(items: Iterable[object]) -> Iterator[Mailbox]:
-    return (item for item in items if isinstance(item, Mailbox))
 
 
 def read_outputs(outputs: Mapping[str, object], source: str) -> tuple[StackOutputs, tuple[Mailbox, ...]]:
@@ -246,11 +187,8 @@ def read_outputs(outputs: Mapping[str, object], source: str) -> tuple[StackOutpu
     try:
         parsed = StackOutputs.model_validate(dict(outputs))
     except ValidationError as error:
-        raise ContractError(source, _problems(error, (), outputs)) from None
-    try:
-        mailboxes = expand_mailboxes(parsed.mailboxes)
-    except ValidationError as error:
-        raise ContractError(source, _problems(error, ("mailboxes",), outputs)) from None
+        raise ContractError(source, _problems(error)) from None
+    mailboxes = parsed.mailboxes.expand()
     problems = _contradictions(parsed, mailboxes)
     if problems:
         raise ContractError(source, problems)
@@ -281,27 +219,16 @@ def _check_version(outputs: Mapping[str, object], source: str) -> None:
         raise ContractVersionError(source, version, CONTRACT_VERSION)
 
 
-def _problems(error: ValidationError, prefix: tuple[str, ...], outputs: Mapping[str, object]) -> list[str]:
+def _problems(error: ValidationError) -> list[str]:
     return [
-        f"{_place(prefix + item['loc'], outputs)}: {item['msg']}"
+        f"{_place(item['loc'])}: {'expected JSON text' if item['type'].startswith('json_') else item['msg']}"
         for item in error.errors(include_url=False, include_context=False, include_input=False)
     ]
 
 
-def _place(location: tuple[int | str, ...], outputs: Mapping[str, object]) -> str:
-    # "list", "compact" and "text" are the tags of the union above, not keys of the outputs.
-    steps = [step for n, step in enumerate(location) if n != 1 or step not in ("list", "compact", "text")]
-    text = str(steps[0])
-    value: Any = outputs.get(text)
-    for step in steps[1:]:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}"
-        try:
-            value = value[step]
-        except (KeyError, IndexError, TypeError):
-            value = None
-        if isinstance(step, int) and isinstance(value, Mapping) and isinstance(value.get("agent_id"), str):
-            text += f" (agent {value['agent_id']})"
-    return text
+def _place(location: tuple[int | str, ...]) -> str:
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    return "".join(steps).removeprefix(".")
 
 
 def _contradictions(outputs: StackOutputs, mailboxes: tuple[Mailbox, ...]) -> list[str]:
@@ -309,11 +236,7 @@ def _contradictions(outputs: StackOutputs, mailboxes: tuple[Mailbox, ...]) -> li
     if outputs.mailbox_count != len(mailboxes):
         problems.append(f"mailboxCount is {outputs.mailbox_count}, mailboxes has {len(mailboxes)}")
     owners: dict[str, str] = {}
-    agents: set[str] = set()
     for mailbox in mailboxes:
-        if mailbox.agent_id in agents:
-            problems.append(f"agent {mailbox.agent_id} has two mailboxes, expected one")
-        agents.add(mailbox.agent_id)
         first = owners.setdefault(mailbox.address.lower(), mailbox.agent_id)
         if first != mailbox.agent_id:
             problems.append(f"{mailbox.address} belongs to agent {first} and to agent {mailbox.agent_id}")

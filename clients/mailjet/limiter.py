@@ -51,12 +51,6 @@ class AdaptiveLimiter:
         self._grown_at = 0.0
         self._pause = 0.0
 
-    @property
-    def calls_per_second(self) -> float | None:
-        """The rate in force, or None at full speed."""
-        with self._lock:
-            return self._rate
-
     def acquire(self) -> float:
         """Wait for a start; returns its time, which `passed` and `throttled` want back."""
         while True:

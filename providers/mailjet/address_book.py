@@ -30,6 +30,7 @@ from providers.mailjet.base_provider import (
     Props,
     changed,
     check_result,
+    declared,
     integer,
     known,
     own,
@@ -79,7 +80,7 @@ class AddressBookProvider(MailjetProvider):
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
         """The exception and the limits are of the moment: they are no change."""
         found = changed(_olds, _news, ("route_identity",))
-        if not known(_news.get("addresses")) or _digest_held(_olds) != _digest(_addresses(_news)):
+        if not known(_news.get("addresses")) or text(_olds, "digest") != _digest(_addresses(_news)):
             found.append("addresses")
         return unchanged_or(found)
 
@@ -117,14 +118,7 @@ class AddressBook(Resource, module="mailjet", name="AddressBook"):
     route_identity: pulumi.Output[str]
 
     def __init__(self, name: str, args: AddressBookArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        props: Props = {
-            "addresses": args.addresses,
-            "route_identity": args.route_identity,
-            "allow_mass_removal": args.allow_mass_removal,
-            "removal_percent": args.removal_percent,
-            "removal_count": args.removal_count,
-            "ahead": args.ahead,
-        }
+        props = declared(args)
         hidden = pulumi.ResourceOptions(hide_diffs=["addresses", "held", "digest"])
         super().__init__(AddressBookProvider(), name, props, pulumi.ResourceOptions.merge(hidden, opts))
 
@@ -143,15 +137,9 @@ def _digest(addresses: Mapping[str, str]) -> str:
     return hashlib.sha256(render_address_map(addresses).encode()).hexdigest()
 
 
-def _digest_held(outputs: Props) -> str:
-    """Of the outputs in the state; those of an older program hold the whole map instead."""
-    return text(outputs, "digest") or _digest(_addresses(outputs))
-
-
 def _held(outputs: Props) -> set[str]:
     """Every address of the book in the state."""
-    held = text(outputs, "held")
-    return set(unpacked_list(held) if held else _addresses(outputs).values())
+    return set(unpacked_list(text(outputs, "held")))
 
 
 def _refusals(olds: Props, news: Props) -> list[str]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pulumi.dynamic import (
     CheckFailure,
@@ -34,6 +35,9 @@ from clients.mailjet.errors import (
     RoutesIncompleteError,
 )
 from providers.mailjet import plugin
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Props = dict[str, Any]
 
@@ -147,7 +151,12 @@ def _looked_at_once(read: Callable[..., ReadResult]) -> Callable[..., ReadResult
     return looked_at
 
 
-# What every provider does with its properties
+# What every resource and every provider does with its properties
+
+
+def declared(args: DataclassInstance, *computed: str) -> Props:
+    """A resource's inputs as `args` has them, and a place for what its provider computes."""
+    return {field.name: getattr(args, field.name) for field in fields(args)} | dict.fromkeys(computed)
 
 
 def known(value: object) -> bool:

@@ -23,6 +23,7 @@ from providers.mailjet.base_provider import (
     Props,
     changed,
     check_result,
+    declared,
     integer,
     known,
     own,
@@ -117,17 +118,7 @@ class DomainVerification(Resource, module="mailjet", name="DomainVerification"):
     ownership_status: pulumi.Output[str]
 
     def __init__(self, name: str, args: DomainVerificationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        props: Props = {
-            "domain": args.domain,
-            "sender_id": args.sender_id,
-            "dns_id": args.dns_id,
-            "records": args.records,
-            "mode": args.mode,
-            "timeout_seconds": args.timeout_seconds,
-            "dkim_status": None,
-            "spf_status": None,
-            "ownership_status": None,
-        }
+        props = declared(args, "dkim_status", "spf_status", "ownership_status")
         super().__init__(DomainVerificationProvider(), name, props, opts)
 
 

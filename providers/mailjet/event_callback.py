@@ -17,6 +17,7 @@ from providers.mailjet.base_provider import (
     Props,
     changed,
     check_result,
+    declared,
     flag,
     integer,
     known,
@@ -102,14 +103,7 @@ class EventCallback(Resource, module="mailjet", name="EventCallback"):
     status: pulumi.Output[str]
 
     def __init__(self, name: str, args: EventCallbackArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        props: Props = {
-            "event_type": args.event_type,
-            "url": pulumi.Output.secret(args.url),
-            "version": args.version,
-            "take_over": args.take_over,
-            "callback_id": None,
-            "status": None,
-        }
+        props = declared(args, "callback_id", "status") | {"url": pulumi.Output.secret(args.url)}
         super().__init__(EventCallbackProvider(), name, props, opts)
 
 

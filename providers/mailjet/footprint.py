@@ -21,6 +21,7 @@ from providers.mailjet.base_provider import (
     Props,
     changed,
     check_result,
+    declared,
     flag,
     own,
     text,
@@ -87,13 +88,7 @@ class Footprint(Resource, module="mailjet", name="Footprint"):
     """Declare it before the senders and callbacks that it names, and let them depend on it."""
 
     def __init__(self, name: str, args: FootprintArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        props: Props = {
-            "senders": list(args.senders),
-            "delete_senders": args.delete_senders,
-            "callbacks": list(args.callbacks),
-            "callback_identity": args.callback_identity,
-            "absent": None,
-        }
+        props = declared(args, "absent") | {"senders": list(args.senders), "callbacks": list(args.callbacks)}
         super().__init__(FootprintProvider(), name, props, opts)
 
 

@@ -17,13 +17,14 @@ from clients.mailjet.errors import MailjetError
 from clients.mailjet.route_identity import RouteIdentity, learn_password, require_route_url
 from mailboxes.address_map import parse_address_map, recorded_address_map, render_address_map
 from mailboxes.errors import InvalidAddressMapError
-from mailboxes.packed_map import packed
+from mailboxes.packed_map import packed, unpacked
 from providers.mailjet import plugin
 from providers.mailjet.base_provider import (
     MailjetProvider,
     Props,
     changed,
     check_result,
+    declared,
     flag,
     known,
     own,
@@ -137,11 +138,7 @@ class InboundRoutes(Resource, module="mailjet", name="InboundRoutes"):
     take_over: pulumi.Output[bool]
 
     def __init__(self, name: str, args: InboundRoutesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        props: Props = {
-            "routes": args.routes,
-            "route_url": pulumi.Output.secret(args.route_url),
-            "take_over": args.take_over,
-        }
+        props = declared(args) | {"route_url": pulumi.Output.secret(args.route_url)}
         hidden = pulumi.ResourceOptions(hide_diffs=["held"])
         super().__init__(InboundRoutesProvider(), name, props, pulumi.ResourceOptions.merge(hidden, opts))
 
@@ -151,8 +148,8 @@ def _routes(props: Props) -> dict[str, str]:
 
 
 def _held(outputs: Props) -> dict[str, str]:
-    """The routes that the state holds; an older program's outputs have them as their input had."""
-    return recorded_address_map(text(outputs, "held") or text(outputs, "routes"))
+    """The routes that the state holds."""
+    return unpacked(text(outputs, "held"))
 
 
 def _outputs(inputs: Props, routes: Mapping[str, str]) -> Props:

@@ -20,6 +20,7 @@ from providers.mailjet.base_provider import (
     Props,
     changed,
     check_result,
+    declared,
     flag,
     known,
     own,
@@ -100,14 +101,7 @@ class Sender(Resource, module="mailjet", name="Sender"):
     status: pulumi.Output[str]
 
     def __init__(self, name: str, args: SenderArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        props: Props = {
-            "email": args.email,
-            "display_name": args.display_name,
-            "email_type": args.email_type,
-            "delete_sender": args.delete_sender,
-            "sender_id": None,
-            "status": None,
-        }
+        props = declared(args, "sender_id", "status")
         super().__init__(SenderProvider(), name, props, opts)
 
 

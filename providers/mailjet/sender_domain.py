@@ -21,6 +21,7 @@ from providers.mailjet.base_provider import (
     Props,
     changed,
     check_result,
+    declared,
     flag,
     known,
     own,
@@ -97,17 +98,9 @@ class SenderDomain(Resource, module="mailjet", name="SenderDomain"):
     ownership_token: pulumi.Output[str]
 
     def __init__(self, name: str, args: SenderDomainArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        props: Props = {
-            "domain": args.domain,
-            "delete_sender": args.delete_sender,
-            "sender_id": None,
-            "dns_id": None,
-            "dkim_name": None,
-            "dkim_value": None,
-            "spf_value": None,
-            "ownership_name": None,
-            "ownership_token": None,
-        }
+        props = declared(
+            args, "sender_id", "dns_id", "dkim_name", "dkim_value", "spf_value", "ownership_name", "ownership_token"
+        )
         super().__init__(SenderDomainProvider(), name, props, opts)
 
 

@@ -2,10 +2,11 @@
 
 import datetime
 import ipaddress
+import json
 import ssl
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,9 +141,12 @@ def http() -> Iterator[HttpServer]:
         yield server
 
 
-def stack_outputs(**changes: Any) -> dict[str, Any]:
-    """Outputs of a stack with two agents, as `pulumi stack output --json --show-secrets` prints them."""
-    shared = {
+ADDRESSES = {AGENT_A: ADDRESS_A, AGENT_B: ADDRESS_B}
+
+
+def shared() -> dict[str, Any]:
+    """What all mailboxes of the stack have in common."""
+    return {
         "smtp_host": "in-v3.mailjet.com",
         "smtp_port": 587,
         "smtp_username": USER,
@@ -150,12 +154,16 @@ def stack_outputs(**changes: Any) -> dict[str, Any]:
         "inbound_url": "https://api-dev.agents.example/api/webhooks/mailjet/inbound",
         "inbound_secret": "",
     }
+
+
+def stack_outputs(credentials: Mapping[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    """Outputs of a stack with two agents, as `pulumi stack output --json --show-secrets` prints them.
+
+    `credentials`: what the mailboxes share, where it is not as in `shared`.
+    """
     outputs: dict[str, Any] = {
         "contractVersion": "1.0",
-        "mailboxes": [
-            {"agent_id": AGENT_A, "address": ADDRESS_A, **shared},
-            {"agent_id": AGENT_B, "address": ADDRESS_B, **shared},
-        ],
+        "mailboxes": json.dumps({"shared": {**shared(), **(credentials or {})}, "addresses": ADDRESSES}),
         "mailboxCount": 2,
         "platformEnv": {
             "MAILJET_API_KEY": USER,

@@ -17,9 +17,11 @@ import requests
 from azmail.__main__ import main
 from tests.unit.azmail.conftest import (
     ADDRESS_A,
+    ADDRESSES,
     AGENT_A,
     INBOUND_SECRET,
     Certificates,
+    shared,
     stack_outputs,
 )
 from tests.unit.azmail.servers import PASSWORD, USER, Answer, HttpServer, SmtpServer
@@ -122,7 +124,9 @@ class TestMailboxes:
         assert json.loads(shown)[0] == {"agent_id": AGENT_A, "address": ADDRESS_A}
         assert PASSWORD not in shown
         assert main(["mailboxes", str(outputs), "--show-secrets"]) == 0
-        assert json.loads(capsys.readouterr().out) == stack_outputs()["mailboxes"]
+        assert json.loads(capsys.readouterr().out) == [
+            {"agent_id": agent_id, "address": address, **shared()} for agent_id, address in ADDRESSES.items()
+        ]
 
 
 class TestSchema:
@@ -138,11 +142,8 @@ class TestSend:
     def test_by_smtp(
         self, smtp: SmtpServer, certificates: Certificates, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        boxes = stack_outputs()["mailboxes"]
-        for box in boxes:
-            box |= {"smtp_host": smtp.host, "smtp_port": smtp.port}
         file = tmp_path / "outputs.json"
-        file.write_text(json.dumps(stack_outputs(mailboxes=boxes)))
+        file.write_text(json.dumps(stack_outputs({"smtp_host": smtp.host, "smtp_port": smtp.port})))
         arguments = ["send", str(file), "--agent", AGENT_A, "--to", "ada@example.com"]
         assert main([*arguments, "--ca-file", str(certificates.ca_file)]) == 0
         assert json.loads(capsys.readouterr().out)["from"] == ADDRESS_A

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import socketserver
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dns.message
@@ -14,6 +16,8 @@ import requests
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from clients.mailjet.client import Credentials
+from mailboxes.address_map import render_address_map
+from mailboxes.packed_map import packed, packed_list
 from providers.mailjet.engine import EngineConnection
 from providers.mailjet.plugin import PluginSettings
 
@@ -180,3 +184,15 @@ def outs_of(result: CreateResult | UpdateResult | ReadResult) -> dict[str, Any]:
     """What the state will hold."""
     assert result.outs is not None
     return result.outs
+
+
+def recorded(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What the state holds of these inputs once they are done: maps of addresses packed, everything else as it is."""
+    outputs = dict(inputs)
+    if routes := outputs.pop("routes", None):
+        outputs["held"] = packed(json.loads(routes))
+    if addresses := outputs.pop("addresses", None):
+        book = json.loads(addresses)
+        outputs["digest"] = hashlib.sha256(render_address_map(book).encode()).hexdigest()
+        outputs["held"] = packed_list(sorted(set(book.values())))
+    return outputs

@@ -12,7 +12,7 @@ from mailboxes.packed_map import packed
 from providers.mailjet.address_book import AddressBookProvider
 from providers.mailjet.inbound_routes import InboundRoutesProvider
 from providers.mailjet.plugin import PluginProcess
-from tests.unit.providers.emulated import DOMAIN, Mailjet, RecordingEngine, outs_of
+from tests.unit.providers.emulated import DOMAIN, Mailjet, RecordingEngine, outs_of, recorded
 
 IDENTITY = "https://agentmail-dev@hooks.agents.example/inbound"
 URL = "https://agentmail-dev:s3cretpassword@hooks.agents.example/inbound"
@@ -57,7 +57,7 @@ class TestCheck:
         assert (
             "1 new mailbox would have a created_at in the future, of 0 allowed (a1 (29991005123045))" in failure.reason
         )
-        assert provider.diff("id", props(old), props(old, ahead=ahead)).changes is False
+        assert provider.diff("id", recorded(props(old)), props(old, ahead=ahead)).changes is False
 
     def test_the_switch_lets_exactly_this_removal_pass(self) -> None:
         assert provider.check(props(BOOK), props({}, allow_mass_removal="all of 4")).failures == []
@@ -76,12 +76,12 @@ class TestCheck:
 
 class TestDiff:
     def test_the_same_book(self) -> None:
-        olds = {**props(BOOK), "allow_mass_removal": "3 of 4"}
+        olds = {**recorded(props(BOOK)), "allow_mass_removal": "3 of 4"}
         assert provider.diff("id", olds, props(dict(reversed(BOOK.items())), allow_mass_removal="")).changes is False
 
     @pytest.mark.parametrize("news", [props(without("agent-1")), props(BOOK, OLD_IDENTITY)])
     def test_another_book_or_identity(self, news: dict[str, Any]) -> None:
-        assert provider.diff("id", props(BOOK), news).changes is True
+        assert provider.diff("id", recorded(props(BOOK)), news).changes is True
 
 
 class TestWhatTheStateHolds:
@@ -144,14 +144,14 @@ class TestBroom:
         mailjet.add_route(BOOK["agent-2"], THEIRS)
         mailjet.add_route(f"unrelated@{DOMAIN}", URL)
         next_run()
-        provider.delete("id", props(BOOK))
+        provider.delete("id", recorded(props(BOOK)))
         assert mailjet.routes() == {BOOK["agent-2"]: THEIRS, f"unrelated@{DOMAIN}": URL}
 
     def test_update_removes_the_route_of_a_withdrawn_agent(self, mailjet: Mailjet, next_run: Any) -> None:
         """Her POST took effect, its answer was lost, and then she left the population."""
         mailjet.add_route(BOOK["agent-1"], URL)
         next_run()
-        provider.update("id", props(BOOK), props(without("agent-1")))
+        provider.update("id", recorded(props(BOOK)), props(without("agent-1")))
         assert mailjet.routes() == {}
         assert len(mailjet.writes()) == 1
 
@@ -160,7 +160,7 @@ class TestBroom:
         routes = InboundRoutesProvider()
         olds = outs_of(routes.create({"routes": json.dumps(BOOK), "route_url": URL}))
         next_run()
-        provider.update("id", props(BOOK), props(without("agent-1")))
+        provider.update("id", recorded(props(BOOK)), props(without("agent-1")))
         routes.update("id", olds, {"routes": json.dumps(without("agent-1")), "route_url": URL})
         assert len(mailjet.writes()) == 1
         assert mailjet.reads() == ["GET /v3/REST/parseroute"]
@@ -169,7 +169,7 @@ class TestBroom:
     def test_routes_under_the_identity_of_before_are_ours_too(self, mailjet: Mailjet, next_run: Any) -> None:
         mailjet.add_route(BOOK["agent-1"], OLD_URL)
         next_run()
-        provider.update("id", props(BOOK, OLD_IDENTITY), props(without("agent-1"), IDENTITY))
+        provider.update("id", recorded(props(BOOK, OLD_IDENTITY)), props(without("agent-1"), IDENTITY))
         assert mailjet.routes() == {}
 
     def test_a_replaced_book_does_not_sweep_what_its_successor_holds(self, mailjet: Mailjet, next_run: Any) -> None:
@@ -177,7 +177,7 @@ class TestBroom:
             mailjet.add_route(address, URL)
         next_run()
         provider.create(props(BOOK))
-        provider.delete("id", props(BOOK))
+        provider.delete("id", recorded(props(BOOK)))
         assert len(mailjet.routes()) == len(BOOK)
 
     def test_what_could_not_be_removed_is_named(self, mailjet: Mailjet, next_run: Any) -> None:
@@ -186,11 +186,11 @@ class TestBroom:
         next_run()
         mailjet.faults({"method": "DELETE", "path": "*", "kind": "503"})
         with pytest.raises(RoutesIncompleteError, match=r"0 inbound routes settled, 4 left \(box0@") as caught:
-            provider.delete("id", props(BOOK))
+            provider.delete("id", recorded(props(BOOK)))
         assert str(caught.value).endswith("run `./mail apply STACK` again: it goes on from here.")
         mailjet.faults()
         next_run()
-        provider.delete("id", props(BOOK))
+        provider.delete("id", recorded(props(BOOK)))
         assert mailjet.routes() == {}
 
     def test_an_empty_book_asks_nothing(self, mailjet: Mailjet, next_run: Any) -> None:
@@ -204,7 +204,7 @@ class TestBroom:
         engine.is_alive = False
         next_run(engine)
         with pytest.raises(RoutesIncompleteError, match="is gone"):
-            provider.delete("id", props(BOOK))
+            provider.delete("id", recorded(props(BOOK)))
         assert mailjet.writes() == []
 
 
@@ -224,28 +224,28 @@ class TestRevertedChanges:
 
     def test_a_withdrawal_that_is_taken_back(self, mailjet: Mailjet, next_run: Any) -> None:
         next_run()
-        provider.update("id", props(BOOK), props(without("agent-1")))
+        provider.update("id", recorded(props(BOOK)), props(without("agent-1")))
         assert BOOK["agent-1"] not in mailjet.routes()
         next_run()
-        provider.update("id", props(without("agent-1")), props(BOOK))
-        assert self.routes.diff("id", self.bucket(), self.bucket()).changes is True
-        self.routes.update("id", self.bucket(), self.bucket())
+        provider.update("id", recorded(props(without("agent-1"))), props(BOOK))
+        assert self.routes.diff("id", recorded(self.bucket()), self.bucket()).changes is True
+        self.routes.update("id", recorded(self.bucket()), self.bucket())
         assert mailjet.routes() == dict.fromkeys(BOOK.values(), URL)
 
     def test_a_move_of_the_webhook_that_is_taken_back(self, mailjet: Mailjet, next_run: Any) -> None:
         next_run()
-        provider.update("id", props(BOOK), props(BOOK, OLD_IDENTITY))
-        self.routes.update("id", self.bucket(), self.bucket(url=OLD_URL))  # and then the run dies unrecorded
+        provider.update("id", recorded(props(BOOK)), props(BOOK, OLD_IDENTITY))
+        self.routes.update("id", recorded(self.bucket()), self.bucket(url=OLD_URL))  # and then the run dies unrecorded
         next_run()
-        provider.update("id", props(BOOK, OLD_IDENTITY), props(BOOK))
-        assert self.routes.diff("id", self.bucket(), self.bucket()).changes is True
-        self.routes.update("id", self.bucket(), self.bucket())
+        provider.update("id", recorded(props(BOOK, OLD_IDENTITY)), props(BOOK))
+        assert self.routes.diff("id", recorded(self.bucket()), self.bucket()).changes is True
+        self.routes.update("id", recorded(self.bucket()), self.bucket())
         assert mailjet.routes() == dict.fromkeys(BOOK.values(), URL)
 
     def test_other_buckets_and_other_runs_are_left_alone(self, next_run: Any) -> None:
         next_run()
-        provider.update("id", props(without("agent-1")), props(BOOK))
+        provider.update("id", recorded(props(without("agent-1"))), props(BOOK))
         other = self.bucket({"agent-9": f"box9@{DOMAIN}"})
-        assert self.routes.diff("id", other, other).changes is False
+        assert self.routes.diff("id", recorded(other), other).changes is False
         next_run()
-        assert self.routes.diff("id", self.bucket(), self.bucket()).changes is False
+        assert self.routes.diff("id", recorded(self.bucket()), self.bucket()).changes is False

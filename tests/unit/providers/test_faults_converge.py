@@ -15,7 +15,7 @@ from clients.mailjet.errors import MailjetError
 from providers.mailjet.address_book import AddressBookProvider
 from providers.mailjet.inbound_routes import InboundRoutesProvider
 from providers.mailjet.plugin import PluginProcess
-from tests.unit.providers.emulated import API_KEY, API_SECRET, DOMAIN, Mailjet
+from tests.unit.providers.emulated import API_KEY, API_SECRET, DOMAIN, Mailjet, recorded
 
 URL = "https://agentmail-dev:s3cretpassword@hooks.agents.example/inbound"
 ROTATED = "https://agentmail-dev:0therpassword@hooks.agents.example/inbound"
@@ -79,17 +79,17 @@ def test_up_rotate_withdraw_and_destroy_converge(
 
     mailjet.faults(*rows(KINDS, 0.2), seed=seed + 100)
     fewer = {agent: address for agent, address in BOX.items() if not agent.endswith("7")}
-    runs.until_done(lambda: book.update("id", in_book(BOX), in_book(fewer)))
+    runs.until_done(lambda: book.update("id", recorded(in_book(BOX)), in_book(fewer)))
     for bucket in buckets:
         kept = {agent: address for agent, address in bucket.items() if agent in fewer}
-        olds, news = inputs(bucket, URL), inputs(kept, ROTATED)
+        olds, news = recorded(inputs(bucket, URL)), inputs(kept, ROTATED)
         runs.until_done(lambda olds=olds, news=news: routes.update("id", olds, news))
     mailjet.faults()
     assert mailjet.routes() == dict.fromkeys(fewer.values(), ROTATED) | theirs
 
     mailjet.faults(*rows(KINDS, 0.2), seed=seed + 200)
-    runs.until_done(lambda: routes.delete("id", inputs(buckets[0], ROTATED)))
-    runs.until_done(lambda: book.delete("id", in_book(fewer)))
+    runs.until_done(lambda: routes.delete("id", recorded(inputs(buckets[0], ROTATED))))
+    runs.until_done(lambda: book.delete("id", recorded(in_book(fewer))))
     mailjet.faults()
     assert mailjet.routes() == theirs
 

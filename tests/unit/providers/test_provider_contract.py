@@ -31,7 +31,15 @@ from providers.mailjet import base_provider, plugin
 from providers.mailjet.base_provider import MailjetProvider
 from providers.mailjet.plugin import PluginProcess, PluginSettings
 from providers.mailjet.workers import WORKERS
-from tests.unit.providers.emulated import API_KEY, API_SECRET, Mailjet, RecordingEngine, VirtualClock, settings_for
+from tests.unit.providers.emulated import (
+    API_KEY,
+    API_SECRET,
+    Mailjet,
+    RecordingEngine,
+    VirtualClock,
+    recorded,
+    settings_for,
+)
 
 # Each of these is in the state of every stack: renaming one breaks refresh and destroy.
 FROZEN = {
@@ -152,7 +160,7 @@ class TestEveryProvider:
         props = {**PROPS[name], "__provider": "…"}
         assert provider.check({}, dict(props)).failures == []
         assert provider.check(dict(props), dict(props)).inputs == props
-        olds = {**props, "dkim_status": "OK", "spf_status": "OK", "ownership_status": "OK"}
+        olds = {**recorded(props), "dkim_status": "OK", "spf_status": "OK", "ownership_status": "OK"}
         assert provider.diff("id", olds, dict(props)).changes is False
 
     def test_unknown_inputs_pass_check_and_are_a_change(self, module: str, name: str, configured: None) -> None:
@@ -161,7 +169,7 @@ class TestEveryProvider:
         result = provider.check({}, news)
         assert result.failures == []
         assert result.inputs == news
-        assert provider.diff("id", PROPS[name], news).changes is True
+        assert provider.diff("id", recorded(PROPS[name]), news).changes is True
 
     def test_nothing_is_written_for_an_engine_that_is_gone(
         self, module: str, name: str, mailjet: Mailjet, process: PluginProcess, engine: RecordingEngine
@@ -174,7 +182,7 @@ class TestEveryProvider:
             mailjet.add_route("a@agents.example", props["route_identity"])
             mailjet.forget_requests()
             with pytest.raises(MailjetError, match="is gone"):
-                provider.delete("id", props)
+                provider.delete("id", recorded(props))
         elif name == "FootprintProvider":
             mailjet.api(
                 "POST", "/v3/REST/eventcallbackurl", {"EventType": "bounce", "Url": props["callback_identity"]}
@@ -302,7 +310,7 @@ class TestARefusedKey:
         kept: list[str] = []
         asking = [(module, name) for module, name in FROZEN if name not in {"AddressBookProvider", "FootprintProvider"}]
         for module, name in asking * 3:
-            props = {**PROPS[name], "__provider": "gASV", "absent": None}
+            props = {**recorded(PROPS[name]), "__provider": "gASV", "absent": None}
             try:
                 found = provider_of(module, name).read("an-id", props)
             except MailjetError as error:
@@ -328,10 +336,10 @@ class TestARefusedKey:
             provider, props = provider_of(module, name), PROPS[name]
             calls: list[Callable[[], object]] = [
                 partial(provider.create, props),
-                partial(provider.update, "an-id", props, props),
+                partial(provider.update, "an-id", recorded(props), props),
             ]
             if name == "InboundRoutesProvider":
-                calls.append(partial(provider.delete, "an-id", props))
+                calls.append(partial(provider.delete, "an-id", recorded(props)))
             for call in calls:
                 with pytest.raises(MailjetError) as raised:
                     call()

@@ -21,7 +21,7 @@ from providers.mailjet.plugin import PluginProcess
 from providers.mailjet.progress import INTERVAL_SECONDS, QUIET_SECONDS, Progress
 from providers.mailjet.route_listing import RouteListing
 from providers.mailjet.workers import FAILURES_IN_A_ROW, Workers
-from tests.unit.providers.emulated import RecordingEngine, VirtualClock, settings_for
+from tests.unit.providers.emulated import RecordingEngine, VirtualClock, recorded, settings_for
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ class TestListing:
             agents = list(addresses)
             for bucket in range(64):
                 bucket_routes = json.dumps({agent: addresses[agent] for agent in agents[bucket::64]})
-                props = {"routes": bucket_routes, "route_url": url, "take_over": False}
+                props = recorded({"routes": bucket_routes, "route_url": url, "take_over": False})
                 assert InboundRoutesProvider().read("id", dict(props)).outs == props
             plugin.install(before)
             process.close()
