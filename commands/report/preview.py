@@ -25,6 +25,7 @@ MAILBOXES = "azt3knet:mail:AgentMailboxes"
 CREDENTIALS = "credentials"
 """Its input that marks the values of configured credentials."""
 RECORD_TYPE = "cloudflare:index/dnsRecord:DnsRecord"
+TUNNEL_TYPE = "cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared"
 _SHOWN = frozenset({"name", "type", "content", "priority"})
 """Properties of a record that stand in its line anyway."""
 UNCHANGED = frozenset({"same", "read"})
@@ -124,6 +125,8 @@ class Changes:
     records_removed: list[RecordChange] = field(default_factory=list)
     records_changed: list[RecordChange] = field(default_factory=list)
     resources: list[ResourceChange] = field(default_factory=list)
+    tunnels_in_use: list[str] = field(default_factory=list)
+    """Ids of tunnels that would be deleted while a CNAME of the stack leads there."""
     settings: list[SettingChange] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -181,6 +184,8 @@ def compare(
     old_routes: dict[str, str] = {}
     new_routes: dict[str, str] = {}
     seen: set[str] = set()
+    tunnels_removed: set[str] = set()
+    targets: set[str] = set()
     for step in steps:
         urn, operation = str(step.get("urn", "")), str(step.get("op", ""))
         old, new = step.get("oldState") or {}, step.get("newState") or {}
@@ -191,6 +196,10 @@ def compare(
             changes.before, changes.after = _book(old), {} if operation in DELETING else _book(new)
         if operation in REFRESHING:
             continue
+        if _kind_of(urn) == TUNNEL_TYPE and operation in DELETING:
+            tunnels_removed.add(str(old.get("id", "")))
+        if _kind_of(urn) == RECORD_TYPE and operation not in DELETING:
+            targets.add(str((new.get("inputs") or {}).get("content", "")))
         differing = tuple(sorted(step.get("detailedDiff") or {}))
         if ROUTES in _kind_of(urn):
             _note_routes(changes, operation, old, new, old_routes, new_routes, counted=urn in seen)
@@ -210,6 +219,7 @@ def compare(
                     properties=differing,
                 )
             )
+    changes.tunnels_in_use = sorted(tunnel for tunnel in tunnels_removed if f"{tunnel}.cfargotunnel.com" in targets)
     _note_mailboxes(changes, old_routes, new_routes)
     _note_diagnostics(changes, diagnostics, status)
     return changes

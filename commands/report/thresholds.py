@@ -18,7 +18,12 @@ RECORDS_REMOVED = 3
 
 def refusals(changes: Changes, *, allowed_record_removals: int = 0) -> list[str]:
     """Every deletion that lacks its switch, one sentence each; none for a preview that may go on."""
-    found = [_mailboxes(changes), _foreign_records(changes), _records(changes, allowed_record_removals)]
+    found = [
+        _mailboxes(changes),
+        _foreign_records(changes),
+        _records(changes, allowed_record_removals),
+        _tunnels(changes),
+    ]
     return [sentence for sentence in found if sentence]
 
 
@@ -47,6 +52,17 @@ def _records(changes: Changes, allowed: int) -> str | None:
         f"{len(gone)} DNS records would be deleted ({_named(gone)}), more than {RECORDS_REMOVED}; restore what "
         f"declared them, or, if they are to go, say --allow-record-removals {len(gone)} (on a pull request: the "
         f"label 'allow-record-removals: {len(gone)}'), which allows exactly this number"
+    )
+
+
+def _tunnels(changes: Changes) -> str | None:
+    """The program refuses this too, where an `up` of before came to its end; there is no switch for it."""
+    if not changes.tunnels_in_use:
+        return None
+    return (
+        f"the tunnel {first_few(changes.tunnels_in_use)} would be deleted while the stack's CNAME leads there; expected another tunnel, or "
+        f"accountId as before; go back with: {remedies.remove_value('tunnelCname', stack=changes.stack)} && "
+        f"{remedies.set_value('accountId', 'ID', stack=changes.stack)}"
     )
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -52,6 +52,20 @@ def removed_record(name: str) -> dict[str, Any]:
         "op": "delete",
         "oldState": {"type": "cloudflare:index/dnsRecord:DnsRecord", "inputs": fields},
     }
+
+
+TUNNEL = (
+    "urn:pulumi:prod::agentmail::azt3knet:mail:ApiTunnel$cloudflare:index/zeroTrustTunnelCloudflared:"
+    "ZeroTrustTunnelCloudflared::api-tunnel"
+)
+
+
+def cname(target: str, op: str) -> dict[str, Any]:
+    state = {
+        "type": "cloudflare:index/dnsRecord:DnsRecord",
+        "inputs": {"type": "CNAME", "name": "api", "content": target},
+    }
+    return {"urn": f"{RECORD}api-cname", "op": op, "oldState": state, "newState": state}
 
 
 def document(
@@ -241,6 +255,26 @@ class TestCommandLine:
             "Nothing was destroyed: 1 resource of prod is protected and cannot be deleted (mail-spf)"
         )
         assert protected_names({"deployment": None}) == []
+
+
+class TestATunnelInUse:
+    """`tunnelCname` that names the stack's own tunnel, after an `up` that died before it recorded that it had made it."""
+
+    GONE: ClassVar = {
+        "urn": TUNNEL,
+        "op": "delete",
+        "oldState": {"id": "t-1", "type": TUNNEL.split("$")[1].split("::")[0]},
+    }
+
+    @pytest.mark.parametrize("op", ["same", "create", "update"])
+    def test_it_is_never_deleted(self, op: str) -> None:
+        [sentence] = refusals(read_preview(document(self.GONE, cname("t-1.cfargotunnel.com", op))))
+        assert "the tunnel t-1 would be deleted while the stack's CNAME leads there" in sentence
+        assert "./mail pulumi config rm --stack prod tunnelCname" in sentence
+
+    @pytest.mark.parametrize(("target", "op"), [("t-2.cfargotunnel.com", "update"), ("t-1.cfargotunnel.com", "delete")])
+    def test_a_change_of_tunnels_and_a_goodbye_are_none_of_that(self, target: str, op: str) -> None:
+        assert refusals(read_preview(document(self.GONE, cname(target, op)))) == []
 
 
 texts = st.text(max_size=60)
