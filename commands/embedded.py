@@ -8,7 +8,7 @@ from typing import Any
 
 from commands.cli.console import SOON, working
 from commands.deployment import DESTROYING, bring_up
-from commands.errors import NoEmulatorsError, NotEmbeddedError, UpFailedError
+from commands.errors import NoEmulatorsError, NoStackFileError, NotEmbeddedError, UpFailedError
 from commands.stack_commands import ROOT, Pulumi
 from emulators import commands as emulators
 from emulators import lifecycle
@@ -54,7 +54,10 @@ def _emulators(do: Callable[[StateFolder], str], what: str) -> None:
 
 
 def _require_embedded(stack: str, project: Path, *, command: str, instead: str) -> None:
-    if reason := StackFile.of(project, stack).off_loopback():
+    file = StackFile.of(project, stack)
+    if not file.path.is_file():
+        raise NoStackFileError(file.path.name, command=command)
+    if reason := file.off_loopback():
         raise NotEmbeddedError(stack, reason, command=command, instead=instead)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 
 from mailboxes import remedies
@@ -42,6 +43,27 @@ def _no_passphrase(_match: re.Match[str], stack: str, _backend: str) -> str:
     )
 
 
+def _no_passphrase_file(match: re.Match[str], stack: str, _backend: str) -> str:
+    return (
+        f"PULUMI_CONFIG_PASSPHRASE_FILE names {match[1]}, which cannot be read ({match[2]}); expected the file with the passphrase "
+        f"of Pulumi.{stack}.yaml; name it with: export PULUMI_CONFIG_PASSPHRASE_FILE=FILE"
+    )
+
+
+def _no_backend(match: re.Match[str], stack: str, _backend: str) -> str:
+    url, said = match[1], match[2].rpartition(": ")[2]
+    if url.startswith("file://"):
+        folder = url.removeprefix("file://").partition("?")[0]
+        return (
+            f"the backend {url} cannot be opened ({said}); expected a folder that is there; make it with: mkdir -p "
+            f"{shlex.quote(folder)}"
+        )
+    return (
+        f"the backend {url} cannot be opened ({said}); expected one such as s3://BUCKET?region=eu-west-1; write it with: "
+        f"echo s3://BUCKET > Pulumi.{stack}.backend (or export PULUMI_BACKEND_URL=URL)"
+    )
+
+
 def _no_yaml(match: re.Match[str], stack: str, _backend: str) -> str:
     return (
         f"Pulumi.{stack}.yaml is no valid YAML ({match[1].strip()}); correct that line, or see what was changed with: git "
@@ -70,9 +92,12 @@ def _cut_state(_match: re.Match[str], stack: str, backend: str) -> str:
 
 
 _RULES: list[_Rule] = [
-    (re.compile(r"no stack named '([^']+)' found"), _unknown_stack),
+    # Not the launcher's own sentence, which begins alike and knows more.
+    (re.compile(r"no stack named '([^']+)' found(?! in )"), _unknown_stack),
     (re.compile(r"incorrect passphrase"), _wrong_passphrase),
     (re.compile(r"passphrase must be set with PULUMI_CONFIG_PASSPHRASE"), _no_passphrase),
+    (re.compile(r"unable to read PULUMI_CONFIG_PASSPHRASE_FILE: open ([^\n]+): ([^\n:]+)"), _no_passphrase_file),
+    (re.compile(r'unable to open (?:state directory|bucket) "([^"]*)": ([^\n]+)'), _no_backend),
     (re.compile(r"invalid YAML file: (?:yaml: )?([^\n]+)"), _no_yaml),
     (re.compile(r"configuration key '([^']+)' must be of type '([^']+)'"), _wrong_type),
     (re.compile(r"(?:unexpected end of JSON input|failed to load checkpoint)"), _cut_state),

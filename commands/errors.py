@@ -23,6 +23,16 @@ class NotEmbeddedError(CommandError):
         )
 
 
+class NoStackFileError(CommandError):
+    """The embedded default's configuration is gone: deleted, or renamed with its stack."""
+
+    def __init__(self, file: str, *, command: str) -> None:
+        super().__init__(
+            f"{command} needs {file}, which is not here; expected it as the repository has it; bring it back with: git checkout "
+            f"-- {file}"
+        )
+
+
 class DeclinedError(CommandError):
     """The question was answered with no, or there was nobody to ask."""
 

@@ -117,7 +117,7 @@ def _unusable_state(arguments: Sequence[str], touched: Meant, backend: Backend) 
     if state is None:
         return None
     if _needs_state(arguments) and not state.exists:
-        return StackMissingError(stack.short_name, str(backend))
+        return StackMissingError(stack.short_name, str(backend), has_file=stack.path.is_file())
     return StateCutError(stack.short_name, state.path) if state.is_cut else None
 
 

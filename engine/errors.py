@@ -141,11 +141,17 @@ class BackendFileError(EngineError):
 class StackMissingError(EngineError):
     """A folder backend that has no such stack."""
 
-    def __init__(self, stack: str, backend: str) -> None:
+    def __init__(self, stack: str, backend: str, *, has_file: bool) -> None:
+        """`has_file`: whether its configuration is here, so that its state must have been somewhere once."""
+        new = (
+            f"if it is lost, or there was none yet, begin an empty one and take in what exists with: ./mail pulumi stack select "
+            f"--create {stack} && ./mail adopt {stack}"
+            if has_file
+            else f"if there is none yet, make it with: ./mail env new {stack}"
+        )
         super().__init__(
             f"no stack named {stack!r} found in {backend}; if its state lies elsewhere, say where with: echo URL > "
-            f"Pulumi.{stack}.backend (or export PULUMI_BACKEND_URL=URL), if there is none yet, make it with: ./mail env "
-            f"new {stack}"
+            f"Pulumi.{stack}.backend (or export PULUMI_BACKEND_URL=URL), {new}"
         )
 
 

@@ -99,12 +99,35 @@ def fill(draft: Draft, given: NewOptions, asker: Asker | None) -> None:
 
 
 def _find_zone(draft: Draft) -> Zone | None:
-    """The token's one zone of that name; None where there is none to see, or nobody to ask."""
+    """The token's one zone of that name; None where there is none to see, since a token may lack the right to look.
+
+    Raises InputProblemsError for a token that is none, and where nobody answers: what the zone's id is, is then no question yet.
+    """
     name, token = draft.plain.get("zoneName"), draft.secrets.get(API_TOKEN)
     if not name or not token:
         return None
+    cloudflare = Cloudflare(draft.cloudflare_url, token)
     try:
-        zones = Cloudflare(draft.cloudflare_url, token).zones_named(str(name))
-    except CloudflareError:
+        zones = cloudflare.zones_named(str(name))
+    except CloudflareError as error:
+        if not error.refused and not error.token_unknown:
+            raise InputProblemsError(
+                [
+                    f"{error}; expected its API there; check --cloudflare-api-url and the network, or go on without: --no-check"
+                ]
+            ) from None
+        if not _is_valid(cloudflare, str(draft.plain.get("accountId") or "")):
+            raise InputProblemsError(
+                ["Cloudflare does not accept the token; expected a valid one; set it as CLOUDFLARE_API_TOKEN"]
+            ) from None
         return None
     return zones[0] if len(zones) == 1 else None
+
+
+def _is_valid(cloudflare: Cloudflare, account_id: str) -> bool:
+    """Whether it is a token at all, whatever it may do: Cloudflare answers alike to both."""
+    try:
+        cloudflare.verify_token(account_id)
+    except CloudflareError:
+        return False
+    return True

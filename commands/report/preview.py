@@ -185,7 +185,8 @@ def compare(
     new_routes: dict[str, str] = {}
     seen: set[str] = set()
     tunnels_removed: set[str] = set()
-    targets: set[str] = set()
+    # A CNAME that stays as it is has no step: then the configuration says where it leads.
+    targets = {str((config or {}).get("agentmail:tunnelCname", ""))}
     for step in steps:
         urn, operation = str(step.get("urn", "")), str(step.get("op", ""))
         old, new = step.get("oldState") or {}, step.get("newState") or {}
@@ -198,7 +199,7 @@ def compare(
             continue
         if _kind_of(urn) == TUNNEL_TYPE and operation in DELETING:
             tunnels_removed.add(str(old.get("id", "")))
-        if _kind_of(urn) == RECORD_TYPE and operation not in DELETING:
+        if _kind_of(urn) == RECORD_TYPE and operation not in {*DELETING, *UNCHANGED}:
             targets.add(str((new.get("inputs") or {}).get("content", "")))
         differing = tuple(sorted(step.get("detailedDiff") or {}))
         if ROUTES in _kind_of(urn):
@@ -359,7 +360,8 @@ def _note_record(
                 new=_value(after),
                 resource=resource,
                 changed=True,
-                properties=tuple(key for key in properties if key not in _SHOWN),
+                # What only the up will know need not change.
+                properties=tuple(key for key in properties if key not in _SHOWN and after.get(key) != UNKNOWN),
             )
         )
 

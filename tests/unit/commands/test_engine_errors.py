@@ -6,6 +6,7 @@ import pytest
 
 from commands.engine_errors import explained
 from commands.stack_commands import PulumiFailedError
+from engine.errors import StackMissingError
 
 BACKEND = "s3://states (Pulumi.prod.backend names it)"
 
@@ -28,6 +29,22 @@ BACKEND = "s3://states (Pulumi.prod.backend names it)"
             "PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE environment variables",
             "no passphrase is set",
             "export PULUMI_CONFIG_PASSPHRASE_FILE=FILE",
+        ),
+        (
+            "error: getting stack configuration: get stack secrets manager: unable to read PULUMI_CONFIG_PASSPHRASE_FILE: "
+            "open /nix: no such file or directory",
+            "PULUMI_CONFIG_PASSPHRASE_FILE names /nix, which cannot be read (no such file or directory)",
+            "export PULUMI_CONFIG_PASSPHRASE_FILE=FILE",
+        ),
+        (
+            'error: unable to open state directory "file:///srv/a b": stat /srv/a b: no such file or directory',
+            "the backend file:///srv/a b cannot be opened (no such file or directory)",
+            "mkdir -p '/srv/a b'",
+        ),
+        (
+            'error: unable to open bucket "s3://": s3blob.OpenBucket: bucketName is required',
+            "the backend s3:// cannot be opened (bucketName is required)",
+            "echo s3://BUCKET > Pulumi.prod.backend",
         ),
         (
             "error: invalid YAML file: yaml: line 24: found a tab character that violates indentation",
@@ -64,6 +81,12 @@ def test_each(said: str, found: str, remedy: str) -> None:
     assert remedy in sentence
     assert "\n" not in sentence
     assert str(PulumiFailedError("preview", said, stack="prod", backend=BACKEND)).endswith(sentence)
+
+
+def test_the_launcher_s_own_sentence_stands() -> None:
+    own = str(StackMissingError("prod", BACKEND, has_file=True))
+    assert PulumiFailedError("preview", f"engine: {own}", stack="prod", backend=BACKEND).reason == own
+    assert own.endswith("./mail pulumi stack select --create prod && ./mail adopt prod")
 
 
 def test_what_speaks_for_itself() -> None:

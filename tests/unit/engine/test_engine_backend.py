@@ -54,6 +54,7 @@ def test_without_one_the_clones_own_is_named(bare: Machine) -> None:
         ("", "has 0 lines"),
         ("# only a comment\n", "has 0 lines"),
         ("s3://a\ns3://b\n", "has 2 lines"),
+        ("ftp://host/state", "has 'ftp://host/state', and no backend is reached by ftp"),
         ("states\n", "has 'states'"),
         ("s3://key:secret@states\n", "holds a credential"),
         ("azblob://states?sig=abc\n", "holds a credential"),
@@ -78,6 +79,16 @@ def test_a_stack_that_is_not_there_is_told_with_where_it_was_looked_for(bare: Ma
         f"where with: echo URL > Pulumi.prdo.backend (or export PULUMI_BACKEND_URL=URL), if there is none yet, make it "
         f"with: ./mail env new prdo"
     )
+
+
+def test_a_stack_whose_file_is_here_has_lost_its_state(bare: Machine) -> None:
+    bare.layout.root.joinpath("Pulumi.prod.yaml").write_text("config:\n  agentmail:zoneId: x\n")
+    refused = cli_environment(
+        bare.layout,
+        {"PULUMI_BACKEND_URL": bare.layout.backend_url, "PULUMI_CONFIG_PASSPHRASE": "x"},
+        ["preview", "-s", "prod"],
+    ).refused
+    assert str(refused).endswith("./mail pulumi stack select --create prod && ./mail adopt prod")
 
 
 def test_what_makes_a_stack_may_begin_without_it(bare: Machine) -> None:

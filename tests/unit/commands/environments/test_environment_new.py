@@ -92,6 +92,10 @@ class TestRefusals:
         said = refused(capsys, project, *accounts, *GOOD, "--zone-id", ZONE_ID, "--yes")
         assert "Cloudflare does not accept the token" in said
         assert "x" * 40 not in said
+        # Without the zone's id, too: that it cannot be found by its name is no second fault.
+        said = refused(capsys, project, *accounts, *GOOD, "--yes")
+        assert said.startswith("Nothing was written: Cloudflare does not accept the token")
+        assert "zoneId" not in said
 
     def test_a_wrong_key(
         self,
