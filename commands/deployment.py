@@ -7,6 +7,7 @@ import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from commands.cli.console import confirmed, working
 from commands.cli.running import DRIFT
@@ -140,8 +141,8 @@ def apply(wanted: Wanted, *, yes: bool = False, refresh: bool = False) -> int:
     return 0
 
 
-def bring_up(pulumi: Pulumi, *, refresh: bool = False) -> None:
-    """The engine's up, then the summary. Raises UpFailedError."""
+def bring_up(pulumi: Pulumi, *, refresh: bool = False) -> dict[str, Any]:
+    """The engine's up, then the summary; the stack's outputs. Raises UpFailedError."""
     from commands.report.summary import summary
     from commands.roster import read_names
 
@@ -156,7 +157,9 @@ def bring_up(pulumi: Pulumi, *, refresh: bool = False) -> None:
     )
     if code := pulumi.stream(*up):
         raise UpFailedError(f"The up of {pulumi.stack}", code)
-    print(summary(pulumi.outputs(), stack=pulumi.stack, names=read_names(pulumi)), end="")
+    outputs = pulumi.outputs()
+    print(summary(outputs, stack=pulumi.stack, names=read_names(pulumi)), end="")
+    return outputs
 
 
 def destroy(stack: str, project: Path, *, confirm: str = "") -> int:

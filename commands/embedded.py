@@ -27,8 +27,23 @@ def up(stack: str, project: Path) -> int:
     _emulators(emulators.up, "Starting the emulators")
     pulumi = Pulumi(stack, project=project)
     pulumi.run("stack", "select", "--create", stack)
-    bring_up(pulumi)
+    outputs = bring_up(pulumi)
+    _introduce(pulumi, outputs)
     return 0
+
+
+def _introduce(pulumi: Pulumi, outputs: dict[str, Any]) -> None:
+    """The page knows routes, that is addresses; ids and names are the program's."""
+    from azmail.stack import MailStack
+    from commands.letters import LetterBox
+    from commands.roster import read_names
+
+    if "mailboxes" not in outputs:
+        return
+    names = read_names(pulumi)
+    stack = MailStack(outputs, source=f"the outputs of stack {pulumi.stack!r}")
+    box = LetterBox(running_emulators(EMULATORS)["page"])
+    box.introduce((mailbox.agent_id, names.get(mailbox.agent_id, ""), mailbox.address) for mailbox in stack)
 
 
 def _engine_ready() -> int:

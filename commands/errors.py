@@ -92,6 +92,15 @@ class NoEmulatorsError(CommandError):
         super().__init__(f"The emulators are not running; start them and the stack with: {remedies.up()}")
 
 
+class EmulatorsEndedError(CommandError):
+    """They ran a moment ago."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"The emulators' page does not answer any more; see whether they run with: {remedies.emulators('status')}"
+        )
+
+
 class NoTunnelTokenError(CommandError):
     """The stack has no tunnel of its own, or its output is something else."""
 

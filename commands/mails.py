@@ -1,99 +1,75 @@
-"""`./mail messages | send`: the mails of the embedded default, as its Mailjet has them."""
+"""`./mail messages | send`: the mails of the embedded default, as its page has them."""
 
 from __future__ import annotations
 
-import email
-import email.policy
 import json as _json
 import sys
-import threading
-from collections.abc import Iterator
-from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
-
-import requests
 
 from azmail import MailService, OutgoingMail, SmtpTransport
 from commands.cli.console import SOON, working
 from commands.embedded import running_emulators
+from commands.letters import Letter, LetterBox
 from commands.roster import RosterAgent, find, read_agents, read_stack
 from commands.stack_commands import Pulumi
 from mailboxes import remedies
 
-POLL_SECONDS = 0.5
 SHOWN_LINES = 8
-
-
-class Outbox:
-    """What was handed to the emulated Mailjet, by its control plane."""
-
-    def __init__(self, status: dict[str, Any]) -> None:
-        self._base = f"{status['mailjet']['url']}/_emulator/outbox"
-
-    def since(self, key: int) -> list[dict[str, Any]]:
-        """The messages after this one, oldest first."""
-        found: list[dict[str, Any]] = self._get(f"?since={key}").json()["messages"]
-        return found
-
-    def content(self, key: int) -> EmailMessage:
-        """One message as it was sent."""
-        return email.message_from_bytes(self._get(f"/{key}").content, policy=email.policy.default)
-
-    def _get(self, rest: str) -> requests.Response:
-        answer = requests.get(self._base + rest, timeout=10)
-        answer.raise_for_status()
-        return answer
+ON_THE_WAY = ("queued", "on its way", "to be tried again")
 
 
 def messages(stack: str, project: Path, *, agent: str, watch: bool, json: bool, state_dir: Path) -> int:
-    """Raises NoEmulatorsError, and UnknownAgentError for `agent`."""
-    outbox = Outbox(running_emulators(state_dir))
-    only = _agent(stack, project, agent).address.lower() if agent else ""
-    _show(outbox, 0, only=only, watch=watch, json=json, nothing=f"No mail yet; send one with: {remedies.send()}")
+    """Raises NoEmulatorsError, EmulatorsEndedError while it watches, and UnknownAgentError for `agent`."""
+    status = running_emulators(state_dir)
+    box = LetterBox(status["page"], agent=_agent(stack, project, agent).address if agent else "")
+    shown = _show(box, 0, watch=watch, json=json)
+    if not shown and not json:
+        print(f"No mail yet; send one with: {remedies.send()}")
     return 0
 
 
-def _show(outbox: Outbox, after: int, *, only: str, watch: bool, json: bool, nothing: str = "") -> None:
-    shown = False
-    for item in _arriving(outbox, after, watch=watch):
-        if only and only not in (str(item["from"]).lower(), str(item["to"]).lower()):
-            continue
-        shown = True
-        content = outbox.content(item["id"])
-        print(_json.dumps(_data(item, content), ensure_ascii=False) if json else _text(item, content), flush=True)
-    if not shown and not json and nothing:
-        print(nothing)
+def _show(box: LetterBox, after: int, *, watch: bool, json: bool) -> int:
+    """Print what came after a letter, and with `watch` what comes and what becomes of it; how many there were."""
+    waiting: dict[int, str] = {}
+    shown = 0
+    for letter in box.after(after):
+        after, shown = _print(letter, waiting, json=json), shown + 1
+    if not watch:
+        return shown
+    for _ in box.changes():
+        for letter in box.after(after):
+            after, shown = _print(letter, waiting, json=json), shown + 1
+        for letter in box.these(list(waiting)):
+            if letter["outcome"] != waiting[letter["id"]]:
+                print(_json.dumps(letter, ensure_ascii=False) if json else _outcome(letter), flush=True)
+                _wait_for(letter, waiting)
+    return shown
 
 
-def _arriving(outbox: Outbox, after: int, *, watch: bool) -> Iterator[dict[str, Any]]:
-    pause = threading.Event()
-    while True:
-        for item in outbox.since(after):
-            after = item["id"]
-            yield item
-        if not watch:
-            return
-        pause.wait(POLL_SECONDS)
+def _print(letter: Letter, waiting: dict[int, str], *, json: bool) -> int:
+    print(_json.dumps(letter, ensure_ascii=False) if json else _text(letter), flush=True)
+    _wait_for(letter, waiting)
+    return int(letter["id"])
 
 
-def _data(item: dict[str, Any], content: EmailMessage) -> dict[str, Any]:
-    shown = {key: item[key] for key in ("id", "from", "to", "subject", "message_id", "status")}
-    return {**shown, "text": body_text(content)}
+def _wait_for(letter: Letter, waiting: dict[int, str]) -> None:
+    """Remember one of which more is to be heard; the oldest is forgotten where there are many."""
+    waiting.pop(letter["id"], None)
+    if letter["outcome"].startswith(ON_THE_WAY):
+        waiting[letter["id"]] = letter["outcome"]
+        while len(waiting) > 50:
+            del waiting[next(iter(waiting))]
 
 
-def _text(item: dict[str, Any], content: EmailMessage) -> str:
-    lines = body_text(content).strip().splitlines()
+def _outcome(letter: Letter) -> str:
+    return f"{letter['id']}  [{_plain(letter['outcome'])}]"
+
+
+def _text(letter: Letter) -> str:
+    lines = str(letter["text"]).strip().splitlines()
     more = [f"    … and {len(lines) - SHOWN_LINES} more lines"] if len(lines) > SHOWN_LINES else []
-    head = f"{item['id']}  {_plain(item['from'])} -> {_plain(item['to'])}  [{item['status']}]"
-    subject = content["Subject"] or item["subject"]
-    return "\n".join([head, *(f"    {_plain(line)}" for line in (subject, *lines[:SHOWN_LINES])), *more])
-
-
-def body_text(content: EmailMessage) -> str:
-    """The text of a mail, or what its HTML is a substitute for."""
-    part = content.get_body(("plain", "html"))
-    return "" if part is None else str(part.get_content())
+    head = f"{letter['id']}  {_plain(letter['from'])} -> {_plain(letter['to'])}  [{_plain(letter['outcome'])}]"
+    return "\n".join([head, *(f"    {_plain(line)}" for line in (letter["subject"], *lines[:SHOWN_LINES])), *more])
 
 
 def _plain(text: object) -> str:
@@ -120,14 +96,14 @@ def send(
     writer = find(agents, sender, where=where) if sender else agents[0]
     others = [_recipient(agents, who, where=where) for who in to] or [agents[1 % len(agents)].address]
     mailbox = next(mailbox for mailbox in mailboxes if mailbox.agent_id == writer.id)
-    outbox = Outbox(status)
-    newest = max((item["id"] for item in outbox.since(0)), default=0)
+    box = LetterBox(status["page"])
+    newest = box.newest()
     mail = OutgoingMail(to=others, subject=subject, text=sys.stdin.read() if text == "-" else text)
     ca_file = status["mailjet"]["smtp"]["ca_file"]
     with working("Sending", after=SOON), SmtpTransport.of(mailbox, ca_file=ca_file) as transport:
         receipt = MailService(mailbox, transport, display_name=writer.name).send(mail)
     print(f"Sent from {writer.address} to {', '.join(others)}: custom id {receipt.custom_id}")
-    _show(outbox, newest, only="", watch=watch, json=False)
+    _show(box, newest, watch=watch, json=False)
     return 0
 
 

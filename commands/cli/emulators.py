@@ -94,7 +94,7 @@ def serve(state_dir: StateDir = EMULATORS, free_ports: FreePorts = False, fixed_
 
 @app.command("open")
 def open_(state_dir: StateDir = EMULATORS) -> int:
-    """Open the page of the emulated Mailjet in a browser, or say where it is."""
+    """Open the page in a browser and say where it is: mails live, agents, DNS, requests, faults."""
     from commands.mails import open_page
 
     return open_page(state_dir)

@@ -177,13 +177,18 @@ class EmulatorPage:
         return RedirectResponse(f"/mail/{newest}?{urlencode({'said': 'It was taken in.'})}", 303)
 
     async def letters(self, request: Request) -> Response:
-        """What `./mail messages` reads: letters above `after`, or those of `ids`, with their text."""
+        """What `./mail messages` reads: letters above `after`, the newest one, or those of `ids`, with their text."""
         wanted = [int(one) for one in request.query_params.get("ids", "").split(",") if one.isdecimal()]
-        if wanted:
+        if "ids" in request.query_params:
             rows = [row for key in wanted[:MAILS_PAGE] if (row := self._mailjet.letters.get(key)) is not None]
         else:
             search = Search(agent=request.query_params.get("agent", ""))
-            rows = self._mailjet.letters.listed(search, most=MAILS_PAGE, after=_number(request, "after"))
+            only_newest = "newest" in request.query_params
+            rows = (
+                self._mailjet.letters.listed(search, most=1)
+                if only_newest
+                else self._mailjet.letters.listed(search, most=MAILS_PAGE, after=_number(request, "after"))
+            )
         return JSONResponse({"letters": [self._plain(row) for row in rows]})
 
     def _plain(self, row: Row) -> dict[str, object]:

@@ -32,6 +32,7 @@ class World:
     inbound: tuple[str, int]
     auth: tuple[str, str]
     webhook: Webhook
+    folder: str
 
     def get(self, path: str = "", **options: Any) -> requests.Response:
         """A page."""
@@ -99,4 +100,6 @@ def world(_emulators: dict[str, Any], _server: WebhookServer) -> World:
     call("PUT", "/_emulator/switches", {"route_needs_verified_domain": False, "retry_seconds": 0.02})
     call("POST", "/v3/REST/parseroute", {"Email": BOB, "Url": webhook.url("/in", "owner:hush")})
     inbound = mailjet["inbound"]
-    return World(_emulators["page"], mailjet["url"], (inbound["host"], inbound["port"]), auth, webhook)
+    return World(
+        _emulators["page"], mailjet["url"], (inbound["host"], inbound["port"]), auth, webhook, _emulators["state_dir"]
+    )
