@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import idna
 
+from zone.names import is_loopback_host
+
 ENV_SAFE = re.compile(r"[A-Za-z0-9_./:@,+=%-]*")
 """What a `.env` line can hold for every reader of such files; the alphabet of `azmail.dotenv`."""
 
@@ -27,15 +29,6 @@ _LONGEST_HOST = 253
 def is_loopback(url: str) -> bool:
     """Whether a URL leads to this machine."""
     return is_loopback_host(urlsplit(url).hostname or "")
-
-
-def is_loopback_host(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def path_fault(path: str) -> str:

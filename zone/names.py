@@ -1,5 +1,7 @@
 """Host names: relative to their zone (RFC 1034 section 3.1), without case and trailing dot, IDNs as A-labels."""
 
+from ipaddress import ip_address
+
 import idna
 
 _TUNNELS = "cfargotunnel.com"
@@ -69,3 +71,12 @@ def is_tunnel_host(name: str) -> bool:
 def tunnel_id_of(name: str) -> str:
     """The tunnel behind a `tunnel_host`."""
     return canonical(name).removesuffix(f".{_TUNNELS}")
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a URL's host is this machine: a loopback address, `localhost` or a name below it (RFC 6761, 6.3)."""
+    name = canonical(host).strip("[]")
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")

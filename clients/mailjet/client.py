@@ -38,6 +38,7 @@ from clients.mailjet.errors import (
 from clients.mailjet.http_url import split_http_url
 from clients.mailjet.limiter import AdaptiveLimiter
 from clients.mailjet.redaction import SECRETS
+from zone.names import is_loopback_host
 
 DEFAULT_API_URL = "https://api.mailjet.com"
 PAGE_SIZE = 1000
@@ -47,7 +48,6 @@ Method = Literal["GET", "POST", "PUT", "DELETE"]
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-_LOOPBACK = ("127.", "localhost", "::1")
 KEY_REFUSED = (CredentialsRejectedError, AccountSuspendedError)
 """What Mailjet says of the key, whatever was asked: the client asks nothing more after it."""
 
@@ -343,7 +343,7 @@ class MailjetClient:
     def _transport_error(self, error: requests.RequestException, method: Method, path: str) -> MailjetError:
         inner: object = error.args[0] if error.args else None
         cause = inner.reason if isinstance(inner, MaxRetryError) else inner
-        local = (urlsplit(self.base_url).hostname or "").startswith(_LOOPBACK)
+        local = is_loopback_host(urlsplit(self.base_url).hostname or "")
         if isinstance(cause, NewConnectionError) and local:
             return EmulatorDownError(self.base_url)
         if isinstance(cause, NewConnectionError | ConnectTimeoutError | SSLError | ProxyError):

@@ -233,15 +233,16 @@ class Deliveries:
         host = (parts.hostname or "").rstrip(".")
         named = host if parts.port is None else f"{host}:{parts.port}"
         rest = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        if _is_loopback(host):
+        if is_loopback_host(host):
             return f"{parts.scheme}://{named}{rest}", named
         if self._edge is None or self._edge.tunnel_for(host, parts.path or "/") is None:
             raise NoRouteError(host)
         return f"http://{self._edge.host}:{self._edge.port}{rest}", named
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
+def is_loopback_host(host: str) -> bool:
+    """Whether a URL's host is this machine: a loopback address, `localhost` or a name below it (RFC 6761, 6.3)."""
+    if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
