@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
 
+from azmail.atomic import replace_file
 from azmail.contract import schema_text
 from azmail.deliveries import DeliveryStore, MemoryDeliveries, SqliteDeliveries
 from azmail.dotenv import render_env
@@ -187,10 +188,8 @@ def _env(options: argparse.Namespace) -> None:
 
 
 def _write_private(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)  # an older file would keep its wider permissions
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+    """Readable by its owner only, whatever an older file was."""
+    replace_file(path, text, mode=0o600)
 
 
 def _mailboxes(options: argparse.Namespace) -> None:
@@ -213,7 +212,7 @@ def _schema(options: argparse.Namespace) -> None:
                 "writes it"
             )
     elif options.output is not None:
-        options.output.write_text(text, encoding="utf-8")
+        replace_file(options.output, text)
     else:
         sys.stdout.write(text)
 

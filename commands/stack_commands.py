@@ -104,9 +104,10 @@ class Pulumi:
         )
         return found
 
-    def export(self) -> dict[str, Any]:
-        """The stack's state; secrets in it stay encrypted."""
-        found: dict[str, Any] = json.loads(self.run("stack", "export", "--stack", self.stack))
+    def export(self, *, show_secrets: bool = False) -> dict[str, Any]:
+        """The stack's state; secrets in it stay encrypted, unless they are to be compared."""
+        words = ["--show-secrets"] if show_secrets else []
+        found: dict[str, Any] = json.loads(self.run("stack", "export", *words, "--stack", self.stack))
         return found
 
     def outputs(self) -> dict[str, Any]:

@@ -103,6 +103,8 @@ class AgentMailboxes(pulumi.ComponentResource):
     """Inbound routes for every agent, guarded and remembered by the address book."""
 
     count: pulumi.Output[int]
+    accepted: pulumi.Output[str]
+    """Known once Mailjet has accepted this run's key: what shows the key to anybody waits for it."""
 
     def __init__(
         self,
@@ -145,4 +147,5 @@ class AgentMailboxes(pulumi.ComponentResource):
                 pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=[book, *after]),
             )
         self.count = pulumi.Output.from_input(len(args.addresses))
+        self.accepted = book.id
         self.register_outputs({"count": self.count})

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import pulumi
 
@@ -16,6 +16,8 @@ from settings.model import Settings
 from settings.values import InboundAuth
 
 CONTRACT_VERSION = "1.0"
+
+T = TypeVar("T")
 
 
 def inbound_secret(settings: Settings) -> str:
@@ -88,14 +90,14 @@ def stack_outputs(
     agents: AgentMailboxes,
 ) -> dict[str, pulumi.Input[Any]]:
     """Name -> value of every stack output; what holds a credential is secret, and no plain output grows with the agents."""
-    environment = pulumi.Output.all(token=tunnel.token, target=tunnel.target).apply(
+    environment = pulumi.Output.all(token=tunnel.token, target=tunnel.target, accepted=agents.accepted).apply(
         lambda known: platform_environment(settings, tunnel_token=known["token"], tunnel_target=known["target"])
     )
     return {
         "contractVersion": CONTRACT_VERSION,
         "domain": domain.domain,
         "mailboxCount": agents.count,
-        "mailboxes": pulumi.Output.secret(mailboxes(addresses, settings)),
+        "mailboxes": _once_accepted(agents, lambda: mailboxes(addresses, settings)),
         "platformEnv": pulumi.Output.secret(environment),
         "expectedRecords": pulumi.Output.all(domain.expected_records, tunnel.expected_records).apply(
             lambda parts: [record.public() for records in parts for record in records]
@@ -120,8 +122,10 @@ def shared_domain_outputs(
         "contractVersion": CONTRACT_VERSION,
         "domain": shared.domain,
         "mailboxCount": agents.count,
-        "mailboxes": pulumi.Output.secret(mailboxes(addresses, settings)),
-        "platformEnv": pulumi.Output.secret(platform_environment(settings, tunnel_token="", tunnel_target="")),
+        "mailboxes": _once_accepted(agents, lambda: mailboxes(addresses, settings)),
+        "platformEnv": _once_accepted(
+            agents, lambda: platform_environment(settings, tunnel_token="", tunnel_target="")
+        ),
         "expectedRecords": [],
         "dkimStatus": shared.dkim_status,
         "spfStatus": shared.spf_status,
@@ -130,3 +134,8 @@ def shared_domain_outputs(
         "webhookUrl": settings.public_webhook_url,
         "ownerTag": settings.tag,
     }
+
+
+def _once_accepted(agents: AgentMailboxes, shown: Callable[[], T]) -> pulumi.Output[T]:
+    """A secret output with Mailjet's key in it: none before Mailjet has accepted that."""
+    return pulumi.Output.secret(agents.accepted.apply(lambda _: shown()))

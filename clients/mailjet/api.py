@@ -226,6 +226,10 @@ class MailjetApi:
         answer = self.client.find(_by(SENDER, key))
         return _only(answer, SenderRow.parse, SENDER) if answer is not None else None
 
+    def ask_anything(self) -> None:
+        """The cheapest question that Mailjet answers to a good key only. Raises MailjetError."""
+        self.client.get(SENDER, {"Limit": 1})
+
     def hidden_sender(self, email: str) -> SenderRow | None:
         """The soft-deleted sender that a lookup by address did not give."""
         domain = email.rpartition("@")[2]

@@ -138,6 +138,8 @@ class MailjetClient:
         self._refusal = problem
         self._first = threading.Lock()
         self._answered = threading.Event()
+        self.accepted = False
+        """Whether Mailjet has done anything for this key yet."""
         SECRETS.learn((credentials.api_key, credentials.api_secret, f"{credentials.api_key}:{credentials.api_secret}"))
         self._session = self._open_session()
 
@@ -306,7 +308,9 @@ class MailjetClient:
         if response.status_code != 429:
             self._limiter.passed(started)
         if response.status_code in (200, 201, 204, 304):
-            return self._answer(response, method, path)
+            answer = self._answer(response, method, path)
+            self.accepted = True
+            return answer
         failure = error_from_response(
             self.base_url,
             method,

@@ -203,6 +203,20 @@ class KeyRefusedBeforeError(MailjetError):
         super().__init__("not tried, since Mailjet refuses the key, as told once in this run.")
 
 
+class AnotherAccountError(MailjetError):
+    """The key is good, but what the stack has made at Mailjet is not in its account."""
+
+    fatal = True
+
+    def __init__(self, domain: str) -> None:
+        key, secret = (remedies.set_secret(name) for name in ("mailjetApiKey", "mailjetApiSecret"))
+        super().__init__(
+            f"mailjetApiKey or mailjetApiUrl is another than in the last up, and the account that it opens has no sender "
+            f"*@{domain}; expected the account in which this stack has made it; set that one's key with: {key} && {secret}, "
+            f"or, if the stack is to be made anew in this account, do that with: {remedies.apply(refresh=True)}"
+        )
+
+
 class NotAllowedError(ApiError):
     """403: the key may not do this."""
 

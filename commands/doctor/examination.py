@@ -39,6 +39,7 @@ from commands.doctor.mailjet import (
 )
 from commands.doctor.passphrase import passphrase_findings
 from commands.doctor.policies import DKIM, DMARC, SPF, dkim_finding, dmarc_findings, first_answering, spf_finding
+from commands.doctor.recorded import outdated, recorded_findings
 from commands.doctor.records import DNS, ZONE, delegation_findings, resolver_findings, zone_findings
 from commands.doctor.round_trip import ARRIVAL_SECONDS, ROUND_TRIP, Arrivals, Listener, ListenError, round_trip_findings
 from commands.doctor.stack import ExaminedStack, NeverUpError, examine
@@ -46,7 +47,7 @@ from commands.doctor.table import as_json, heading, row, totals
 from commands.doctor.tunnel import TUNNEL, WEBHOOK, WebhookProbe, tunnel_findings, webhook_findings
 from commands.pending import pending_findings
 from commands.stack_commands import ROOT, Pulumi, PulumiFailedError
-from commands.stack_settings import read_settings
+from commands.stack_settings import plain_values, settings_from
 from engine.loopback import is_loopback
 from mailboxes import remedies
 from settings.loading import SettingsError
@@ -132,8 +133,11 @@ class _CheckContext:
 def _examination(given: DoctorOptions, resolvers: Sequence[Resolver]) -> Iterator[Finding]:
     """Raises what FATAL_ERRORS lists, before the first finding."""
     pulumi = Pulumi(given.stack, project=given.cwd)
-    settings, cloudflare_url = read_settings(pulumi)
-    examined = examine(given.stack, settings, pulumi.outputs(), cloudflare_url=cloudflare_url)
+    entries = pulumi.entries()
+    settings, cloudflare_url = settings_from(pulumi, entries)
+    state, outputs = pulumi.export(show_secrets=True), pulumi.outputs()
+    old = outdated(state, plain_values(entries))
+    examined = examine(given.stack, settings, outputs, cloudflare_url=cloudflare_url, outdated=old)
     emulators = _emulators(given, cloudflare_url)
     context = _CheckContext(
         examined=examined,
@@ -143,7 +147,8 @@ def _examination(given: DoctorOptions, resolvers: Sequence[Resolver]) -> Iterato
         probe=WebhookProbe(url=examined.settings.public_webhook_url, edge=emulators.edge if emulators else ""),
         ca_file=given.ca_file or (emulators.ca_file if emulators else ""),
     )
-    yield from pending_findings(given.stack, pulumi.export())
+    yield from pending_findings(given.stack, state)
+    yield from recorded_findings(given.stack, old)
     yield CONFIGURATION.ok(given.stack, f"Valid; {settings.domain}, {len(examined.mailboxes):,} mailboxes.")
     yield from _all(_checks(context), given.stack)
     arrivals = Arrivals()

@@ -19,7 +19,7 @@ ROUTES = Check("routes")
 def status_findings(examined: ExaminedStack, sender: SenderRow | None, dns: DnsRow | None) -> Iterator[Finding]:
     """Sender, DKIM and SPF as Mailjet last saw them."""
     domain = examined.settings.domain
-    again = remedies.apply(examined.stack, refresh=True)
+    again = examined.again
     if sender is None or sender.status is SenderStatus.DELETED:
         found = "has no sender" if sender is None else "has deleted the sender"
         yield MAILJET.error(
@@ -62,7 +62,7 @@ def named_sender_findings(examined: ExaminedStack, find: Callable[[str], SenderR
         found = "does not know it" if sender is None else f"says {sender.status}"
         yield MAILJET.error(
             f"sender {email}",
-            f"Mailjet {found}, expected Active: {remedies.apply(examined.stack, refresh=True)} makes it again; "
+            f"Mailjet {found}, expected Active: {examined.again} makes it again; "
             f"an address outside {examined.settings.domain} must also confirm a mail from Mailjet.",
         )
 
@@ -72,7 +72,7 @@ def event_findings(examined: ExaminedStack, callbacks: Iterable[EventCallbackRow
     settings = examined.settings
     ours = RouteIdentity.of(settings.events_url)
     at = {callback.event_type: callback for callback in callbacks if not callback.is_backup}
-    again = remedies.apply(examined.stack, refresh=True)
+    again = examined.again
     for event in settings.mailjet_events:
         label, callback = f"{event} events", at.get(event)
         if callback is None:
@@ -96,7 +96,7 @@ def route_findings(examined: ExaminedStack, routes: Iterable[ParseRoute]) -> Ite
     """Missing, foreign, stale and surplus routes; one finding if there is nothing to say."""
     settings = examined.settings
     ours = RouteIdentity.of(settings.route_identity)
-    again = remedies.apply(examined.stack, refresh=True)
+    again = examined.again
     wanted = examined.addresses
     at: dict[str, list[ParseRoute]] = {}
     for route in routes:

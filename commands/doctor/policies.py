@@ -133,4 +133,4 @@ def _tags(text: str) -> dict[str, str]:
 
 
 def _mend(examined: ExaminedStack) -> str:
-    return f"put it back with: {remedies.apply(examined.stack, refresh=True)}"
+    return f"put it back with: {examined.again}"

@@ -34,7 +34,7 @@ def zone_findings(examined: ExaminedStack, zone: Sequence[SurveyedRecord]) -> It
 
 
 def _in_zone(record: Expected, zone: Sequence[SurveyedRecord], examined: ExaminedStack) -> Finding:
-    mend = f"put it back with: {remedies.apply(examined.stack, refresh=True)}"
+    mend = f"put it back with: {examined.again}"
     found = [other for other in zone if other.name == record.name and other.type == record.type]
     same = [other for other in found if _same(other, record)]
     ours = [other for other in found if other.comment == examined.settings.record_comment]
@@ -135,7 +135,7 @@ def _seen(
     where = (
         "publish it where the zone is served"
         if examined.settings.dns is Dns.NONE
-        else f"if the zone has it, wait half an hour, else put it back with: {remedies.apply(examined.stack, refresh=True)}"
+        else f"if the zone has it, wait half an hour, else put it back with: {examined.again}"
     )
     return DNS.error(label, f"{first_few(wrong)} {says}, expected {shown}: {where}")
 

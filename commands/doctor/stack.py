@@ -53,6 +53,15 @@ class ExaminedStack:
     records: Sequence[Expected]
     mailboxes: Sequence[Mailbox] = field(repr=False)
     cloudflare_url: str = ""
+    outdated: Sequence[str] = ()
+    """Credentials of which the state has recorded another value than the configuration has."""
+
+    @property
+    def again(self) -> str:
+        """What mends all that somebody has changed at the services. A refresh asks with the credentials of the last up:
+        where those are no longer the configuration's, an up without one comes first."""
+        refreshing = remedies.apply(self.stack, refresh=True)
+        return f"{remedies.apply(self.stack)} && {refreshing}" if self.outdated else refreshing
 
     @property
     def addresses(self) -> set[str]:
@@ -64,7 +73,14 @@ class ExaminedStack:
         return next((tunnel_id_of(record.content) for record in self.records if is_tunnel_host(record.content)), "")
 
 
-def examine(stack: str, settings: Settings, outputs: Mapping[str, Any], *, cloudflare_url: str = "") -> ExaminedStack:
+def examine(
+    stack: str,
+    settings: Settings,
+    outputs: Mapping[str, Any],
+    *,
+    cloudflare_url: str = "",
+    outdated: Sequence[str] = (),
+) -> ExaminedStack:
     """Settings and outputs together. Raises NeverUpError, and ContractError for outputs of another version."""
     if "expectedRecords" not in outputs:
         raise NeverUpError(stack)
@@ -78,6 +94,7 @@ def examine(stack: str, settings: Settings, outputs: Mapping[str, Any], *, cloud
         records=[_expected(record) for record in outputs["expectedRecords"]],
         mailboxes=list(agents),
         cloudflare_url=cloudflare_url,
+        outdated=outdated,
     )
 
 

@@ -59,7 +59,7 @@ def tunnel_findings(examined: ExaminedStack, api: Cloudflare, *, emulated: bool 
         yield TUNNEL.error(
             f"{label} ingress",
             f"It leads to {leads_to or 'nothing'}, expected {settings.tunnel_service}: put it back with: "
-            f"{remedies.apply(examined.stack, refresh=True)}",
+            + examined.again,
         )
 
 
@@ -132,7 +132,7 @@ def webhook_findings(examined: ExaminedStack, probe: WebhookProbe) -> Iterator[F
         yield WEBHOOK.error(
             label,
             "Cloudflare's edge answers 409 (error 1001): it knows the host but no record that leads on; make it again "
-            f"with: {remedies.apply(examined.stack, refresh=True)}",
+            f"with: {examined.again}",
         )
         return
     if met == 404:

@@ -97,6 +97,10 @@ class SettingChange:
     new: str
 
 
+ANOTHER_KEY = SettingChange("Mailjet account", "the key of the last up", "another key, which the up tries first")
+"""What else an address book can be updated for."""
+
+
 @dataclass(frozen=True)
 class Allowances:
     """What the stack's configuration allows this time."""
@@ -195,6 +199,8 @@ def compare(
         if BOOK in _kind_of(urn) and operation not in REFRESHING:
             changes.switches = _with_limits(changes.switches, new.get("inputs") or {})
             changes.before, changes.after = _book(old), {} if operation in DELETING else _book(new)
+            if operation == "update" and old.get("inputs") == new.get("inputs"):
+                changes.settings.append(ANOTHER_KEY)
         if operation in REFRESHING:
             continue
         if _kind_of(urn) == TUNNEL_TYPE and operation in DELETING:

@@ -5,7 +5,8 @@ left behind, a killed one included: its `delete`, and its `update` for dropped a
 that is still there.
 
 Its outputs do not repeat the map: a digest tells a later run whether the book has changed, and the packed list of the
-addresses alone is what a sweep needs. The engine keeps the inputs beside them, and hands those to `check` only.
+addresses alone is what a sweep needs. A digest of the account says which key has last been accepted. The engine keeps
+the inputs beside them, and hands those to `check` only.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from mailboxes.errors import InvalidAddressMapError
 from mailboxes.guards import REMOVED_COUNT, REMOVED_PERCENT, RemovalLimit, refusals
 from mailboxes.packed_map import packed_list, unpacked_list
 from providers.mailjet import plugin
+from providers.mailjet.account import account_digest, prove_account, prove_key
 from providers.mailjet.base_provider import (
     MailjetProvider,
     Props,
@@ -40,7 +42,7 @@ from providers.mailjet.base_provider import (
 from providers.mailjet.route_writes import RouteWriter, owners_of
 
 _INPUTS = ("addresses", "route_identity", "allow_mass_removal", "removal_percent", "removal_count")
-_OUTPUTS = ("route_identity", "digest", "held")
+_OUTPUTS = ("route_identity", "digest", "held", "account")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,16 +80,22 @@ class AddressBookProvider(MailjetProvider):
         return check_result(news, wrong)
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
-        """The exception and the limits are of the moment: they are no change."""
+        """The exception and the limits are of the moment: they are no change. A key that the state does not know is one,
+        since somebody has to try it."""
         found = changed(_olds, _news, ("route_identity",))
         if not known(_news.get("addresses")) or text(_olds, "digest") != _digest(_addresses(_news)):
             found.append("addresses")
+        account = account_digest(plugin.configured())
+        if account and account != text(_olds, "account"):
+            found.append("account")
         return unchanged_or(found)
 
     def create(self, props: Props) -> CreateResult:
-        plugin.current().route_claims.claim(_addresses(props).values())
+        process = plugin.current()
+        process.route_claims.claim(_addresses(props).values())
+        prove_key(process)
         digest = hashlib.sha256(text(props, "route_identity").encode()).hexdigest()[:12]
-        return CreateResult(f"address-book-{digest}", _outputs(props))
+        return CreateResult(f"address-book-{digest}", _outputs(process, props))
 
     def read(self, id_: str, props: Props) -> ReadResult:
         """The book is only in the state. Without inputs in the answer, the engine keeps those that it has."""
@@ -97,6 +105,8 @@ class AddressBookProvider(MailjetProvider):
         process = plugin.current()
         before, wanted = _held(_olds), set(_addresses(_news).values())
         process.route_claims.claim(wanted)
+        if account_digest(process.settings) != text(_olds, "account"):
+            prove_account(process, wanted)
         process.address_book_changes.gained |= {address.lower() for address in wanted - before}
         process.address_book_changes.former |= owners_of(_olds.get("route_identity")) - owners_of(
             _news.get("route_identity")
@@ -104,7 +114,7 @@ class AddressBookProvider(MailjetProvider):
         dropped = before - wanted
         if dropped:
             _cleanup_writer(process, _olds, _news).release(sorted(dropped))
-        return UpdateResult(_outputs(_news))
+        return UpdateResult(_outputs(process, _news))
 
     def delete(self, _id: str, _props: Props) -> None:
         addresses = sorted(_held(_props))
@@ -119,7 +129,7 @@ class AddressBook(Resource, module="mailjet", name="AddressBook"):
 
     def __init__(self, name: str, args: AddressBookArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         props = declared(args)
-        hidden = pulumi.ResourceOptions(hide_diffs=["addresses", "held", "digest"])
+        hidden = pulumi.ResourceOptions(hide_diffs=["addresses", "held", "digest", "account"])
         super().__init__(AddressBookProvider(), name, props, pulumi.ResourceOptions.merge(hidden, opts))
 
 
@@ -127,10 +137,15 @@ def _addresses(props: Props) -> dict[str, str]:
     return recorded_address_map(text(props, "addresses"))
 
 
-def _outputs(props: Props) -> Props:
+def _outputs(process: plugin.PluginProcess, props: Props) -> Props:
     addresses = _addresses(props)
     held = packed_list(sorted(set(addresses.values())))
-    return {**own(props, ("route_identity",)), "digest": _digest(addresses), "held": held}
+    return {
+        **own(props, ("route_identity",)),
+        "digest": _digest(addresses),
+        "held": held,
+        "account": account_digest(process.settings),
+    }
 
 
 def _digest(addresses: Mapping[str, str]) -> str:

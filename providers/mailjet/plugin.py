@@ -188,6 +188,12 @@ def address_book_changes() -> AddressBookChanges:
         return AddressBookChanges() if _process is None else _process.address_book_changes
 
 
+def configured() -> PluginSettings:
+    """What `configure` has read; empty before it."""
+    with _lock:
+        return PluginSettings() if _process is None else _process.settings
+
+
 def current() -> PluginProcess:
     """The process that `configure` has set up."""
     with _lock:

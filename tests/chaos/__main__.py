@@ -1,4 +1,4 @@
-"""`python -m tests.chaos [faults kills replaces neighbours commands inbox] [--quick]`: what `make chaos` runs; ends by itself.
+"""`python -m tests.chaos [SCENARIO …]`: what `make chaos` runs; ends by itself.
 
 Every scenario starts on an account with a bystander, is seeded, prints what it took, and fails with what it found.
 """
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from tests.chaos import inbox, neighbours, replaces
+from tests.chaos import inbox, neighbours, outages, replaces, webhook
 from tests.chaos.commands import (
     ADOPTION_MOMENTS,
     ENVIRONMENT_MOMENTS,
@@ -52,6 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
         "neighbours": _neighbours,
         "commands": _commands,
         "inbox": _inbox,
+        "outages": _outages,
+        "webhook": _webhook,
     }
     unknown = [name for name in given.scenarios if name not in scenarios]
     if unknown:
@@ -82,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         "--kills", type=int, default=30, metavar="N", help="kills followed by up, for each of CLI and plugins"
     )
     parser.add_argument("--changes", type=int, default=10, metavar="N", help="kills of an up that changes every route")
+    parser.add_argument("--outages", type=int, default=10, metavar="N", help="kills of the emulators")
     parser.add_argument("--destroys", type=int, default=15, metavar="N", help="kills followed by destroy")
     return parser
 
@@ -155,14 +158,32 @@ def _commands(_given: argparse.Namespace) -> int:
             failed += not _attempt(partial(new_environment_killed, world, folder / "fresh", moment=moment))
         for seed in range(3):
             failed += not _attempt(partial(import_killed, folder / f"import-{seed}", seed=seed))
-        for moment in ADOPTION_MOMENTS:
-            failed += not _attempt(partial(adoption_killed, world, moment=moment))
+        for kind, when in ADOPTION_MOMENTS:
+            failed += not _attempt(partial(adoption_killed, world, kind=kind, moment=when))
     print(f"commands: {failed or 'none'} did not go on")
     return failed
 
 
 def _inbox(given: argparse.Namespace) -> int:
     return inbox.main(given.mails, given.inbox_kills, given.seed)
+
+
+def _outages(given: argparse.Namespace) -> int:
+    failed, writes = 0, OTHER_MAILBOXES + SETUP_WRITES
+    with _world(OTHER_MAILBOXES) as (world, _):
+        for moment in moments(given.seed + 3, given.outages, writes=writes):
+            failed += not _attempt(partial(outages.kill_the_emulators, world, moment=moment))
+        for took_effect in (False, True):
+            failed += not _attempt(partial(outages.pending_creates, world, took_effect=took_effect))
+    return failed
+
+
+def _webhook(_given: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        ended = [
+            _attempt(partial(run, Path(folder) / run.__name__)) for run in (webhook.busy_hooks, webhook.killed_hooks)
+        ]
+    return ended.count(False)
 
 
 def _replaces(_given: argparse.Namespace) -> int:

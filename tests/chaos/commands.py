@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
-import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 
-from tests.chaos.kills import descendants, wait_until
+from tests.chaos.kills import killed_by, wait_until
 from tests.chaos.world import DOMAIN, ChaosError, World
 from tests.e2e.stack import PASSPHRASE, PROGRAM, ROOT, Finished, Stack, clean_environment, mail
 
 MX = {"type": "MX", "name": DOMAIN, "content": "mx1.corp.example", "priority": 5, "ttl": 300, "comment": "the owner's"}
+DMARC = {"type": "TXT", "name": f"_dmarc.{DOMAIN}", "content": '"v=DMARC1; p=quarantine"', "ttl": 300}
+PLANTED = {"records": (MX, DMARC), "wildcard": (MX | {"name": f"*.{DOMAIN.partition('.')[2]}"},)}
+"""What an adoption finds: records in our places, which come into the state, or one that covers them, which is copied first."""
 ENVIRONMENT_MOMENTS = ("folder", "stack", "salt", "secret 1", "secret 2", "secret 3", "file")
-ADOPTION_MOMENTS = ("backup", "state 1", "state 2", "state 3", "file")
+ADOPTION_MOMENTS = (
+    *(("records", moment) for moment in ("backup", "state 1", "state 2", "state 3", "state 5", "state 8", "file")),
+    *(("wildcard", moment) for moment in ("backup", "copy", "state 1", "file")),
+)
 
 
 def killed(words: list[str | Path], stack: Stack, moment: Callable[[], bool], what: str) -> bool:
@@ -37,13 +41,7 @@ def killed(words: list[str | Path], stack: Stack, moment: Callable[[], bool], wh
         wait_until(lambda: running.poll() is not None or moment(), what)
         came = running.poll() is None
         if came:
-            running.send_signal(signal.SIGSTOP)  # or it starts one more child between the look and the kill
-        family = descendants(running.pid)
-        running.kill()
-        for child in family:
-            if child.runs:
-                os.kill(child.pid, 9)
-        wait_until(lambda: not any(child.runs for child in family), f"the end of what {what} had started")
+            killed_by(running)
     finally:
         running.kill()
         running.communicate()
@@ -114,10 +112,11 @@ def _require_whole(file: Path, where: str) -> None:
 # -- adopt -------------------------------------------------------------------------------------------------------------
 
 
-def adoption_killed(world: World, *, moment: str) -> str:
+def adoption_killed(world: World, *, kind: str, moment: str) -> str:
     """`adopt --replace-mx`, killed; then the same again, and the `up` goes through and deletes what was agreed to."""
-    stack = world.stack
-    world.emulators.cloudflare("POST", "/dns_records", json=MX).raise_for_status()
+    stack, before = world.stack, {record["id"]: record for record in world.emulators.records()}
+    for fields in PLANTED[kind]:
+        world.emulators.cloudflare("POST", "/dns_records", json=fields).raise_for_status()
     backups = stack.folder / "zone-backups"
     shutil.rmtree(backups, ignore_errors=True)
     words: list[str | Path] = ["adopt", stack.name, "-C", stack.folder, "--replace-mx", "--yes"]
@@ -128,14 +127,15 @@ def adoption_killed(world: World, *, moment: str) -> str:
         now = state.stat().st_mtime_ns if state.exists() else saved[-1]
         if now != saved[-1]:
             saved.append(now)
-        kind, _, number = moment.partition(" ")
+        step, _, number = moment.partition(" ")
         return {
-            "backup": backups.exists() and any(backups.glob("*.json")),
-            "state": len(saved) > int(number or 0),
-            "file": stack.config_file.read_text() != config,
-        }[kind]
+            "backup": lambda: backups.exists() and any(backups.glob("*.json")),
+            "copy": lambda: bool(_exchanges(world)),
+            "state": lambda: len(saved) > int(number or 0),
+            "file": lambda: stack.config_file.read_text() != config,
+        }[step]()
 
-    where = f"adopt killed at {moment}"
+    where = f"adopt ({kind}) killed at {moment}"
     was = killed(words, stack, came, where)
     for backup in backups.glob("*.json"):
         json.loads(backup.read_text())  # whole, or not there
@@ -146,11 +146,23 @@ def adoption_killed(world: World, *, moment: str) -> str:
     preview, up = stack.preview(check=False), stack.up("--suppress-outputs", check=False)
     if (preview.code, up.code) != (0, 0):
         raise ChaosError(where, [f"preview ended with {preview.code}, up with {up.code}"], preview.text + up.text)
-    if any(record["content"] == MX["content"] for record in world.emulators.records()):
-        raise ChaosError(where, ["what was agreed to be deleted is there"])
+    if _exchanges(world) != ["parse.mailjet.com"]:
+        raise ChaosError(where, [f"mail for {DOMAIN} goes to {_exchanges(world)}"])
     stack.destroy()
-    stack.configure(replaceForeignMx=None, adoptedRecords=None)
+    stack.configure(replaceForeignMx=None, adoptedRecords=None, mxPreference=None, dmarcPolicy="none")
+    after = {record["id"]: record for record in world.emulators.records()}
+    touched = [f"{record['type']} {record['name']}" for key, record in before.items() if after.get(key) != record]
+    if touched:
+        raise ChaosError(where, [f"{name} is not as it was" for name in touched])
+    for key in after.keys() - before.keys():
+        world.emulators.cloudflare("DELETE", f"/dns_records/{key}").raise_for_status()
     return f"{where}{'' if was else ' (it had ended)'}: went on"
+
+
+def _exchanges(world: World) -> list[str]:
+    """Where mail for the domain goes by records of its own."""
+    records = world.emulators.records()
+    return [record["content"] for record in records if (record["type"], record["name"]) == ("MX", DOMAIN)]
 
 
 # -- agents import -----------------------------------------------------------------------------------------------------

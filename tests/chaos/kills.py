@@ -194,6 +194,17 @@ def _kill(process: Identity) -> None:
             return  # it ended by itself in this very moment
 
 
+def killed_by(running: subprocess.Popen[bytes]) -> None:
+    """End the CLI and all its plugins at once."""
+    running.send_signal(signal.SIGSTOP)  # or it starts one more between the look and the kill
+    family = descendants(running.pid)
+    running.kill()
+    for process in family:
+        _kill(process)
+    running.wait(DEADLINE)
+    wait_until(lambda: not any(process.runs for process in family), "the end of what was killed")
+
+
 def moments(seed: int, count: int, *, writes: int) -> list[int]:
     """`count` moments of an `up` of so many writes, in random order: every other one before the first route."""
     rng = random.Random(seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import requests
 
 from commands.doctor.tunnel import TUNNEL_URN
 from tests.e2e.adoption import adopt
-from tests.e2e.stack import Emulators, Stack
+from tests.e2e.stack import Emulators, Stack, mail
 
 
 @pytest.fixture
@@ -120,11 +121,36 @@ def test_a_token_is_rolled_in_the_documented_order(stack: Stack, emulators: Emul
     """`refresh` asks with the token of the last run: the old one must live until an apply has noted the new one."""
     groups = ("DNS Write", "Cloudflare Tunnel Write")
     old, new = token(emulators, *groups), token(emulators, *groups)
-    stack.up(CLOUDFLARE_API_TOKEN=old)
-    stack.up(CLOUDFLARE_API_TOKEN=new)
+    del stack.environment["CLOUDFLARE_API_TOKEN"]
+    configure_token(stack, old)
+    stack.up()
+    configure_token(stack, new)
     revoke(emulators, old)
-    stack.up("--refresh", CLOUDFLARE_API_TOKEN=new)
-    stack.pulumi("refresh", "--stack", "dev", "--yes", "--skip-preview", CLOUDFLARE_API_TOKEN=new)
+    # In the wrong order a refresh fails: the doctor says so, and no remedy of its begins with one.
+    assert stack.preview("--refresh", check=False).code != 0
+    emulators.cloudflare("DELETE", f"/dns_records/{mx(emulators)}").raise_for_status()
+    words = ("doctor", stack.name, "-C", stack.folder, "--emulators", emulators.folder, "--json")
+    findings = json.loads(mail(*words, env=stack.environment, check=False).out)["findings"]
+    [recorded] = [one["sentence"] for one in findings if one["subject"] == "state"]
+    assert "another cloudflare:apiToken than the configuration has" in recorded
+    assert recorded.endswith("record it with: ./mail apply dev")
+    [gone] = [
+        one["sentence"] for one in findings if (one["check"], one["subject"]) == ("zone", "MX dev.agents.example")
+    ]
+    assert gone.endswith("put it back with: ./mail apply dev && ./mail apply dev --refresh")
+    for options in ((), ("--refresh",)):
+        mail("apply", stack.name, "-C", stack.folder, "--yes", *options, env=stack.environment)
+    assert mx(emulators)
+
+
+def configure_token(stack: Stack, value: str) -> None:
+    stack.pulumi("config", "set", "--secret", "cloudflare:apiToken", value, "--stack", stack.name)
+
+
+def mx(emulators: Emulators) -> str:
+    """The id of the domain's."""
+    [found] = [one["id"] for one in emulators.records() if (one["type"], one["name"]) == ("MX", "dev.agents.example")]
+    return str(found)
 
 
 def revoke(emulators: Emulators, value: str) -> None:

@@ -275,7 +275,9 @@ def test_rotation_of_both_secrets(account: Account) -> None:
     refused = account.up("--refresh", check=False)
     assert refused.code != 0
     assert "rejected the API key or its secret" in refused.text
-    account.up("--refresh", "--expect-no-changes", MAILJET_API_SECRET="0" * 32)
+    recorded = account.up("--refresh", MAILJET_API_SECRET="0" * 32)
+    assert "1 updated" in recorded.text, "the book records which key was accepted last"
+    assert account.writes() == {}
     set_secret(account.emulators, key, account.emulators.credentials["MAILJET_API_SECRET"])
 
 

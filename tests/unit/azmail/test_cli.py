@@ -85,6 +85,39 @@ class TestEnv:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert f"MAILJET_API_SECRET={PASSWORD}\n" in file.read_text()
 
+    def test_a_full_disk_leaves_the_old_file_whole(
+        self, outputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """RLIMIT_FSIZE cuts a write where a full disk would."""
+        limited = "import resource, signal, sys; from azmail.__main__ import main; "
+        limited += "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); sys.exit(main(sys.argv[1:]))"
+        for words in (["env", str(outputs)], ["schema"]):
+            file = tmp_path / "old"
+            file.write_text("whole\n")
+            done = subprocess.run(
+                [sys.executable, "-c", limited, *words, "-o", str(file)], cwd=ROOT, capture_output=True, text=True
+            )
+            assert (done.returncode, file.read_text()) == (1, "whole\n")
+            assert done.stderr.count("\n") == 1
+            assert "File too large" in done.stderr
+        assert {path.name for path in tmp_path.iterdir()} == {outputs.name, "old"}
+
+    def test_a_link_does_not_lead_the_secrets_elsewhere(self, outputs: Path, tmp_path: Path) -> None:
+        elsewhere, link = tmp_path / "elsewhere", tmp_path / ".env"
+        elsewhere.write_text("theirs")
+        link.symlink_to(elsewhere)
+        assert main(["env", str(outputs), "-o", str(link)]) == 0
+        assert (elsewhere.read_text(), link.is_symlink()) == ("theirs", False)
+
+    def test_a_terminal_or_a_pipe_is_written_to(self, outputs: Path) -> None:
+        for words in (["env", str(outputs)], ["schema"]):
+            done = subprocess.run(
+                [sys.executable, "-m", "azmail", *words, "-o", "/dev/stderr"],
+                cwd=ROOT, capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            assert "MAILJET" in done.stderr or "$defs" in done.stderr
+
     def test_unsafe_values_and_wrong_outputs_are_one_sentence(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from clients.mailjet.errors import RoutesIncompleteError
+from clients.mailjet.client import Credentials
+from clients.mailjet.errors import AnotherAccountError, MailjetError, RoutesIncompleteError
 from mailboxes.packed_map import packed
+from providers.mailjet import plugin
+from providers.mailjet.account import account_digest
 from providers.mailjet.address_book import AddressBookProvider
 from providers.mailjet.inbound_routes import InboundRoutesProvider
 from providers.mailjet.plugin import PluginProcess
-from tests.unit.providers.emulated import DOMAIN, Mailjet, RecordingEngine, outs_of, recorded
+from tests.unit.providers.emulated import (
+    API_KEY,
+    API_SECRET,
+    DOMAIN,
+    Mailjet,
+    RecordingEngine,
+    VirtualClock,
+    outs_of,
+    recorded,
+)
 
 IDENTITY = "https://agentmail-dev@hooks.agents.example/inbound"
 URL = "https://agentmail-dev:s3cretpassword@hooks.agents.example/inbound"
@@ -23,9 +38,13 @@ BOOK = {f"agent-{n}": f"box{n}@{DOMAIN}" for n in range(4)}
 
 provider = AddressBookProvider()
 
+pytestmark = pytest.mark.usefixtures("process")
+
 
 def props(book: dict[str, str], identity: str = IDENTITY, **more: Any) -> dict[str, Any]:
-    return {"addresses": json.dumps(book), "route_identity": identity, **more}
+    """Inputs and outputs in one, of an `up` with today's key."""
+    account = account_digest(plugin.configured())
+    return {"addresses": json.dumps(book), "route_identity": identity, "account": account, **more}
 
 
 def without(agent: str) -> dict[str, str]:
@@ -79,9 +98,9 @@ class TestDiff:
         olds = {**recorded(props(BOOK)), "allow_mass_removal": "3 of 4"}
         assert provider.diff("id", olds, props(dict(reversed(BOOK.items())), allow_mass_removal="")).changes is False
 
-    @pytest.mark.parametrize("news", [props(without("agent-1")), props(BOOK, OLD_IDENTITY)])
-    def test_another_book_or_identity(self, news: dict[str, Any]) -> None:
-        assert provider.diff("id", recorded(props(BOOK)), news).changes is True
+    def test_another_book_or_identity(self) -> None:
+        for news in (props(without("agent-1")), props(BOOK, OLD_IDENTITY)):
+            assert provider.diff("id", recorded(props(BOOK)), news).changes is True
 
 
 class TestWhatTheStateHolds:
@@ -93,7 +112,7 @@ class TestWhatTheStateHolds:
 
     def test_the_outputs_do_not_repeat_the_map(self) -> None:
         outs = outs_of(provider.create(props(BOOK)))
-        assert outs.keys() == {"route_identity", "digest", "held"}
+        assert outs.keys() == {"route_identity", "digest", "held", "account"}
         assert "agent-1" not in json.dumps(outs)
         assert provider.update("id", outs, props(BOOK)).outs == outs
 
@@ -131,7 +150,8 @@ class TestBroom:
     def _any_domain(self, mailjet: Mailjet, process: PluginProcess) -> None:
         mailjet.switch(route_needs_verified_domain=False)
 
-    def test_create_and_read_ask_nothing(self, mailjet: Mailjet) -> None:
+    def test_an_accepted_key_is_not_asked_about_again(self, mailjet: Mailjet, process: PluginProcess) -> None:
+        process.api.ask_anything()
         mailjet.forget_requests()
         outs = outs_of(provider.create(props(BOOK)))
         read = provider.read("id", outs)
@@ -194,8 +214,10 @@ class TestBroom:
         assert mailjet.routes() == {}
 
     def test_an_empty_book_asks_nothing(self, mailjet: Mailjet, next_run: Any) -> None:
+        outs = outs_of(provider.create(props({})))
         next_run()
-        provider.delete("id", outs_of(provider.create(props({}))))
+        mailjet.forget_requests()
+        provider.delete("id", outs)
         assert mailjet.requests() == []
 
     def test_an_engine_that_is_gone_sweeps_nothing(self, mailjet: Mailjet, next_run: Any) -> None:
@@ -206,6 +228,90 @@ class TestBroom:
         with pytest.raises(RoutesIncompleteError, match="is gone"):
             provider.delete("id", recorded(props(BOOK)))
         assert mailjet.writes() == []
+
+
+class TestTheKey:
+    """An `up` that changes nothing asks nothing, and shows the platform the key it was given."""
+
+    @pytest.fixture
+    def with_key(self, next_run: Any) -> Iterator[Callable[..., PluginProcess]]:
+        """Continue as a run with another key or API address."""
+        running: list[PluginProcess] = []
+
+        def begin(*, key: str = API_KEY, secret: str = API_SECRET, url: str = "") -> PluginProcess:
+            settings = replace(plugin.current().settings, credentials=Credentials(api_key=key, api_secret=secret))
+            settings = replace(settings, api_url=url) if url else settings
+            running.append(PluginProcess(settings, engine=RecordingEngine(), clock=VirtualClock()))
+            plugin.install(running[-1])
+            return running[-1]
+
+        yield begin
+        for process in running:
+            process.close()
+
+    @pytest.fixture
+    def outs(self, mailjet: Mailjet) -> dict[str, Any]:
+        mailjet.api("POST", "/v3/REST/sender", {"Email": f"*@{DOMAIN}"}).raise_for_status()
+        made = outs_of(provider.create(props(BOOK)))
+        mailjet.forget_requests()
+        return made
+
+    def test_the_same_key_is_no_change(self, outs: dict[str, Any], mailjet: Mailjet, with_key: Any) -> None:
+        with_key()
+        assert provider.diff("id", outs, props(BOOK)).changes is False
+        provider.update("id", outs, props(without("agent-3")) | {"addresses": json.dumps(BOOK)})
+        assert mailjet.requests() == []
+
+    def test_none_is_no_change(self, outs: dict[str, Any], with_key: Any) -> None:
+        """A preview needs no key."""
+        for missing in ({"key": ""}, {"secret": ""}, {"key": "", "secret": ""}):
+            with_key(**missing)
+            assert provider.diff("id", outs, props(BOOK)).changes is False
+
+    @pytest.mark.parametrize("dead", [{"secret": "f" * 32}, {"key": "e" * 32}, {"key": API_SECRET, "secret": API_KEY}])
+    @pytest.mark.parametrize("book", [BOOK, {}])
+    def test_a_refused_one_is_told_before_anything_is_written(
+        self, dead: dict[str, str], book: dict[str, str], outs: dict[str, Any], mailjet: Mailjet, with_key: Any
+    ) -> None:
+        with_key(**dead)
+        assert provider.diff("id", outs, props(book)).changes is True
+        with pytest.raises(MailjetError, match="rejected the API key or its secret"):
+            provider.update("id", outs, props(book))
+        with pytest.raises(MailjetError, match="not tried, since Mailjet refuses the key"):
+            provider.create(props(book))
+        assert mailjet.reads() == ["GET /v3/REST/sender/*@agents.example" if book else "GET /v3/REST/sender"]
+        assert mailjet.writes() == []
+
+    def test_a_good_one_of_another_account_is_told_too(
+        self, outs: dict[str, Any], mailjet: Mailjet, with_key: Any
+    ) -> None:
+        mailjet.reset()
+        with_key(url=plugin.current().settings.api_url.replace("127.0.0.1", "localhost"))
+        with pytest.raises(AnotherAccountError, match=r"no sender \*@agents.example; expected the account"):
+            provider.update("id", outs, props(BOOK))
+
+    def test_a_rolled_one_is_recorded(self, outs: dict[str, Any], mailjet: Mailjet, with_key: Any) -> None:
+        before = outs | {"account": "of the one before"}
+        assert provider.diff("id", before, props(BOOK)).changes is True
+        after = outs_of(provider.update("id", before, props(BOOK)))
+        assert after == outs
+        assert provider.diff("id", after, props(BOOK)).changes is False
+        assert (len(mailjet.requests()), mailjet.writes()) == (1, [])
+
+    def test_a_refresh_keeps_what_is_recorded(self, outs: dict[str, Any], with_key: Any) -> None:
+        with_key(secret="f" * 32)
+        assert provider.read("id", outs).outs == outs
+
+    def test_the_state_does_not_show_the_key(self, process: PluginProcess) -> None:
+        digest = account_digest(process.settings)
+        assert re.fullmatch("[0-9a-f]{32}", digest)
+        for other in (
+            Credentials(api_key=API_SECRET, api_secret=API_KEY),
+            Credentials(api_key=API_KEY, api_secret=API_SECRET[:-1]),
+            Credentials(api_key=API_KEY + API_SECRET[0], api_secret=API_SECRET[1:]),
+        ):
+            assert account_digest(replace(process.settings, credentials=other)) != digest
+        assert account_digest(replace(process.settings, api_url=process.settings.api_url + "/")) == digest
 
 
 class TestRevertedChanges:

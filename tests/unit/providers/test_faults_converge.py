@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from clients.mailjet.errors import MailjetError
+from providers.mailjet.account import account_digest
 from providers.mailjet.address_book import AddressBookProvider
 from providers.mailjet.inbound_routes import InboundRoutesProvider
 from providers.mailjet.plugin import PluginProcess
@@ -69,7 +70,8 @@ def test_up_rotate_withdraw_and_destroy_converge(
         return {"routes": json.dumps(bucket), "route_url": url, "take_over": False}
 
     def in_book(boxes: dict[str, str]) -> dict[str, Any]:
-        return {"addresses": json.dumps(boxes), "route_identity": IDENTITY}
+        account = account_digest(process.settings)
+        return {"addresses": json.dumps(boxes), "route_identity": IDENTITY, "account": account}
 
     for bucket in buckets:
         runs.until_done(lambda bucket=bucket: routes.create(inputs(bucket, URL)))

@@ -116,7 +116,7 @@ def test_the_book_hides_its_own_diff(declared: Declared) -> None:
         pulumi.ResourceOptions(protect=True),
     )
     assert declared.opts is not None
-    assert (declared.opts.hide_diffs, declared.opts.protect) == (["addresses", "held", "digest"], True)
+    assert (declared.opts.hide_diffs, declared.opts.protect) == (["addresses", "held", "digest", "account"], True)
     assert declared.props == {
         "addresses": "{}",
         "route_identity": IDENTITY,
