@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from commands.cli.console import confirmed, working
-from commands.cli.running import DRIFT
+from commands.cli.running import DRIFT, CommandExit
 from commands.errors import CommandError, ProtectedError, RefusedPlanError, UpFailedError
 from commands.report.digest import as_data, as_markdown, as_text, failure_as_markdown
-from commands.report.preview import Changes, PreviewUnreadableError, read_preview
+from commands.report.preview import Changes, PreviewUnreadableError, preview_document, read_preview
 from commands.report.protection import protected_names
 from commands.report.thresholds import refusals
+from commands.report.up_plan import PlanDiffersError, UpPlan, planned, read_plan
 from commands.stack_commands import Pulumi, PulumiFailedError
 from engine.stacks import StackFile
 from mailboxes import remedies
+from settings.values import PROJECT
 
 LABEL = re.compile(r"allow-record-removals:\s*(\d+)")
 DESTROYING = ("destroy", "--refresh", "--skip-preview", "--yes", "--suppress-outputs")
@@ -71,6 +73,17 @@ class Looked:
         found = read_preview(self.text, status=self.status)
         return replace(found, stack=found.stack or stack)
 
+    def plan(self, wanted: Wanted, *, refresh: bool, note: str = "") -> UpPlan:
+        """What it announced, to hold an up to. Raises PreviewUnreadableError."""
+        return planned(
+            preview_document(self.text),
+            project=PROJECT,
+            stack=wanted.stack,
+            refresh=refresh,
+            allowed=wanted.allowed_removals,
+            note=note,
+        )
+
 
 def look(wanted: Wanted, *, refresh: bool = False) -> Looked:
     """The engine's preview. Raises PreviewUnreadableError where it has none to give."""
@@ -81,11 +94,31 @@ def look(wanted: Wanted, *, refresh: bool = False) -> Looked:
 
 
 def preview(
-    wanted: Wanted, *, json: bool = False, markdown: bool = False, drift: bool = False, note: str = "", read: str = ""
+    wanted: Wanted,
+    *,
+    json: bool = False,
+    markdown: bool = False,
+    drift: bool = False,
+    note: str = "",
+    read: str = "",
+    save: Path | None = None,
 ) -> int:
-    """Exit status: 1 for a preview that failed or deletes too much, with `drift` 2 for anything that an up would put back."""
+    """Exit status: 1 for a preview that failed or deletes too much, with `drift` 2 for anything that an up would put back.
+
+    `save`: where the plan goes; there is none of a preview that ends with 1.
+    """
     looked = Looked(_given(read), "") if read else look(wanted, refresh=drift)
-    return report(looked, wanted, json=json, markdown=markdown, drift=drift, note=note)
+    if save:
+        save.unlink(missing_ok=True)
+    status = report(looked, wanted, json=json, markdown=markdown, drift=drift, note=note)
+    if save and status != CommandExit.FAILED:
+        plan = looked.plan(wanted, refresh=drift, note=note)
+        plan.save(save)
+        print(
+            f"The plan is in {save}; bring up exactly this with: {remedies.apply(wanted.stack, plan=str(save))}",
+            file=sys.stderr,
+        )
+    return status
 
 
 def report(
@@ -123,22 +156,45 @@ def _given(name: str) -> str:
     return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
 
 
-def apply(wanted: Wanted, *, yes: bool = False, refresh: bool = False) -> int:
-    """Raises RefusedPlanError, DeclinedError and UpFailedError; nothing is written before the question is answered."""
-    allowed = wanted.allowed_removals
+def apply(wanted: Wanted, *, yes: bool = False, refresh: bool = False, plan: Path | None = None) -> int:
+    """Bring up what the digest shows, and with `plan` only what was approved with it.
+
+    Raises PlanFileError, PlanDiffersError, RefusedPlanError, DeclinedError and UpFailedError; nothing is written before
+    all of that is settled.
+    """
+    approved = read_plan(plan, project=PROJECT, stack=wanted.stack) if plan else None
+    if approved:
+        refresh = refresh or approved.refresh
+        wanted = replace(wanted, allowed=wanted.allowed or approved.allow_record_removals)
+    shown, changes = _announced(wanted, refresh=refresh)
+    if approved:
+        _hold(wanted.stack, approved, shown, file=str(plan))
+    if not changes.is_empty and not yes:
+        confirmed(f"Apply this to {wanted.stack}?", remedy=f"say it with: {remedies.apply(wanted.stack, yes=True)}")
+        # Whoever answers takes time, and others go on meanwhile.
+        _hold(wanted.stack, shown, _announced(wanted, refresh=refresh, again=True)[0])
+    bring_up(Pulumi(wanted.stack, project=wanted.project), refresh=refresh)
+    return 0
+
+
+def _announced(wanted: Wanted, *, refresh: bool, again: bool = False) -> tuple[UpPlan, Changes]:
+    """What an up would do, shown; `again`: shown only where it may not go on. Raises RefusedPlanError."""
     looked = look(wanted, refresh=refresh)
     try:
         changes = looked.changes(wanted.stack)
     except PreviewUnreadableError:
         raise _no_preview(wanted, looked) from None
-    refused = refusals(changes, allowed_record_removals=allowed)
-    print(as_text(changes, refused=refused))
+    refused = refusals(changes, allowed_record_removals=wanted.allowed_removals)
+    if changes.errors or refused or not again:
+        print(as_text(changes, refused=refused))
     if changes.errors or refused:
         raise RefusedPlanError(wanted.stack)
-    if not changes.is_empty and not yes:
-        confirmed(f"Apply this to {wanted.stack}?", remedy=f"say it with: {remedies.apply(wanted.stack, yes=True)}")
-    bring_up(Pulumi(wanted.stack, project=wanted.project), refresh=refresh)
-    return 0
+    return looked.plan(wanted, refresh=refresh), changes
+
+
+def _hold(stack: str, approved: UpPlan, now: UpPlan, *, file: str = "") -> None:
+    if differences := approved.differences(now):
+        raise PlanDiffersError(stack, differences, file=file)
 
 
 def bring_up(pulumi: Pulumi, *, refresh: bool = False) -> dict[str, Any]:

@@ -57,9 +57,15 @@ def preview(stack: str = "") -> str:
     return mail("preview", _named(stack))
 
 
-def apply(stack: str = "", *, refresh: bool = False, yes: bool = False) -> str:
-    """Shows it, asks and does it; `refresh`: after a look at what the services really have."""
-    return mail("apply", _named(stack), *(["--refresh"] if refresh else []), *(["--yes"] if yes else []))
+def apply(stack: str = "", *, refresh: bool = False, yes: bool = False, plan: str = "") -> str:
+    """Shows it, asks and does it; `refresh`: after a look at what the services really have; `plan`: only what it says."""
+    options = ["--refresh"] * refresh + ["--yes"] * yes + ["--plan", plan] * bool(plan)
+    return mail("apply", _named(stack), *options)
+
+
+def save_plan(stack: str = "", file: str = "plan.json") -> str:
+    """Shows what an up would change and keeps it in a file, for `apply --plan`."""
+    return mail("preview", _named(stack), "--save", file)
 
 
 def destroy(stack: str = "", *, confirmed: bool = False) -> str:

@@ -42,6 +42,15 @@ def shown(url: str) -> str:
     return str(identity) if identity is not None else PLACEHOLDER
 
 
+def lacks_only_the_password_of(url: str, other: str) -> bool:
+    """Whether `url` is `other` without a password: a preview may run without the secret, an up may not."""
+    mine, theirs = split_http_url(url), split_http_url(other)
+    if mine is None or theirs is None or mine.password:
+        return False
+    alike = (mine.scheme, mine.query) == (theirs.scheme, theirs.query)
+    return alike and RouteIdentity.of(url) == RouteIdentity.of(other)
+
+
 def learn_password(url: str) -> None:
     """Have the password of `url` redacted from now on, alone and as Basic credentials."""
     parts = split_http_url(url)

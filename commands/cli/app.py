@@ -110,6 +110,9 @@ def preview(
     read: Annotated[
         str, Option("--from", metavar="FILE", help="Instead, the output of the Pulumi CLI with --json; - for stdin.")
     ] = "",
+    save: Annotated[
+        Path | None, Option(metavar="FILE", help="Keep it as a plan, so that `apply --plan` does exactly this.")
+    ] = None,
 ) -> int:
     """What an up would change, by name."""
     from commands.deployment import Wanted
@@ -122,6 +125,7 @@ def preview(
         drift=drift,
         note=note,
         read=read,
+        save=save,
     )
 
 
@@ -132,12 +136,15 @@ def apply(
     yes: Yes = False,
     refresh: Annotated[bool, Option("--refresh", help="Look at what the services really have, first.")] = False,
     allow_record_removals: Allowed = 0,
+    plan: Annotated[
+        Path | None, Option(metavar="FILE", help="Only if it is still what `preview --save` has kept there.")
+    ] = None,
 ) -> int:
     """Show what would change, ask, and do exactly that."""
     from commands.deployment import Wanted
     from commands.deployment import apply as run
 
-    return run(Wanted(stack, project, allowed=allow_record_removals), yes=yes, refresh=refresh)
+    return run(Wanted(stack, project, allowed=allow_record_removals), yes=yes, refresh=refresh, plan=plan)
 
 
 @app.command(rich_help_panel=REAL)

@@ -151,14 +151,8 @@ class Changes:
         )
 
 
-def read_preview(text: str, *, status: int | None = None) -> Changes:
-    """The changes that `pulumi preview --json` announces.
-
-    `status` is what the engine ended with, None where nobody kept it. With 0 the preview is no failure, whatever was
-    logged on the way: the official plugin logs a refused question as an error, also one that the program tolerates.
-
-    Raises PreviewUnreadableError for anything else.
-    """
+def preview_document(text: str) -> dict[str, Any]:
+    """The JSON that the engine ends with, behind whatever was printed on the way. Raises PreviewUnreadableError."""
     start = text.find("{")
     if start < 0:
         raise PreviewUnreadableError(EMPTY if not text.strip() else f"{text.strip()[:60]!r}")
@@ -168,6 +162,18 @@ def read_preview(text: str, *, status: int | None = None) -> Changes:
         raise PreviewUnreadableError(f"broken at character {error.pos}") from None
     if not isinstance(document, dict) or not {"steps", "changeSummary", "diagnostics", "config"} & document.keys():
         raise PreviewUnreadableError("JSON of another kind")
+    return document
+
+
+def read_preview(text: str, *, status: int | None = None) -> Changes:
+    """The changes that `pulumi preview --json` announces.
+
+    `status` is what the engine ended with, None where nobody kept it. With 0 the preview is no failure, whatever was
+    logged on the way: the official plugin logs a refused question as an error, also one that the program tolerates.
+
+    Raises PreviewUnreadableError for anything else.
+    """
+    document = preview_document(text)
     return compare(
         document.get("steps") or [],
         document.get("diagnostics") or [],

@@ -34,6 +34,7 @@ from clients.mailjet.errors import (
     KeyRefusedInWriteError,
     RoutesIncompleteError,
 )
+from clients.mailjet.route_identity import lacks_only_the_password_of
 from providers.mailjet import plugin
 
 if TYPE_CHECKING:
@@ -197,6 +198,14 @@ def own(props: Mapping[str, Any], keys: Iterable[str]) -> Props:
 def changed(olds: Mapping[str, Any], news: Mapping[str, Any], keys: Iterable[str]) -> list[str]:
     """Keys whose value differs or is not known yet."""
     return [key for key in keys if olds.get(key) != news.get(key) or (key in news and isinstance(news[key], Unknown))]
+
+
+def url_changed(olds: Mapping[str, Any], news: Mapping[str, Any], key: str) -> list[str]:
+    """`changed` for a URL with a password: one that has none given is no other, since no up comes so far without."""
+    old, new = olds.get(key), news.get(key)
+    if isinstance(old, str) and isinstance(new, str) and lacks_only_the_password_of(new, old):
+        return []
+    return changed(olds, news, (key,))
 
 
 def unchanged_or(changes: Iterable[str], *, replaces: Iterable[str] = ()) -> DiffResult:

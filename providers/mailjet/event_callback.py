@@ -24,6 +24,7 @@ from providers.mailjet.base_provider import (
     own,
     text,
     unchanged_or,
+    url_changed,
     vanished,
 )
 from providers.mailjet.route_plan import Owners
@@ -65,7 +66,7 @@ class EventCallbackProvider(MailjetProvider):
         return check_result(news, wrong)
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
-        found = changed(_olds, _news, ("event_type", "url", "version"))
+        found = changed(_olds, _news, ("event_type", "version")) + url_changed(_olds, _news, "url")
         if _olds.get("status", ALIVE) != ALIVE:
             found.append("status")
         return unchanged_or(found, replaces=["event_type"])

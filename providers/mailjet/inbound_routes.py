@@ -22,7 +22,6 @@ from providers.mailjet import plugin
 from providers.mailjet.base_provider import (
     MailjetProvider,
     Props,
-    changed,
     check_result,
     declared,
     flag,
@@ -30,6 +29,7 @@ from providers.mailjet.base_provider import (
     own,
     text,
     unchanged_or,
+    url_changed,
     vanished,
 )
 from providers.mailjet.route_plan import is_ours
@@ -66,7 +66,7 @@ class InboundRoutesProvider(MailjetProvider):
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
         """The book, which buckets depend on, has had its update by now."""
-        found = changed(_olds, _news, ("route_url",))
+        found = url_changed(_olds, _news, "route_url")
         olds = _held(_olds)
         if (
             not known(_news.get("routes"))

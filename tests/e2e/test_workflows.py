@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from tests.unit.workflows.go_tools import GOJQ, find_tool
 
 EXPRESSION = re.compile(r"\$\{\{ (.*?) \}\}")
 POPULATION = "populations/dev.yaml"
+NOTHING = dict.fromkeys(("MAILJET_API_KEY", "MAILJET_API_SECRET", "MAILJET_INBOUND_SECRET", "CLOUDFLARE_API_TOKEN"), "")
+"""What a runner has of the embedded default's credentials, before a step names them."""
 AGENTS = 12
 """So many that removing eleven passes the book's threshold."""
 
@@ -96,9 +99,10 @@ class Runner:
         known: dict[str, str] = {}
         for step in body["steps"]:
             if "run" not in step:
+                self._artifact(step)
                 continue
             outputs.write_text("")
-            variables = self._evaluated({**body.get("env", {}), **step.get("env", {})}, known)
+            variables = NOTHING | self._evaluated({**body.get("env", {}), **step.get("env", {})}, known)
             done = self.clone.sh(
                 step["run"],
                 check=False,
@@ -116,6 +120,17 @@ class Runner:
             if done.code and not step.get("continue-on-error"):
                 break
         return ended, summary.read_text()
+
+    def _artifact(self, step: Mapping[str, Any]) -> None:
+        """What the two actions do that carry a file from job to job; a new runner has nothing else of the first."""
+        action = step["uses"].partition("@")[0]
+        if action not in ("actions/upload-artifact", "actions/download-artifact"):
+            return
+        kept = self.hub.with_name(str(self._evaluated(step["with"], {})["name"]))
+        if action == "actions/upload-artifact":
+            (self.clone.folder / step["with"]["path"]).rename(kept)
+        else:
+            shutil.copy(kept, self.clone.folder / "plan.json")
 
     def _evaluated(self, env: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
         context = {
@@ -160,15 +175,35 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
 class TestScenario:
     """The tests of this class build on each other, in order."""
 
-    def test_up_plans_then_looks_again_then_brings_up_and_examines(self, runner: Runner) -> None:
+    def test_up_brings_up_what_was_planned_without_the_secrets_and_examines(self, runner: Runner) -> None:
         ended, summary = runner.job("up", "plan")
         assert {name: done.code for name, done in ended.items()} == {"Set up": 0, "Show what is to be approved": 0}
         assert f"{AGENTS} mailboxes added" in summary
 
         ended, _ = runner.job("up", "up")
-        assert [done.code for done in ended.values()] == [0, 0, 0, 0], [done.text for done in ended.values()]
+        assert [done.code for done in ended.values()] == [0, 0, 0], [done.text for done in ended.values()]
         assert len(runner.clone.emulators.routes()) == AGENTS
         assert f"{AGENTS} mailboxes, each with its route" in " ".join(ended["Examine"].out.split())
+
+    def test_what_is_in_use_is_planned_without_the_secrets_too(self, runner: Runner) -> None:
+        """The plan's job sees every route with another secret; that is no difference to what was approved."""
+        (runner.clone.folder / POPULATION).write_text(people(AGENTS - 1))
+        runner.job("up", "plan")
+        runner.clone.emulators.forget_requests()
+        (runner.clone.folder / POPULATION).write_text(people(AGENTS - 2))
+        ended, _ = runner.job("up", "up")
+        refused = ended["Up, of exactly that"]
+        assert refused.code == 1
+        assert "An up of dev would no longer do what was approved" in " ".join(refused.text.split())
+        assert runner.clone.emulators.writes == 0
+
+        (runner.clone.folder / POPULATION).write_text(people(AGENTS - 1))
+        ended, _ = runner.job("up", "up")
+        assert [done.code for done in ended.values()] == [0, 0, 0], [done.text for done in ended.values()]
+        assert len(runner.clone.emulators.routes()) == AGENTS - 1
+        (runner.clone.folder / POPULATION).write_text(people(AGENTS))
+        runner.job("up", "plan")
+        runner.job("up", "up")
 
     def test_a_pull_request_gets_a_comment(self, runner: Runner) -> None:
         (runner.clone.folder / POPULATION).write_text(people(AGENTS - 1))

@@ -74,6 +74,10 @@ def test_a_rotated_password_is_a_put_for_each_route(
     olds = outs_of(provider.create(props()))
     next_run()
     assert provider.diff("id", olds, props(url=ROTATED)).changes is True
+    # A pull request's preview has no secret: that is no other URL, but another host is.
+    without = URL.replace(URL.split(":")[2].split("@")[0], "")
+    assert provider.diff("id", olds, props(url=without)).changes is False
+    assert provider.diff("id", olds, props(url=without.replace("@", "@other."))).changes is True
     outs = outs_of(provider.update("id", olds, props(url=ROTATED)))
     assert outs == {"held": packed(ROUTES), "route_url": ROTATED, "take_over": False}
     assert [write.split()[0] for write in mailjet.writes()] == ["PUT"] * len(ROUTES)

@@ -6,7 +6,13 @@ import pytest
 
 from clients.mailjet.errors import InvalidRouteUrlError
 from clients.mailjet.redaction import redact
-from clients.mailjet.route_identity import RouteIdentity, learn_password, require_route_url, shown
+from clients.mailjet.route_identity import (
+    RouteIdentity,
+    lacks_only_the_password_of,
+    learn_password,
+    require_route_url,
+    shown,
+)
 
 URL = "https://agentmail-dev:s3cretpassword@hooks.agents.example/api/inbound"
 
@@ -65,3 +71,22 @@ def test_passwords_that_mailjet_cannot_send(password: str) -> None:
     with pytest.raises(InvalidRouteUrlError, match="letters, digits") as caught:
         require_route_url(f"https://tag:{password}@hooks.agents.example/in")
     assert password not in str(caught.value)
+
+
+KNOWN = "https://tag:secret@api.example/in"
+
+
+@pytest.mark.parametrize(
+    "url", ["https://tag:@api.example/in", "https://tag@api.example/in", "https://tag:@API.example:443/in"]
+)
+def test_a_url_without_its_password_is_the_same(url: str) -> None:
+    assert lacks_only_the_password_of(url, KNOWN)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [KNOWN, "https://tag:other@api.example/in", "https://other:@api.example/in", "https://tag:@api.example/out",
+     "https://tag:@other.example/in", "http://tag:@api.example/in", "https://tag:@api.example/in?x=1", "https://tag:@api.example:8443/in", "", "tag"],
+)  # fmt: skip
+def test_any_other_url_is_another(url: str) -> None:
+    assert not lacks_only_the_password_of(url, KNOWN)
