@@ -86,7 +86,8 @@ def test_a_url_without_its_password_is_the_same(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [KNOWN, "https://tag:other@api.example/in", "https://other:@api.example/in", "https://tag:@api.example/out",
-     "https://tag:@other.example/in", "http://tag:@api.example/in", "https://tag:@api.example/in?x=1", "https://tag:@api.example:8443/in", "", "tag"],
+     "https://tag:@other.example/in", "http://tag:@api.example/in", "https://tag:@api.example/in?x=1",
+     "https://tag:@api.example:8443/in", "", "tag"],
 )  # fmt: skip
 def test_any_other_url_is_another(url: str) -> None:
     assert not lacks_only_the_password_of(url, KNOWN)
