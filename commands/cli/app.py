@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 from typer import Argument, BadParameter, Context, Exit, Option, Typer
+from typer.core import TyperCommand, TyperGroup, TyperOption
+from typer.main import get_command
 
 from commands.cli.agents import app as agents
 from commands.cli.emulators import app as emulators
@@ -18,6 +20,7 @@ EPILOG = (
     "Exit status: 0 fine, 1 refused or failed, 2 no such command or option, 130 interrupted, 141 nobody reads the pipe. "
     "docs/commands.md"
 )
+HELP_OPTIONS = ["-h", "--help"]
 
 app = Typer(
     name="mail",
@@ -27,7 +30,7 @@ app = Typer(
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": HELP_OPTIONS},
 )
 
 EMBEDDED, REAL, MAIL, REST = "The embedded default", "Any stack", "Agents and their mail", "Underneath"
@@ -331,3 +334,22 @@ def completion(shell: Annotated[str, Argument(metavar="SHELL", help="bash, zsh o
 
     print(script(shell, str(ROOT)))
     return 0
+
+
+def command_line() -> TyperGroup:
+    """All of it, its help without Typer's `<bool>` beside options that take no value."""
+    made = get_command(app)
+    assert isinstance(made, TyperGroup), "there are several commands"  # noqa: S101
+    _without_types_of_flags(made)
+    return made
+
+
+def _without_types_of_flags(command: TyperGroup | TyperCommand) -> None:
+    help_option = command.get_help_option(Context(command, help_option_names=HELP_OPTIONS))
+    for option in (*command.params, help_option):
+        if isinstance(option, TyperOption) and option.is_flag:
+            option.metavar = ""
+    if isinstance(command, TyperGroup):
+        for below in command.commands.values():
+            if isinstance(below, (TyperGroup, TyperCommand)):
+                _without_types_of_flags(below)

@@ -70,12 +70,11 @@ def main(arguments: Sequence[str]) -> int:
     from typer import Abort
     from typer import Exit as Leave
     from typer.exceptions import TyperException
-    from typer.main import get_command
 
-    from commands.cli.app import app
+    from commands.cli.app import command_line
     from commands.signals import terminable
 
-    command = get_command(app)
+    command = command_line()
     if COMPLETION in os.environ:
         # Asked by a shell: answers and exits. Typer knows the shells only where it makes their scripts, too.
         from typer._completion_classes import completion_init

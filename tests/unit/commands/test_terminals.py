@@ -15,11 +15,10 @@ from typing import Any
 
 import pytest
 from typer.core import TyperGroup
-from typer.main import get_command
 
 from commands import stack_commands
 from commands.cli import console
-from commands.cli.app import app
+from commands.cli.app import command_line
 from commands.cli.running import main
 from commands.doctor.finding import Finding, Status
 from commands.doctor.table import as_table
@@ -41,7 +40,7 @@ SHELLS = {
 
 def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every command and group there is."""
-    current = group or get_command(app)
+    current = group or command_line()
     yield path, current
     if isinstance(current, TyperGroup):
         for name, below in current.commands.items():
@@ -126,6 +125,7 @@ class TestWidth:
         assert main([*path, "--help"]) == 0
         shown = capsys.readouterr().out
         assert max(map(len, shown.splitlines())) <= 80
+        assert "<bool>" not in shown, "a flag takes no value"
         words = set(re.sub(r"[│╭╮╰╯─]", " ", shown).split())
         command = next(command for name, command in commands() if name == path)
         for option in command.params:
