@@ -12,6 +12,8 @@ import pexpect
 ANSWER_SECONDS = 120
 ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07]*\x07|[@-_])")
 """What a terminal obeys instead of showing."""
+WHERE_IS_THE_CURSOR = "\x1b[6n"
+"""ECMA-48's device status report; what asks waits for the answer."""
 
 
 class Terminal:
@@ -23,13 +25,20 @@ class Terminal:
 
     def until(self, words: str) -> str:
         """Waits for `words`, and gives what was shown on the way; fails with it where the command ends or hangs."""
+        before = len(self.text)
         try:
-            self._process.expect_exact(words)
+            self._wait(re.escape(words))
         except (pexpect.EOF, pexpect.TIMEOUT):
             raise AssertionError(f"{words!r} was not shown, but:\n{self.text}{self._process.before}") from None
-        shown = f"{self._process.before}{self._process.after}"
-        self.text += shown
-        return shown
+        return self.text[before:]
+
+    def _wait(self, pattern: str | type[pexpect.EOF]) -> None:
+        """Answers on the way whoever asks where the cursor is, as every terminal does."""
+        while self._process.expect([pattern, re.escape(WHERE_IS_THE_CURSOR)]):
+            self.text += f"{self._process.before}{WHERE_IS_THE_CURSOR}"
+            self._process.send("\x1b[1;1R")
+        # At the end of file there is no text to show for it.
+        self.text += f"{self._process.before}{self._process.after if isinstance(self._process.after, str) else ''}"
 
     def enter(self, line: str = "") -> None:
         self._process.send(f"{line}\r")
@@ -44,10 +53,9 @@ class Terminal:
     def end(self) -> int:
         """Waits for the end; its exit status, 128 and more for a signal."""
         try:
-            self._process.expect(pexpect.EOF)
+            self._wait(pexpect.EOF)
         except pexpect.TIMEOUT:
             raise AssertionError(f"it did not end:\n{self.text}{self._process.before}") from None
-        self.text += str(self._process.before)
         self._process.close()
         status, number = self._process.exitstatus, self._process.signalstatus
         return status if status is not None else 128 + (number or 0)
