@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 
 def columns() -> int:
@@ -14,6 +17,34 @@ def columns() -> int:
     import shutil
 
     return shutil.get_terminal_size((100, 24)).columns
+
+
+def fitting(text: str, stream: TextIO) -> str:
+    """What a person reads, wrapped where words end if `stream` is a terminal; a program gets it as it is.
+
+    Indented lines are tables and commands: they stay.
+    """
+    if not stream.isatty():
+        return text
+    try:
+        width = os.get_terminal_size(stream.fileno()).columns or 80
+    except OSError:
+        width = 80
+    lines = (
+        [line] if line.startswith(" ") or len(line) <= width else wrapped(line, width) for line in text.splitlines()
+    )
+    return "\n".join(line for some in lines for line in some)
+
+
+_COMMAND = re.compile(r"\./mail(?: (?:'[^']*'|[^\s']*[^\s',;:.)](?=[\s,;:.)]|$)))+")
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
+def wrapped(sentence: str, width: int) -> list[str]:
+    """A command stays on one line, however long: half of it is not to be pasted."""
+    whole = _COMMAND.sub(lambda match: match[0].replace(" ", _NO_BREAK), sentence)
+    lines = textwrap.wrap(whole, width, break_long_words=False, break_on_hyphens=False) or [""]
+    return [line.replace(_NO_BREAK, " ") for line in lines]
 
 
 def wants_colour() -> bool:

@@ -125,4 +125,6 @@ def _one_sentence(error: TyperException) -> str:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    from commands.cli.console import fitting
+
+    print(fitting(text, sys.stderr), file=sys.stderr)

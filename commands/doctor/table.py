@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
-import textwrap
 from collections.abc import Sequence
 
+from commands.cli.console import wrapped
 from commands.doctor.finding import Finding, Status
 
 _COLOURS = {Status.OK: "32", Status.WARNING: "33", Status.ERROR: "31"}
@@ -39,7 +38,7 @@ def row(item: Finding, *, columns: int, colour: bool, status: int = WIDEST_STATU
     shown = f"{item.status:<{status}}"
     if colour:
         shown = f"\x1b[{_COLOURS[item.status]}m{shown}\x1b[0m"
-    head, *rest = _wrapped(f"{item.subject}: {item.sentence}", max(columns - margin, _NARROWEST))
+    head, *rest = wrapped(f"{item.subject}: {item.sentence}", max(columns - margin, _NARROWEST))
     return "\n".join([f"{shown}  {item.check:<{check}}  {head}", *(" " * margin + line for line in rest)])
 
 
@@ -56,14 +55,3 @@ def as_json(stack: str, findings: Sequence[Finding]) -> str:
     counts = {str(status): sum(item.status is status for item in findings) for status in Status}
     shown = {"stack": stack, "counts": counts, "findings": [item.public() for item in findings]}
     return json.dumps(shown, indent=2, ensure_ascii=False)
-
-
-_COMMAND = re.compile(r"\./mail(?: (?:'[^']*'|[^\s']*[^\s',;:.)](?=[\s,;:.)]|$)))+")
-_NO_BREAK = "\N{NO-BREAK SPACE}"
-
-
-def _wrapped(sentence: str, width: int) -> list[str]:
-    """A command stays on one line, however long: half of it is not to be pasted."""
-    whole = _COMMAND.sub(lambda match: match[0].replace(" ", _NO_BREAK), sentence)
-    lines = textwrap.wrap(whole, width, break_long_words=False, break_on_hyphens=False) or [""]
-    return [line.replace(_NO_BREAK, " ") for line in lines]

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
+from commands.cli.console import fitting
+
 T = TypeVar("T")
 
 
@@ -54,7 +56,7 @@ class Lines:
             self.say(f"{answer!r} is none of them; expected a number from 1 to {len(choices)}.")
 
     def say(self, sentence: str) -> None:
-        print(sentence)
+        print(fitting(sentence, sys.stdout))
 
 
 class Prompts:
@@ -77,7 +79,7 @@ class Prompts:
         return choices[int(_answered(questionary.select(prompt, shown, qmark="?")))][1]
 
     def say(self, sentence: str) -> None:
-        print(f"  {sentence}")
+        print(fitting(sentence, sys.stdout))
 
 
 class _Question(Protocol):

@@ -43,7 +43,7 @@ class Interview:
         if not plain.get("tunnelHostname") and not plain.get("webhookUrl"):
             self._want(
                 "webhookUrl",
-                "URL of the platform's inbound webhook, such as https://api.example.com/api/webhooks/mailjet/inbound",
+                "URL of the platform's inbound webhook (https://HOST/PATH)",
                 kind=SecureUrl,
             )
 
@@ -95,7 +95,7 @@ class Interview:
         plain = self._draft.plain
         if not plain.get("tunnelHostname"):
             host = self._checked(
-                "Public host of the platform behind a Cloudflare tunnel (empty for none)",
+                "Public host of the platform behind a tunnel (empty: none)",
                 self._host_problem,
                 empty=True,
             )
@@ -104,7 +104,7 @@ class Interview:
             plain["tunnelHostname"] = host
         if plain.get("accountId") or plain.get("tunnelCname"):
             return
-        existing = self._asker.ask("An existing tunnel's ID.cfargotunnel.com (empty to have one made)")
+        existing = self._asker.ask("An existing tunnel's ID.cfargotunnel.com (empty: make one)")
         if existing:
             plain["tunnelCname"] = existing
             return
@@ -140,7 +140,7 @@ class Interview:
         if not self._draft.plain.get("domain"):
             zone = str(self._draft.plain.get("zoneName") or "")
             self._draft.plain["domain"] = self._checked(
-                "Mail domain (a subdomain leaves the mail of the domain above alone)",
+                "Mail domain (a subdomain leaves other mail as it is)",
                 lambda domain: _problem(DomainName, domain) or self._outside(domain),
                 f"mail.{zone}" if zone else "",
             )

@@ -150,6 +150,19 @@ class TestWidth:
             )
             assert any(remedy in line for line in text.splitlines()), text
 
+    def test_an_error_is_wrapped_where_words_end(self) -> None:
+        """On a terminal alone, and its command stays whole."""
+        command = [str(MAIL), "env", "new", "prod", "--yes", "--set", "mailjetApiSecret=x"]
+        with terminal(command, env=BARE, cwd=ROOT) as refused:
+            assert refused.end() == 1
+        lines = refused.shown.splitlines()
+        assert len(lines) > 1
+        assert max(map(len, lines)) <= 80
+        assert any("./mail pulumi config set --stack prod --secret mailjetApiSecret" in line for line in lines)
+        done = subprocess.run(command, env=BARE, capture_output=True, text=True)
+        assert done.stderr.count("\n") == 1
+        assert " ".join(lines) == done.stderr.strip()
+
 
 class TestReadersThatLeave:
     """`| head`: status 141, as of any program that writes into a pipe which nobody reads."""

@@ -78,7 +78,7 @@ class TestOrder:
             "Cloudflare API token",
             "Zone that holds the mail domain",
             "Mail domain",
-            "Public host of the platform behind a Cloudflare tunnel",
+            "Public host of the platform behind a tunnel",
             "An existing tunnel's ID.cfargotunnel.com",
             "Cloudflare account ID for the new tunnel",
             "Mailjet API key",
