@@ -69,6 +69,14 @@ def read_attachment(part: MailPart, defects: list[str]) -> InboundAttachment:
 
 def _file_content(part: MailPart, defects: list[str]) -> bytes:
     try:
+        # As Mailjet sends it: without a copy of a text of 20 MB.
+        return binascii.a2b_base64(part.content, strict_mode=True)
+    except (binascii.Error, ValueError):
+        return _decoded_leniently(part, defects)
+
+
+def _decoded_leniently(part: MailPart, defects: list[str]) -> bytes:
+    try:
         digits = part.content.encode("ascii").translate(None, b" \t\r\n\v\f")
         unpadded = digits.rstrip(b"=")
         return base64.b64decode(unpadded + b"=" * (-len(unpadded) % 4), validate=True)

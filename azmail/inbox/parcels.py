@@ -28,6 +28,7 @@ MOST_LISTED = 50
 SNIPPET_CHARACTERS = 200
 _FILE_KEY = re.compile(r"(?:inline)?attachment\d*", re.IGNORECASE)
 _KEPT = "azmail-file"
+_STEP = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +128,10 @@ def kept_files(payload: bytes) -> frozenset[int]:
     return frozenset(value[_KEPT] for value in values if isinstance(value, dict) and value.keys() == {_KEPT})
 
 
-def pieces(content: bytes) -> Iterator[bytes]:
-    """At least one, so that what is empty is there too."""
+def pieces(content: bytes) -> Iterator[memoryview]:
+    """At least one, so that what is empty is there too; views, no copies."""
     for begin in range(0, max(1, len(content)), PIECE_OCTETS):
-        yield content[begin : begin + PIECE_OCTETS]
+        yield memoryview(content)[begin : begin + PIECE_OCTETS]
 
 
 def base_subject(subject: str) -> tuple[str, bool]:
@@ -153,16 +154,27 @@ def _digest(*parts: str) -> str:
 
 
 def _packed(mail: InboundMail) -> bytes:
-    places = {
-        hashlib.sha256(base64.b64encode(file.content)).digest(): part for part, file in enumerate(mail.attachments, 1)
-    }
+    places = {_digest_of_base64(file.content): part for part, file in enumerate(mail.attachments, 1)}
     kept: dict[str, object] = {}
     for key, value in mail.payload.items():
-        part = None
-        if isinstance(value, str) and _FILE_KEY.fullmatch(key):
-            part = places.get(hashlib.sha256(value.encode("utf-8", "surrogatepass")).digest())
+        part = places.get(_digest_of_text(value)) if isinstance(value, str) and _FILE_KEY.fullmatch(key) else None
         kept[key] = value if part is None else {_KEPT: part}
     return json.dumps(kept, separators=(",", ":")).encode()
+
+
+def _digest_of_base64(content: bytes) -> bytes:
+    """Of what a file looks like in the payload, without holding that."""
+    digest = hashlib.sha256()
+    for begin in range(0, len(content), 3 * _STEP):
+        digest.update(base64.b64encode(content[begin : begin + 3 * _STEP]))
+    return digest.digest()
+
+
+def _digest_of_text(text: str) -> bytes:
+    digest = hashlib.sha256()
+    for begin in range(0, len(text), 4 * _STEP):
+        digest.update(text[begin : begin + 4 * _STEP].encode("utf-8", "surrogatepass"))
+    return digest.digest()
 
 
 def _files(attachments: Iterable[InboundAttachment]) -> Iterator[StoredFile]:

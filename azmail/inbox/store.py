@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from azmail.events import MailEvent
 from azmail.inbox.database import Database, InboxDatabaseError
-from azmail.inbox.parcels import Parcel, mail_id, pieces
+from azmail.inbox.parcels import PIECE_OCTETS, Parcel, mail_id, pieces
 from azmail.inbox.tables import DELETED, EVENTS, FILES, JOBS, MAILS, PAYLOAD, PIECES, SEARCH, SQLITE_SEARCH, THREADS
 
 MOST_AT_ONCE = 200
@@ -40,19 +40,28 @@ class MailStore:
         """`hooks`: names of what is to be done with each mail and event; workers know what the names stand for."""
         self.database = database
         self.hooks = tuple(hooks)
-        self._lock = threading.Lock()
-        self._turn = threading.Lock()
+        self._changed = threading.Condition()
+        self._is_writing = False
         self._waiting: list[_Waiting] = []
 
     def store(self, parcel: Parcel) -> bool:
         """Committed when it returns; False where the mail was there before."""
         mine = _Waiting(parcel)
-        with self._lock:
+        with self._changed:
             self._waiting.append(mine)
-        while not mine.done:
-            with self._turn:
-                if not mine.done:
-                    self._write(self._take())
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: mine.done or not self._is_writing)
+                if mine.done:
+                    break
+                self._is_writing = True
+                batch = self._take()
+            try:
+                self._write(batch)
+            finally:
+                with self._changed:
+                    self._is_writing = False
+                    self._changed.notify_all()
         if mine.error is not None:
             raise mine.error
         return mine.fresh
@@ -77,15 +86,14 @@ class MailStore:
         return len(rows)
 
     def _take(self) -> list[_Waiting]:
-        with self._lock:
-            taken: list[_Waiting] = []
-            octets = 0
-            while self._waiting and len(taken) < MOST_AT_ONCE:
-                octets += self._waiting[0].parcel.octets
-                if taken and octets > MOST_OCTETS_AT_ONCE:
-                    break
-                taken.append(self._waiting.pop(0))
-            return taken
+        taken: list[_Waiting] = []
+        octets = 0
+        while self._waiting and len(taken) < MOST_AT_ONCE:
+            octets += self._waiting[0].parcel.octets
+            if taken and octets > MOST_OCTETS_AT_ONCE:
+                break
+            taken.append(self._waiting.pop(0))
+        return taken
 
     def _write(self, batch: Sequence[_Waiting]) -> None:
         try:
@@ -110,13 +118,15 @@ class MailStore:
 
     def _write_all(self, parcels: dict[str, Parcel]) -> set[str]:
         with self.database.writing() as connection:
-            new = self._new(connection, parcels)
-            contents = [row for key in sorted(new) for row in _content(parcels[key])]
+            # A large mail that comes again is not to be carried to the database for nothing.
+            large = [key for key, parcel in parcels.items() if parcel.octets > PIECE_OCTETS]
+            known = {key for key in large if key not in self._new(connection, large)} if large else set()
+            contents = [row for key in sorted(parcels.keys() - known) for row in _content(parcels[key])]
             _execute_all(connection, self.database.insert(PIECES).on_conflict_do_nothing(), contents)
             self.database.in_order(connection)
             # Nobody else stores from here on: what is new now stays so.
-            before, new = new, self._new(connection, parcels)
-            if gone := before - new:
+            new = self._new(connection, parcels)
+            if gone := parcels.keys() - new - known:
                 deleted = set(connection.execute(select(DELETED.c.id).where(DELETED.c.id.in_(gone))).scalars())
                 connection.execute(delete(PIECES).where(PIECES.c.mail.in_(deleted)))
             if new:
@@ -124,11 +134,17 @@ class MailStore:
         return new
 
     def _new(self, connection: Connection, keys: Collection[str]) -> set[str]:
-        left = _missing(connection, MAILS.c.id, keys)
-        return set(_missing(connection, DELETED.c.id, left))
+        there: set[str] = set()
+        listed = list(keys)
+        for begin in range(0, len(listed), MOST_PARAMETERS):
+            part = listed[begin : begin + MOST_PARAMETERS]
+            stored = select(MAILS.c.id).where(MAILS.c.id.in_(part))
+            there.update(
+                connection.execute(stored.union_all(select(DELETED.c.id).where(DELETED.c.id.in_(part)))).scalars()
+            )
+        return set(keys) - there
 
     def _add(self, connection: Connection, parcels: Sequence[Parcel]) -> None:
-        now = self.database.time(connection)
         threads = self._threads(connection, parcels)
         rows = [
             {
@@ -138,18 +154,21 @@ class MailStore:
                 "direction": parcel.direction,
                 "seen": parcel.direction == "out",
                 "octets": parcel.octets,
-                "stored_at": now,
                 "summary": json.dumps(parcel.summary),
             }
             for parcel in parcels
         ]
-        given = connection.execute(insert(MAILS).returning(MAILS.c.id, MAILS.c.position), rows)
-        positions = {key: position for key, position in given.all()}  # noqa: C416 -- rows, not pairs
+        added = (
+            insert(MAILS).values(stored_at=self.database.now).returning(MAILS.c.id, MAILS.c.position, MAILS.c.stored_at)
+        )
+        given = connection.execute(added, rows).all()
+        positions = {row.id: row.position for row in given}
         files = [row for parcel in parcels for row in _file_rows(parcel)]
         _execute_all(connection, insert(FILES), files)
         words = [{"at": positions[parcel.id], "of": parcel.words} for parcel in parcels]
         _execute_all(connection, self._index(), words)
-        self._add_jobs(connection, "mail", [(one.id, one.agent) for one in parcels if one.direction == "in"], now)
+        came = [(one.id, one.agent) for one in parcels if one.direction == "in"]
+        self._add_jobs(connection, "mail", came, given[0].stored_at)
 
     def _index(self) -> Insert:
         if self.database.is_sqlite:

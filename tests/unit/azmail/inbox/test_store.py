@@ -26,6 +26,7 @@ from azmail.inbox.store import MailStore
 from azmail.inbox.tables import DELETED, JOBS, MAILS, METADATA, PIECES, THREADS
 from tests.profiles import examples
 from tests.unit.azmail.inbox.mails import ME, YOU, mail, payload, with_files
+from tests.waiting import wait_until
 
 ODD_NAME = {"Content-Type": 'x/y; name="\0\ud800"'}
 TEXTS = ("Subject", "From", "Sender", "Text-part", "Html-part", "CustomID", "Attachment1")
@@ -216,8 +217,7 @@ class TestWhole:
         bad = received_parcel(mail(9), ME)
         object.__setattr__(bad, "direction", None)
         told: dict[str, Any] = {}
-        hold = threading.Event()
-        monkeypatch.setattr(store, "_turn", _Gate(hold))
+        monkeypatch.setattr(store, "_is_writing", True)
 
         def bring(parcel: Any) -> None:
             try:
@@ -228,26 +228,15 @@ class TestWhole:
         threads = [threading.Thread(target=bring, args=(one,)) for one in (*good, bad)]
         for one in threads:
             one.start()
-        hold.set()
+        wait_until(lambda: len(store._waiting) == 4)
+        with store._changed:
+            store._is_writing = False
+            store._changed.notify_all()
         for one in threads:
             one.join()
         assert [told[one.id] for one in good] == [True] * 3
         assert isinstance(told[bad.id], InboxDatabaseError)
         assert rows(database)["inbox_mails"] == 3
-
-
-class _Gate:
-    """A lock that nobody gets before the event is set, so that all wait together."""
-
-    def __init__(self, event: threading.Event) -> None:
-        self._event, self._lock = event, threading.Lock()
-
-    def __enter__(self) -> None:
-        self._event.wait()
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
 
 
 class TestThreads:
