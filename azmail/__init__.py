@@ -11,7 +11,7 @@ contract between the two.
 """
 
 from azmail.contract import CONTRACT_VERSION, ExpectedRecord, Mailbox, StackOutputs
-from azmail.deliveries import Claim, DeliveryStore, MemoryDeliveries, SqliteDeliveries
+from azmail.deliveries import ClaimResult, DeliveryStore, MemoryDeliveries, SqliteDeliveries
 from azmail.dotenv import render_env
 from azmail.errors import (
     AccountBlockedError,
@@ -82,7 +82,7 @@ __all__ = [
     "BasicAuth",
     "BlockedEvent",
     "BounceEvent",
-    "Claim",
+    "ClaimResult",
     "ContractError",
     "ContractVersionError",
     "CredentialsRefusedError",

@@ -28,7 +28,7 @@ LONGEST_LEASE_SECONDS = 600.0
 """What a claim may still have that an older version of this package wrote, by the time of day."""
 
 
-class Claim(StrEnum):
+class ClaimResult(StrEnum):
     """The answer to a claim."""
 
     GRANTED = "granted"
@@ -39,7 +39,7 @@ class Claim(StrEnum):
 class DeliveryStore(Protocol):
     """Where claims are kept. Calls block; they come from several threads, for SQLite from several processes too."""
 
-    def claim(self, key: str, owner: str, lease_seconds: float) -> Claim:
+    def claim(self, key: str, owner: str, lease_seconds: float) -> ClaimResult:
         """Take the delivery if it is neither done nor somebody else's."""
 
     def renew(self, key: str, owner: str, lease_seconds: float) -> None:
@@ -76,17 +76,17 @@ class MemoryDeliveries:
         self._finished: OrderedDict[str, _Entry] = OrderedDict()
         self._lock = Lock()
 
-    def claim(self, key: str, owner: str, lease_seconds: float) -> Claim:
+    def claim(self, key: str, owner: str, lease_seconds: float) -> ClaimResult:
         with self._lock:
             now = self._clock()
             self._forget(now)
             if key in self._finished:
-                return Claim.DONE
+                return ClaimResult.DONE
             current = self._claimed.get(key)
             if current is not None and current.until > now and current.owner != owner:
-                return Claim.BUSY
+                return ClaimResult.BUSY
             self._claimed[key] = _Entry(owner, False, now + lease_seconds)
-            return Claim.GRANTED
+            return ClaimResult.GRANTED
 
     def renew(self, key: str, owner: str, lease_seconds: float) -> None:
         with self._lock:
@@ -143,7 +143,7 @@ class SqliteDeliveries:
                 f"cannot keep deliveries in {self._path} ({error}): expected a SQLite file, or a folder to make it in"
             ) from error
 
-    def claim(self, key: str, owner: str, lease_seconds: float) -> Claim:
+    def claim(self, key: str, owner: str, lease_seconds: float) -> ClaimResult:
         with self._transaction() as now:
             self._execute("DELETE FROM deliveries WHERE until <= ?", now)
             with closing(self._database.execute("SELECT owner, done FROM deliveries WHERE key = ?", (key,))) as rows:
@@ -151,8 +151,8 @@ class SqliteDeliveries:
             if found is None:
                 self._execute("INSERT INTO deliveries VALUES (?, ?, 0, ?)", key, owner, now + lease_seconds)
         if found is None or (found[0] == owner and not found[1]):
-            return Claim.GRANTED
-        return Claim.DONE if found[1] else Claim.BUSY
+            return ClaimResult.GRANTED
+        return ClaimResult.DONE if found[1] else ClaimResult.BUSY
 
     def renew(self, key: str, owner: str, lease_seconds: float) -> None:
         with self._transaction() as now:

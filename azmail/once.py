@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from anyio import CapacityLimiter, to_thread
 
-from azmail.deliveries import Claim, DeliveryStore
+from azmail.deliveries import ClaimResult, DeliveryStore
 from azmail.errors import StoreError
 from azmail.leases import Leases
 
@@ -70,7 +70,7 @@ class Once:
         left = self._leases.take_back(key)
         owner = left or uuid4().hex
         try:
-            if await self._claim(key, owner) is Claim.DONE:
+            if await self._claim(key, owner) is ClaimResult.DONE:
                 return False
         except BaseException:
             if left is not None:
@@ -109,12 +109,12 @@ class Once:
                 return Health.NO_STORE
         return Health.FULL if self._running >= self._most_hooks else Health.OK
 
-    async def _claim(self, key: str, owner: str) -> Claim:
+    async def _claim(self, key: str, owner: str) -> ClaimResult:
         """Granted: a place among the hooks is taken with it. Raises BusyError, FullError and StoreError."""
         claim = await self._try_to_claim(key, owner)
         if claim is None:
             raise FullError
-        if claim is not Claim.BUSY:
+        if claim is not ClaimResult.BUSY:
             return claim
         if self._waiting >= self._most_hooks:
             raise BusyError
@@ -127,13 +127,13 @@ class Once:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 0.25)
                 claim = await self._try_to_claim(key, owner)
-                if claim in (Claim.GRANTED, Claim.DONE):
+                if claim in (ClaimResult.GRANTED, ClaimResult.DONE):
                     return claim
         finally:
             self._waiting -= 1
         raise BusyError
 
-    async def _try_to_claim(self, key: str, owner: str) -> Claim | None:
+    async def _try_to_claim(self, key: str, owner: str) -> ClaimResult | None:
         """None where no place is free."""
         if self._running >= self._most_hooks:
             return None
@@ -142,7 +142,7 @@ class Once:
         try:
             claim = await self._ask(self._store.claim, key, owner, self._lease_seconds)
         finally:
-            if claim is not Claim.GRANTED:
+            if claim is not ClaimResult.GRANTED:
                 self._running -= 1
         return claim
 

@@ -16,7 +16,7 @@ DEFAULT_URL = "https://api.cloudflare.com/client/v4"
 TIMEOUT_SECONDS = (5.0, 30.0)
 """To connect, and between two bytes of the answer."""
 LONGEST_PAUSE_SECONDS = 60.0
-_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
 _WITHOUT_RIGHT = frozenset({9109, 10000})
 _NO_TOKEN = frozenset({1000, 1001, 6003, 6111})
@@ -111,7 +111,7 @@ class CloudflareClient:
                 if answer.ok:
                     return _json(answer, doing)
                 failure = _refusal(answer, doing)
-                passing = answer.status_code == 429 or (method == "GET" and answer.status_code in _PASSING)
+                passing = answer.status_code == 429 or (method == "GET" and answer.status_code in _TRANSIENT)
             if not passing or attempt == self._attempts:
                 raise failure
             self._wait(_pause(answer, attempt))

@@ -72,7 +72,7 @@ class EventCallbackProvider(MailjetProvider):
         return unchanged_or(found, replaces=["event_type"])
 
     def create(self, props: Props) -> CreateResult:
-        return CreateResult(text(props, "event_type"), _settle(props, owners_of(text(props, "url"))))
+        return CreateResult(text(props, "event_type"), _ensure(props, owners_of(text(props, "url"))))
 
     def read(self, id_: str, props: Props) -> ReadResult:
         url = text(props, "url")
@@ -86,7 +86,7 @@ class EventCallbackProvider(MailjetProvider):
 
     def update(self, _id: str, _olds: Props, _news: Props) -> UpdateResult:
         learn_password(text(_olds, "url"))
-        return UpdateResult(_settle(_news, owners_of(text(_news, "url"), _olds.get("url"))))
+        return UpdateResult(_ensure(_news, owners_of(text(_news, "url"), _olds.get("url"))))
 
     def delete(self, _id: str, _props: Props) -> None:
         url = text(_props, "url")
@@ -128,7 +128,7 @@ def delete_callback(process: plugin.PluginProcess, event_type: str, owners: Owne
         process.client.remove(delete=lambda: process.api.delete_event_callback(callback_id), gone=gone)
 
 
-def _settle(props: Props, owners: Owners) -> Props:
+def _ensure(props: Props, owners: Owners) -> Props:
     """One live callback of ours for the event type; the outputs to record."""
     process = plugin.current()
     event_type, url, version = text(props, "event_type"), text(props, "url"), integer(props, "version") or 2

@@ -26,7 +26,7 @@ def agents(count: int, *, start: int = 0) -> list[dict[str, str]]:
     ]
 
 
-class World:
+class TwoPopulations:
     """A stack of forty agents in one file and three in another."""
 
     def __init__(self, stack: Stack, folder: Path) -> None:
@@ -40,9 +40,9 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def deployed(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> World:
+def deployed(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> TwoPopulations:
     folder = tmp_path_factory.mktemp("populations")
-    world = World(Stack.create(folder / "project", emulators), folder)
+    world = TwoPopulations(Stack.create(folder / "project", emulators), folder)
     world.write(agents(40), agents(3, start=500))
     world.stack.configure(
         populations=[{"file": str(world.crowd)}, {"file": str(world.guests)}], agentMailboxes=["operator-1"]
@@ -52,7 +52,7 @@ def deployed(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def world(deployed: World) -> Iterator[World]:
+def world(deployed: TwoPopulations) -> Iterator[TwoPopulations]:
     """As deployed: no test of this module changes anything at Mailjet or Cloudflare."""
     deployed.write(agents(40), agents(3, start=500))
     configuration = deployed.stack.config_file.read_text()
@@ -60,25 +60,25 @@ def world(deployed: World) -> Iterator[World]:
     deployed.stack.config_file.write_text(configuration)
 
 
-def refused(world: World) -> str:
+def refused(world: TwoPopulations) -> str:
     done = world.stack.preview(check=False)
     assert done.code != 0
     assert "Traceback" not in done.text
     return " ".join(done.text.split())
 
 
-def digest(world: World) -> str:
+def digest(world: TwoPopulations) -> str:
     return mail("preview", "--from", "-", stdin=world.stack.preview("--json").out, check=False).out
 
 
-def test_all_populations_and_single_mailboxes_are_one_book(world: World, emulators: Emulators) -> None:
+def test_all_populations_and_single_mailboxes_are_one_book(world: TwoPopulations, emulators: Emulators) -> None:
     routed = {route["Email"] for route in emulators.routes()}
     assert len(routed) == 44
     assert f"agent_operator-1@{DOMAIN}" in routed
     assert digest(world).startswith("No changes")
 
 
-def test_a_changed_legal_name_is_refused_with_the_pin_that_mends_it(world: World) -> None:
+def test_a_changed_legal_name_is_refused_with_the_pin_that_mends_it(world: TwoPopulations) -> None:
     renamed = agents(40)
     renamed[7]["name"] = "Ada Lovelace"
     world.write(renamed, agents(3, start=500))
@@ -92,13 +92,13 @@ def test_a_changed_legal_name_is_refused_with_the_pin_that_mends_it(world: World
     assert digest(world).startswith("No changes")
 
 
-def test_a_display_name_in_the_export_moves_nobody(world: World) -> None:
+def test_a_display_name_in_the_export_moves_nobody(world: TwoPopulations) -> None:
     shown = [{**agent, "bio": "Another story", "tone": "formal"} for agent in agents(40)]
     world.write(shown, agents(3, start=500))
     assert digest(world).startswith("No changes")
 
 
-def test_a_mass_removal_needs_its_exact_number(world: World) -> None:
+def test_a_mass_removal_needs_its_exact_number(world: TwoPopulations) -> None:
     world.write(agents(20), agents(3, start=500))
     sentence = refused(world)
     assert "20 of 44 mailboxes would be removed (45 %, above the limit of 30 % and 10)" in sentence
@@ -113,7 +113,7 @@ def test_a_mass_removal_needs_its_exact_number(world: World) -> None:
     assert "20 mailboxes removed" in digest(world)
 
 
-def test_what_a_guard_refuses_stops_an_up_before_its_first_write(world: World, emulators: Emulators) -> None:
+def test_what_a_guard_refuses_stops_an_up_before_its_first_write(world: TwoPopulations, emulators: Emulators) -> None:
     world.write(agents(20), agents(3, start=500))
     world.stack.configure(dmarcPolicy="quarantine", mailjetEvents=["bounce"])
     emulators.forget_requests()
@@ -123,13 +123,13 @@ def test_what_a_guard_refuses_stops_an_up_before_its_first_write(world: World, e
     assert emulators.writes == 0
 
 
-def test_thresholds_come_from_configuration(world: World) -> None:
+def test_thresholds_come_from_configuration(world: TwoPopulations) -> None:
     world.write(agents(20), agents(3, start=500))
     world.stack.configure(massRemovalPercent=50)
     assert "20 mailboxes removed" in digest(world)
 
 
-def test_removing_everybody_is_always_refused(world: World) -> None:
+def test_removing_everybody_is_always_refused(world: TwoPopulations) -> None:
     world.write([], [])
     world.stack.configure(agentMailboxes=[], massRemovalPercent=100)
     assert "nobody of before would be left" in refused(world)
@@ -139,7 +139,7 @@ def test_removing_everybody_is_always_refused(world: World) -> None:
     assert "44 mailboxes removed" in digest(world)
 
 
-def test_an_address_never_passes_to_another_agent(world: World) -> None:
+def test_an_address_never_passes_to_another_agent(world: TwoPopulations) -> None:
     swapped = agents(40)
     swapped[3]["id"] = "00000000-0000-4000-8000-999999999999"
     old = json.loads(mail("agents", "addresses", world.crowd, "--domain", DOMAIN).out)[
@@ -150,12 +150,12 @@ def test_an_address_never_passes_to_another_agent(world: World) -> None:
     assert "1 address would pass to a new agent id" in refused(world)
 
 
-def test_the_same_agent_in_two_files_is_refused(world: World) -> None:
+def test_the_same_agent_in_two_files_is_refused(world: TwoPopulations) -> None:
     world.write(agents(40), agents(3, start=38))
     assert "00000000-0000-4000-8000-000000000038" in refused(world)
 
 
-def test_a_second_that_has_not_come_yet_is_refused_to_newcomers_only(world: World) -> None:
+def test_a_second_that_has_not_come_yet_is_refused_to_newcomers_only(world: TwoPopulations) -> None:
     newcomer = agents(1, start=700)[0] | {"created_at": "2999-10-05T12:30:45+02:00"}
     world.write([*agents(40), newcomer], agents(3, start=500))
     assert "1 new mailbox would have a created_at in the future, of 0 allowed" in refused(world)

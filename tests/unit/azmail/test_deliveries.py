@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from azmail import Claim, DeliveryStore, MemoryDeliveries, SqliteDeliveries, WebhookConfigError
+from azmail import ClaimResult, DeliveryStore, MemoryDeliveries, SqliteDeliveries, WebhookConfigError
 
 LEASE = 60.0
 RETENTION = 1000.0
@@ -43,32 +43,32 @@ def store(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> Itera
 
 
 def test_a_claim_excludes_others_until_done(store: DeliveryStore) -> None:
-    assert store.claim("k", "one", LEASE) is Claim.GRANTED
-    assert store.claim("k", "two", LEASE) is Claim.BUSY
-    assert store.claim("other", "two", LEASE) is Claim.GRANTED
+    assert store.claim("k", "one", LEASE) is ClaimResult.GRANTED
+    assert store.claim("k", "two", LEASE) is ClaimResult.BUSY
+    assert store.claim("other", "two", LEASE) is ClaimResult.GRANTED
     store.done("k", "one")
-    assert store.claim("k", "two", LEASE) is Claim.DONE
-    assert store.claim("k", "one", LEASE) is Claim.DONE
+    assert store.claim("k", "two", LEASE) is ClaimResult.DONE
+    assert store.claim("k", "one", LEASE) is ClaimResult.DONE
 
 
 def test_a_released_claim_is_free(store: DeliveryStore) -> None:
     store.claim("k", "one", LEASE)
     store.release("k", "two")
-    assert store.claim("k", "two", LEASE) is Claim.BUSY
+    assert store.claim("k", "two", LEASE) is ClaimResult.BUSY
     store.release("k", "one")
-    assert store.claim("k", "two", LEASE) is Claim.GRANTED
+    assert store.claim("k", "two", LEASE) is ClaimResult.GRANTED
 
 
 def test_the_claim_of_a_dead_owner_ends_with_its_lease(store: DeliveryStore, clock: Clock) -> None:
     store.claim("k", "one", LEASE)
     clock.now += LEASE - 1
-    assert store.claim("k", "two", LEASE) is Claim.BUSY
+    assert store.claim("k", "two", LEASE) is ClaimResult.BUSY
     store.renew("k", "one", LEASE)
     store.renew("k", "two", 9 * LEASE)
     clock.now += LEASE - 1
-    assert store.claim("k", "two", LEASE) is Claim.BUSY
+    assert store.claim("k", "two", LEASE) is ClaimResult.BUSY
     clock.now += 2
-    assert store.claim("k", "two", LEASE) is Claim.GRANTED
+    assert store.claim("k", "two", LEASE) is ClaimResult.GRANTED
 
 
 def test_a_late_owner_who_finishes_marks_it_done(store: DeliveryStore, clock: Clock) -> None:
@@ -77,28 +77,28 @@ def test_a_late_owner_who_finishes_marks_it_done(store: DeliveryStore, clock: Cl
     store.claim("k", "two", LEASE)
     store.done("k", "one")
     store.release("k", "two")
-    assert store.claim("k", "three", LEASE) is Claim.DONE
+    assert store.claim("k", "three", LEASE) is ClaimResult.DONE
 
 
 def test_done_is_forgotten_after_the_retention(store: DeliveryStore, clock: Clock) -> None:
     store.claim("k", "one", LEASE)
     store.done("k", "one")
     clock.now += RETENTION - 1
-    assert store.claim("k", "two", LEASE) is Claim.DONE
+    assert store.claim("k", "two", LEASE) is ClaimResult.DONE
     clock.now += 2
-    assert store.claim("k", "two", LEASE) is Claim.GRANTED
+    assert store.claim("k", "two", LEASE) is ClaimResult.GRANTED
 
 
 def test_one_of_many_threads_gets_the_claim(store: DeliveryStore) -> None:
     start = threading.Barrier(16)
 
-    def claim(owner: int) -> Claim:
+    def claim(owner: int) -> ClaimResult:
         start.wait(10)
         return store.claim("k", str(owner), LEASE)
 
     with ThreadPoolExecutor(16) as threads:
         claims = list(threads.map(claim, range(16)))
-    assert sorted(claims) == [Claim.BUSY] * 15 + [Claim.GRANTED]
+    assert sorted(claims) == [ClaimResult.BUSY] * 15 + [ClaimResult.GRANTED]
 
 
 def test_memory_keeps_a_bounded_number(clock: Clock) -> None:
@@ -106,7 +106,7 @@ def test_memory_keeps_a_bounded_number(clock: Clock) -> None:
     for key in "abcde":
         store.claim(key, "one", LEASE)
         store.done(key, "one")
-    assert [store.claim(key, "two", LEASE) for key in "ae"] == [Claim.GRANTED, Claim.DONE]
+    assert [store.claim(key, "two", LEASE) for key in "ae"] == [ClaimResult.GRANTED, ClaimResult.DONE]
 
 
 class TestSqlite:
@@ -121,13 +121,13 @@ class TestSqlite:
         file = tmp_path / "deliveries.sqlite"
         make: Callable[[], SqliteDeliveries] = lambda: SqliteDeliveries(file, clock=clock)  # noqa: E731
         first, second = make(), make()
-        assert first.claim("k", "one", LEASE) is Claim.GRANTED
-        assert second.claim("k", "two", LEASE) is Claim.BUSY
+        assert first.claim("k", "one", LEASE) is ClaimResult.GRANTED
+        assert second.claim("k", "two", LEASE) is ClaimResult.BUSY
         first.done("k", "one")
         first.close()
         second.close()
         third = make()
-        assert third.claim("k", "three", LEASE) is Claim.DONE
+        assert third.claim("k", "three", LEASE) is ClaimResult.DONE
         third.close()
 
 
@@ -144,15 +144,15 @@ class TestClocks:
             one, other = SqliteDeliveries(file), SqliteDeliveries(file)
             memory = MemoryDeliveries()
             for store in (one, memory):
-                assert store.claim("held", "one", LEASE) is Claim.GRANTED
-                assert store.claim("finished", "one", LEASE) is Claim.GRANTED
+                assert store.claim("held", "one", LEASE) is ClaimResult.GRANTED
+                assert store.claim("finished", "one", LEASE) is ClaimResult.GRANTED
                 store.done("finished", "one")
             for jump in jumps:
                 wall[0] += jump
                 fresh = SqliteDeliveries(file)
                 for another in (other, fresh, memory):
-                    assert another.claim("held", "two", LEASE) is Claim.BUSY
-                    assert another.claim("finished", "two", LEASE) is Claim.DONE
+                    assert another.claim("held", "two", LEASE) is ClaimResult.BUSY
+                    assert another.claim("finished", "two", LEASE) is ClaimResult.DONE
                 fresh.close()
             one.close()
             other.close()
@@ -173,10 +173,10 @@ class TestClocks:
                 store = one if first else two
                 claim = store.claim("k", f"new {passed[0]}", LEASE)
                 if passed[0] > LEASE + 0.01:
-                    assert claim is Claim.GRANTED
+                    assert claim is ClaimResult.GRANTED
                     break
                 if passed[0] < LEASE - 0.01:
-                    assert claim is Claim.BUSY
+                    assert claim is ClaimResult.BUSY
                 else:
                     break
             one.close()
@@ -194,7 +194,7 @@ class TestClocks:
             database.executemany("INSERT INTO deliveries VALUES (?, ?, ?, ?)", rows)
         store = SqliteDeliveries(file, clock=clock)
         claims = [store.claim(key, "b", LEASE) for key in ("done", "dead", "old")]
-        assert claims == [Claim.DONE, Claim.BUSY, Claim.GRANTED]
+        assert claims == [ClaimResult.DONE, ClaimResult.BUSY, ClaimResult.GRANTED]
         clock.now += 601
-        assert store.claim("dead", "b", LEASE) is Claim.GRANTED
+        assert store.claim("dead", "b", LEASE) is ClaimResult.GRANTED
         store.close()

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from azmail import InboundMail, MailStack, MemoryDeliveries, SqliteDeliveries, TryAgainError, create_app
-from azmail.deliveries import Claim
+from azmail.deliveries import ClaimResult
 from azmail.errors import StoreError
 from azmail.webhook import BasicAuth
 from tests.unit.azmail.conftest import INBOUND_SECRET, stack_outputs
@@ -181,7 +181,7 @@ class FullDisk(MemoryDeliveries):
         if call in self.refused:
             raise sqlite3.OperationalError("database or disk is full")
 
-    def claim(self, key: str, owner: str, lease_seconds: float) -> Claim:
+    def claim(self, key: str, owner: str, lease_seconds: float) -> ClaimResult:
         self._write("claim")
         return super().claim(key, owner, lease_seconds)
 
@@ -255,7 +255,7 @@ class TestFullDisk:
         long = "k" * 3000
         with asgi_server(app(lambda mail, agent: None, store=store)) as url:
             with pytest.raises(StoreError, match="full"):
-                any(store.claim(f"{long}{number}", "one", 60.0) is Claim.BUSY for number in range(100))
+                any(store.claim(f"{long}{number}", "one", 60.0) is ClaimResult.BUSY for number in range(100))
             statuses = {post(url, numbered(n)).status_code for n in range(30)}
             assert statuses <= {200, 503}
             store._database.execute("PRAGMA max_page_count = 100000").close()

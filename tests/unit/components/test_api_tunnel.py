@@ -15,7 +15,7 @@ from emulators.cloudflare import ACCOUNT_ID, ZONE_ID
 from emulators.cloudflare.tokens import DNS_READ_ONLY
 from settings.loading import from_config
 from tests.unit.components.conftest import Recorder, run_program
-from tests.unit.emulators.cloudflare_fixtures import TOKEN, World, running
+from tests.unit.emulators.cloudflare_fixtures import TOKEN, EmulatedCloudflare, running
 
 with warnings.catch_warnings():
     # The generated SDK warns of its own old names.
@@ -67,7 +67,7 @@ class Declared:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedCloudflare]:
     """An emulated Cloudflare, where the program asks."""
     with running(tmp_path) as emulated:
         monkeypatch.setenv("CLOUDFLARE_BASE_URL", emulated.base)
@@ -75,7 +75,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 @pytest.fixture
-def cloudflare(recorder: Recorder, world: World) -> Recorder:
+def cloudflare(recorder: Recorder, world: EmulatedCloudflare) -> Recorder:
     """What is declared, with a tunnel that exists behind it."""
     made = world.call("POST", f"/accounts/{ACCOUNT_ID}/cfd_tunnel", {"name": "made", "config_src": "cloudflare"})
     recorder.ids["api-tunnel"] = made.json()["result"]["id"]
@@ -106,7 +106,7 @@ class TestCreated:
             "comment": "managed by pulumi: agentmail-dev",
         }
 
-    def test_the_token_is_a_secret_of_the_new_tunnel(self, cloudflare: Recorder, world: World) -> None:
+    def test_the_token_is_a_secret_of_the_new_tunnel(self, cloudflare: Recorder, world: EmulatedCloudflare) -> None:
         found = Declared(cloudflare)
         path = f"/accounts/{ACCOUNT_ID}/cfd_tunnel/{cloudflare.ids['api-tunnel']}/token"
         assert (found.outputs["token"], found.outputs["secret"]) == (world.call("GET", path).json()["result"], True)
@@ -164,7 +164,7 @@ class TestExistingOrNone:
 
 class TestReadOnlyToken:
     @pytest.fixture
-    def token(self, world: World) -> str:
+    def token(self, world: EmulatedCloudflare) -> str:
         """What the documentation gives a pull request's preview: DNS Read."""
         return world.emulator.add_token(permissions=DNS_READ_ONLY)[1]
 

@@ -30,7 +30,7 @@ TOKEN = "Emulated-token_0123456789abcdefghijklmnop"
 
 
 @dataclass
-class World:
+class EmulatedCloudflare:
     """The emulator behind real sockets."""
 
     emulator: CloudflareEmulator
@@ -113,11 +113,11 @@ class World:
 @contextmanager
 def running(
     folder: Path, *, zones: tuple[SeedZone, ...] = DEFAULT_ZONES, legacy_errors: bool = False
-) -> Iterator[World]:
+) -> Iterator[EmulatedCloudflare]:
     emulator = CloudflareEmulator(folder / "cloudflare.sqlite", token=TOKEN, zones=zones, legacy_errors=legacy_errors)
     name_server = serve_dns(emulator)
     with ServerThread(emulator.app) as server, httpx.Client(trust_env=False) as http:
-        world = World(emulator, server, name_server, http)
+        world = EmulatedCloudflare(emulator, server, name_server, http)
         yield world
         for client in world.clients.values():
             client.close()

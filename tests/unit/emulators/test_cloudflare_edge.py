@@ -15,7 +15,7 @@ from starlette.types import Message
 from emulators.cloudflare import ACCOUNT_ID
 from emulators.cloudflare.edge import Edge, hostname_of
 from emulators.serving import ServerThread
-from tests.unit.emulators.cloudflare_fixtures import World, running
+from tests.unit.emulators.cloudflare_fixtures import EmulatedCloudflare, running
 
 HOST = "api-dev.agents.example"
 
@@ -61,20 +61,20 @@ def service() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloudflare]:
     with running(tmp_path_factory.mktemp("cloudflare")) as world:
         yield world
 
 
 @pytest.fixture(scope="module")
-def edge(shared: World) -> Iterator[httpx.Client]:
+def edge(shared: EmulatedCloudflare) -> Iterator[httpx.Client]:
     """A client of the edge; the Host header says whose site it wants."""
     with ServerThread(shared.emulator.edge_app) as server, httpx.Client(base_url=server.url, trust_env=False) as client:
         yield client
 
 
 @pytest.fixture
-def world(shared: World) -> World:
+def world(shared: EmulatedCloudflare) -> EmulatedCloudflare:
     shared.emulator.reset()
     return shared
 
@@ -91,7 +91,9 @@ def reached(answer: httpx.Response) -> dict[str, Any]:
 
 
 class TestForwarding:
-    def test_method_path_query_body_and_headers_arrive(self, world: World, edge: httpx.Client, service: str) -> None:
+    def test_method_path_query_body_and_headers_arrive(
+        self, world: EmulatedCloudflare, edge: httpx.Client, service: str
+    ) -> None:
         world.tunnel(HOST, service)
         answer = through(
             edge,
@@ -113,7 +115,7 @@ class TestForwarding:
         assert headers["cdn-loop"].startswith("cloudflare")
         assert answer.headers["server"] == "cloudflare"
 
-    def test_a_streamed_body_arrives_whole(self, world: World, edge: httpx.Client, service: str) -> None:
+    def test_a_streamed_body_arrives_whole(self, world: EmulatedCloudflare, edge: httpx.Client, service: str) -> None:
         world.tunnel(HOST, service)
 
         def pieces() -> Iterator[bytes]:
@@ -122,7 +124,7 @@ class TestForwarding:
 
         assert reached(through(edge, method="POST", content=pieces()))["length"] == 64 * 65536
 
-    def test_answers_come_back_as_they_are(self, world: World, edge: httpx.Client, service: str) -> None:
+    def test_answers_come_back_as_they_are(self, world: EmulatedCloudflare, edge: httpx.Client, service: str) -> None:
         world.tunnel(HOST, service)
         assert through(edge, "/stream").text == "piece 0;piece 1;piece 2;"
         assert through(edge, "/teapot").status_code == 418
@@ -131,20 +133,22 @@ class TestForwarding:
         assert through(edge, "/cookies").headers.get_list("set-cookie") == ["a=1", "b=2"]
         assert through(edge, method="HEAD").status_code == 200
 
-    def test_case_and_port_of_the_host_do_not_matter(self, world: World, edge: httpx.Client, service: str) -> None:
+    def test_case_and_port_of_the_host_do_not_matter(
+        self, world: EmulatedCloudflare, edge: httpx.Client, service: str
+    ) -> None:
         world.tunnel(HOST, service)
         for host in ("API-dev.agents.example", f"{HOST}:443", f"{HOST}."):
             assert reached(through(edge, host=host))
 
 
 class TestRules:
-    def ingress(self, world: World, *rules: Mapping[str, object]) -> None:
+    def ingress(self, world: EmulatedCloudflare, *rules: Mapping[str, object]) -> None:
         tunnel_id = world.tunnel(HOST, "http://127.0.0.1:1")
         path = f"/accounts/{ACCOUNT_ID}/cfd_tunnel/{tunnel_id}/configurations"
         answer = world.call("PUT", path, {"config": {"ingress": list(rules)}})
         assert answer.status_code == 200, answer.text
 
-    def test_hostname_path_and_last_rule(self, world: World, edge: httpx.Client, service: str) -> None:
+    def test_hostname_path_and_last_rule(self, world: EmulatedCloudflare, edge: httpx.Client, service: str) -> None:
         self.ingress(
             world,
             {"hostname": HOST, "path": "^/api/", "service": service},
@@ -157,16 +161,18 @@ class TestRules:
         assert world.emulator.tunnel_for(HOST, "/api/x") == service
         assert world.emulator.tunnel_for(HOST) == "http_status:404"
 
-    def test_host_header_of_the_rule(self, world: World, edge: httpx.Client, service: str) -> None:
+    def test_host_header_of_the_rule(self, world: EmulatedCloudflare, edge: httpx.Client, service: str) -> None:
         rule = {"service": service, "originRequest": {"httpHostHeader": "inner.example", "connectTimeout": 1}}
         self.ingress(world, rule)
         assert dict(reached(through(edge))["headers"])["host"] == "inner.example"
 
-    def test_a_service_that_is_not_http(self, world: World, edge: httpx.Client) -> None:
+    def test_a_service_that_is_not_http(self, world: EmulatedCloudflare, edge: httpx.Client) -> None:
         self.ingress(world, {"service": "ssh://127.0.0.1:22"})
         assert through(edge).status_code == 502
 
-    def test_a_wildcard_record_reaches_the_tunnel(self, world: World, edge: httpx.Client, service: str) -> None:
+    def test_a_wildcard_record_reaches_the_tunnel(
+        self, world: EmulatedCloudflare, edge: httpx.Client, service: str
+    ) -> None:
         tunnel_id = world.tunnel("*.agents.example", service)
         assert reached(through(edge, host="anything.agents.example"))
         assert world.emulator.tunnel_for("anything.agents.example") == service
@@ -175,25 +181,25 @@ class TestRules:
 
 
 class TestErrors:
-    def test_a_host_without_a_certificate(self, world: World, edge: httpx.Client, service: str) -> None:
+    def test_a_host_without_a_certificate(self, world: EmulatedCloudflare, edge: httpx.Client, service: str) -> None:
         deep = HOST.replace(".", ".deep.", 1)
         world.tunnel(deep, service)
         assert through(edge, host=deep).status_code == 525
         assert world.emulator.tunnel_for(deep) is None
 
-    def test_an_unknown_host(self, world: World, edge: httpx.Client) -> None:
+    def test_an_unknown_host(self, world: EmulatedCloudflare, edge: httpx.Client) -> None:
         for host in ("www.elsewhere.test", "none.agents.example", "agents.example"):
             answer = through(edge, host=host)
             assert (answer.status_code, answer.text) == (409, "error code: 1001")
             assert world.emulator.tunnel_for(host) is None
 
-    def test_an_alias_that_is_not_proxied(self, world: World, edge: httpx.Client, service: str) -> None:
+    def test_an_alias_that_is_not_proxied(self, world: EmulatedCloudflare, edge: httpx.Client, service: str) -> None:
         tunnel_id = world.tunnel("other.agents.example", service)
         world.create(type="CNAME", name=HOST, content=f"{tunnel_id}.cfargotunnel.com", proxied=False)
         assert through(edge).status_code == 409
         assert world.emulator.tunnel_for(HOST) is None
 
-    def test_a_tunnel_that_does_not_exist(self, world: World, edge: httpx.Client, service: str) -> None:
+    def test_a_tunnel_that_does_not_exist(self, world: EmulatedCloudflare, edge: httpx.Client, service: str) -> None:
         tunnel_id = world.tunnel(HOST, service)
         assert world.emulator.tunnel_for(HOST) == service
         world.emulator.account.delete_tunnel(tunnel_id)
@@ -201,12 +207,12 @@ class TestErrors:
         assert (answer.status_code, answer.text) == (530, "error code: 1033")
         assert world.emulator.tunnel_for(HOST) is None
 
-    def test_a_tunnel_without_rules(self, world: World, edge: httpx.Client) -> None:
+    def test_a_tunnel_without_rules(self, world: EmulatedCloudflare, edge: httpx.Client) -> None:
         made = world.call("POST", f"/accounts/{ACCOUNT_ID}/cfd_tunnel", {"name": "bare"}).json()["result"]
         world.create(type="CNAME", name=HOST, content=f"{made['id']}.cfargotunnel.com", proxied=True)
         assert through(edge).status_code == 503
 
-    def test_a_service_that_does_not_answer(self, world: World, edge: httpx.Client) -> None:
+    def test_a_service_that_does_not_answer(self, world: EmulatedCloudflare, edge: httpx.Client) -> None:
         with ServerThread(origin) as stopped:
             url = stopped.url
         world.tunnel(HOST, url)
@@ -214,7 +220,9 @@ class TestErrors:
         assert answer.status_code == 502
         assert url in answer.text
 
-    def test_a_service_that_breaks_off_is_tried_no_second_time(self, world: World, edge: httpx.Client) -> None:
+    def test_a_service_that_breaks_off_is_tried_no_second_time(
+        self, world: EmulatedCloudflare, edge: httpx.Client
+    ) -> None:
         calls = []
 
         async def breaking(scope: Any, receive: Any, send: Any) -> None:
@@ -226,7 +234,9 @@ class TestErrors:
             assert through(edge, "/once", method="POST", content=b"x").status_code == 500
         assert calls == ["/once"]
 
-    def test_an_answer_that_breaks_off_is_seen_to_break_off(self, world: World, edge: httpx.Client) -> None:
+    def test_an_answer_that_breaks_off_is_seen_to_break_off(
+        self, world: EmulatedCloudflare, edge: httpx.Client
+    ) -> None:
         async def breaking(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"100")]})
             await send({"type": "http.response.body", "body": b"half", "more_body": True})
@@ -237,12 +247,12 @@ class TestErrors:
             with pytest.raises(httpx.RemoteProtocolError):
                 through(edge)
 
-    def test_an_origin_outside_of_a_tunnel(self, world: World, edge: httpx.Client) -> None:
+    def test_an_origin_outside_of_a_tunnel(self, world: EmulatedCloudflare, edge: httpx.Client) -> None:
         world.create(type="A", name=HOST, content="8.8.8.8", proxied=True)
         assert through(edge).status_code == 523
         assert world.emulator.tunnel_for(HOST) is None
 
-    def test_a_body_beyond_the_limit(self, world: World, service: str) -> None:
+    def test_a_body_beyond_the_limit(self, world: EmulatedCloudflare, service: str) -> None:
         world.tunnel(HOST, service)
         small = Edge(world.emulator.edge_app._route, max_body=1000)
         with ServerThread(small) as server, httpx.Client(base_url=server.url, trust_env=False) as client:
@@ -253,7 +263,7 @@ class TestErrors:
 
 
 class TestApplication:
-    def test_lifespan_and_web_sockets(self, world: World) -> None:
+    def test_lifespan_and_web_sockets(self, world: EmulatedCloudflare) -> None:
         incoming: Iterator[Message] = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
         outgoing: list[str] = []
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from dns.nameserver import Do53Nameserver, Nameserver
 
 from emulators.cloudflare.txt import pieces, quoted
-from tests.unit.emulators.cloudflare_fixtures import World, running
+from tests.unit.emulators.cloudflare_fixtures import EmulatedCloudflare, running
 
 DOMAIN = "dev.agents.example"
 MESSAGE = (
@@ -28,7 +28,7 @@ def key() -> rsa.RSAPrivateKey:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, key: rsa.RSAPrivateKey) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory, key: rsa.RSAPrivateKey) -> Iterator[EmulatedCloudflare]:
     """A zone with everything that a mail domain at Mailjet publishes."""
     with running(tmp_path_factory.mktemp("cloudflare")) as world:
         world.create(type="MX", name=DOMAIN, content="parse.mailjet.com", priority=10, ttl=300)
@@ -55,12 +55,12 @@ def private_pem(key: rsa.RSAPrivateKey) -> bytes:
     )
 
 
-def name_servers(world: World) -> list[Nameserver]:
+def name_servers(world: EmulatedCloudflare) -> list[Nameserver]:
     return [Do53Nameserver(world.name_server.host, world.name_server.port)]
 
 
 class TestCheckdmarc:
-    def test_the_whole_domain(self, world: World) -> None:
+    def test_the_whole_domain(self, world: EmulatedCloudflare) -> None:
         report: Any = checkdmarc.check_domains([DOMAIN], nameservers=name_servers(world))
         assert report["spf"]["valid"] is True, report["spf"]
         assert report["spf"]["record"] == "v=spf1 include:spf.mailjet.com ~all"
@@ -74,7 +74,7 @@ class TestCheckdmarc:
         assert report["mx"]["hosts"][0]["addresses"] == ["192.0.2.21", "192.0.2.22"]
         assert report["mx"]["warnings"] == []
 
-    def test_the_apex_keeps_its_own_mail(self, world: World) -> None:
+    def test_the_apex_keeps_its_own_mail(self, world: EmulatedCloudflare) -> None:
         report: Any = checkdmarc.check_domains(["agents.example"], nameservers=name_servers(world))
         assert report["spf"]["valid"] is True, report["spf"]
         assert report["dmarc"]["tags"]["p"]["value"] == "reject"
@@ -85,11 +85,13 @@ class TestCheckdmarc:
 
 
 class TestDkimpy:
-    def dnsfunc(self, world: World, name: bytes, timeout: float = 5) -> bytes:
+    def dnsfunc(self, world: EmulatedCloudflare, name: bytes, timeout: float = 5) -> bytes:
         (rdata,) = world.resolver().resolve(name.decode(), "TXT")
         return b"".join(rdata.strings)
 
-    def test_a_signed_message_verifies_through_the_zone(self, world: World, key: rsa.RSAPrivateKey) -> None:
+    def test_a_signed_message_verifies_through_the_zone(
+        self, world: EmulatedCloudflare, key: rsa.RSAPrivateKey
+    ) -> None:
         header = dkim.sign(MESSAGE, b"mailjet", DOMAIN.encode(), private_pem(key))
 
         def dnsfunc(name: bytes, timeout: float = 5) -> bytes:

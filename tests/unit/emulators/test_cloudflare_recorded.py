@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from emulators.cloudflare import ACCOUNT_ID, ZONE_ID, SeedZone
-from tests.unit.emulators.cloudflare_fixtures import World, running
+from tests.unit.emulators.cloudflare_fixtures import EmulatedCloudflare, running
 
 RECORDING = Path(__file__).parents[2] / "fixtures" / "cloudflare-requests.jsonl"
 RECORDED_ZONE = "023e105f4ecef8ad9ca31a8372d0c353"
@@ -23,7 +23,7 @@ VOLATILE = {
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path) -> Iterator[EmulatedCloudflare]:
     with running(tmp_path, zones=(SeedZone(id=ZONE_ID, name="example.com"),)) as world:
         yield world
 
@@ -39,7 +39,7 @@ def stable(result: Any) -> Any:
     return result
 
 
-def test_the_recording_is_answered_alike(world: World) -> None:
+def test_the_recording_is_answered_alike(world: EmulatedCloudflare) -> None:
     # Recorded ids on the left, ours on the right, as they appear.
     ids = {RECORDED_ZONE: ZONE_ID, RECORDED_ACCOUNT: ACCOUNT_ID}
 

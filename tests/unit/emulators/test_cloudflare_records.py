@@ -10,7 +10,7 @@ import cloudflare
 import pytest
 
 from emulators.cloudflare import DEFAULT_ZONES, ZONE_ID, SeedZone, ZonePlan
-from tests.unit.emulators.cloudflare_fixtures import TOKEN, World, running
+from tests.unit.emulators.cloudflare_fixtures import TOKEN, EmulatedCloudflare, running
 
 APEX = "agents.example"
 ENTERPRISE = SeedZone(name="big.example", plan=ZonePlan.ENTERPRISE)
@@ -18,19 +18,19 @@ MISSING = "0" * 32
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloudflare]:
     with running(tmp_path_factory.mktemp("cloudflare"), zones=(*DEFAULT_ZONES, ENTERPRISE)) as world:
         yield world
 
 
 @pytest.fixture
-def world(shared: World) -> World:
+def world(shared: EmulatedCloudflare) -> EmulatedCloudflare:
     shared.emulator.reset()
     return shared
 
 
 class TestShapes:
-    def test_a_record_looks_as_the_api_shows_it(self, world: World) -> None:
+    def test_a_record_looks_as_the_api_shows_it(self, world: EmulatedCloudflare) -> None:
         record = world.create(type="MX", name="dev", content="parse.mailjet.com", priority=10, ttl=300, comment="ours")
         assert set(record) == {
             "id", "name", "type", "content", "proxiable", "proxied", "ttl", "settings", "meta", "comment",
@@ -45,13 +45,13 @@ class TestShapes:
         assert len(record["created_on"]) == len("2026-07-01T00:00:00.000000Z")
         assert record["created_on"].endswith("Z")
 
-    def test_no_comment_is_null_and_has_no_time(self, world: World) -> None:
+    def test_no_comment_is_null_and_has_no_time(self, world: EmulatedCloudflare) -> None:
         for given in ({}, {"comment": None}, {"comment": ""}):
             record = world.create(type="A", name=f"a{len(given)}{given.get('comment')}", content="192.0.2.1", **given)
             assert record["comment"] is None
             assert "comment_modified_on" not in record
 
-    def test_an_envelope_has_all_its_fields(self, world: World) -> None:
+    def test_an_envelope_has_all_its_fields(self, world: EmulatedCloudflare) -> None:
         answer = world.call("GET", f"/zones/{ZONE_ID}/dns_records").json()
         assert set(answer) == {"result", "success", "errors", "messages", "result_info"}
         assert answer["result_info"] == {
@@ -64,7 +64,7 @@ class TestShapes:
 
 
 class TestOfficialClient:
-    def test_create_read_change_delete(self, world: World) -> None:
+    def test_create_read_change_delete(self, world: EmulatedCloudflare) -> None:
         records = world.client().dns.records
         made = records.create(zone_id=ZONE_ID, type="TXT", name="dev", content='"v=spf1 -all"', ttl=300)
         assert made is not None
@@ -88,13 +88,13 @@ class TestOfficialClient:
             records.get(made.id, zone_id=ZONE_ID)
         assert gone.value.errors[0].code == 81044
 
-    def test_put_forgets_what_it_does_not_name(self, world: World) -> None:
+    def test_put_forgets_what_it_does_not_name(self, world: EmulatedCloudflare) -> None:
         made = world.create(type="A", name="a", content="8.8.8.8", ttl=1, proxied=True, comment="c")
         body = {"type": "A", "name": "a", "content": "8.8.8.8", "ttl": 300}
         put = world.call("PUT", f"/zones/{ZONE_ID}/dns_records/{made['id']}", body).json()["result"]
         assert (put["comment"], put["proxied"], put["ttl"]) == (None, False, 300)
 
-    def test_every_page_of_a_large_zone_is_listed_once(self, world: World) -> None:
+    def test_every_page_of_a_large_zone_is_listed_once(self, world: EmulatedCloudflare) -> None:
         bodies = [{"type": "A", "name": f"h{n}", "content": "192.0.2.1"} for n in range(250)]
         world.emulator.reseed([SeedZone(id=ZONE_ID, name=APEX, records=bodies)])
         names = [record.name for record in world.client().dns.records.list(zone_id=ZONE_ID, per_page=100)]
@@ -104,7 +104,7 @@ class TestOfficialClient:
         assert beyond["success"] is True
         world.emulator.reseed((*DEFAULT_ZONES, ENTERPRISE))
 
-    def test_batch_is_all_or_nothing(self, world: World) -> None:
+    def test_batch_is_all_or_nothing(self, world: EmulatedCloudflare) -> None:
         before = world.emulator.state()
         first = before["zones"][0]["records"][0]["id"]
         with pytest.raises(cloudflare.BadRequestError):
@@ -125,7 +125,7 @@ class TestOfficialClient:
         assert done.posts is not None
         assert done.posts[0].name == "x.agents.example"
 
-    def test_export_is_a_zone_file(self, world: World) -> None:
+    def test_export_is_a_zone_file(self, world: EmulatedCloudflare) -> None:
         text = world.client().dns.records.export(zone_id=ZONE_ID)
         assert "agents.example.\t3600\tIN\tMX\t10 mx1.corp.example." in text
 
@@ -150,11 +150,11 @@ class TestFilters:
             ("order=name&direction=desc&type=TXT&name.contains=_dmarc", ["_dmarc.agents.example"]),
         ],
     )
-    def test_a_filter_finds_what_it_names(self, world: World, query: str, names: list[str]) -> None:
+    def test_a_filter_finds_what_it_names(self, world: EmulatedCloudflare, query: str, names: list[str]) -> None:
         result = world.call("GET", f"/zones/{ZONE_ID}/dns_records?{query}").json()["result"]
         assert [record["name"] for record in result] == names
 
-    def test_comments(self, world: World) -> None:
+    def test_comments(self, world: EmulatedCloudflare) -> None:
         world.create(type="A", name="ours", content="192.0.2.1", comment="managed by pulumi: agentmail-dev")
         for query, count in (
             ("comment.exact=Managed%20by%20pulumi:%20agentmail-dev", 1),
@@ -165,19 +165,19 @@ class TestFilters:
             assert len(world.call("GET", f"/zones/{ZONE_ID}/dns_records?{query}").json()["result"]) == count
 
     @pytest.mark.parametrize("query", ["page=0", "page=x", "per_page=0", "type=NOPE", "match=some", "order=id"])
-    def test_a_bad_query_is_refused(self, world: World, query: str) -> None:
+    def test_a_bad_query_is_refused(self, world: EmulatedCloudflare, query: str) -> None:
         answer = world.call("GET", f"/zones/{ZONE_ID}/dns_records?{query}")
         assert answer.status_code == 400
         assert query.partition("=")[0] in answer.json()["errors"][0]["message"]
 
 
 class TestNames:
-    def test_a_name_outside_of_the_zone_gets_the_zone_appended(self, world: World) -> None:
+    def test_a_name_outside_of_the_zone_gets_the_zone_appended(self, world: EmulatedCloudflare) -> None:
         assert world.create(type="A", name="www.other.com", content="192.0.2.1")["name"] == (
             "www.other.com.agents.example"
         )
 
-    def test_case_dots_and_unicode(self, world: World) -> None:
+    def test_case_dots_and_unicode(self, world: EmulatedCloudflare) -> None:
         assert world.create(type="A", name="WWW2.Agents.Example.", content="192.0.2.1")["name"] == (
             "www2.agents.example"
         )
@@ -185,7 +185,7 @@ class TestNames:
         found = world.call("GET", f"/zones/{ZONE_ID}/dns_records?name=bücher.agents.example").json()["result"]
         assert len(found) == 1
 
-    def test_what_is_no_name(self, world: World) -> None:
+    def test_what_is_no_name(self, world: EmulatedCloudflare) -> None:
         assert world.refused(type="A", name="a..b", content="192.0.2.1") == [9000]
         assert world.refused(type="A", content="192.0.2.1") == [9000]
 
@@ -226,11 +226,11 @@ class TestValidation:
             (9101, {"type": "CAA", "content": "letsencrypt.org"}),
         ],
     )
-    def test_a_bad_field_has_its_own_code(self, world: World, code: int, body: dict[str, Any]) -> None:
+    def test_a_bad_field_has_its_own_code(self, world: EmulatedCloudflare, code: int, body: dict[str, Any]) -> None:
         assert code in world.refused(**{"name": "x", **body})
         assert not world.emulator.account.zone_of(APEX).exists("x.agents.example")  # type: ignore[union-attr]
 
-    def test_all_problems_are_told_at_once(self, world: World) -> None:
+    def test_all_problems_are_told_at_once(self, world: EmulatedCloudflare) -> None:
         assert world.refused(type="MX", name="x", content="192.0.2.1", ttl=2, comment="c" * 101) == [
             9100,
             9009,
@@ -238,11 +238,11 @@ class TestValidation:
             9313,
         ]
 
-    def test_the_body_must_be_an_object(self, world: World) -> None:
+    def test_the_body_must_be_an_object(self, world: EmulatedCloudflare) -> None:
         answer = world.call("POST", f"/zones/{ZONE_ID}/dns_records", [1])
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, 6007)
 
-    def test_a_paid_plan_has_tags_longer_comments_and_shorter_ttls(self, world: World) -> None:
+    def test_a_paid_plan_has_tags_longer_comments_and_shorter_ttls(self, world: EmulatedCloudflare) -> None:
         record = world.create(
             ENTERPRISE.zone_id,
             type="A",
@@ -287,15 +287,17 @@ class TestContent:
             ("CAA", '0 issue "letsencrypt.org"', '0 issue "letsencrypt.org"'),
         ],
     )
-    def test_content_is_kept_or_spelled_canonically(self, world: World, kind: str, given: str, expected: str) -> None:
+    def test_content_is_kept_or_spelled_canonically(
+        self, world: EmulatedCloudflare, kind: str, given: str, expected: str
+    ) -> None:
         assert world.create(type=kind, name="x", content=given)["content"] == expected
 
-    def test_mx_target_loses_its_final_dot_and_may_be_null(self, world: World) -> None:
+    def test_mx_target_loses_its_final_dot_and_may_be_null(self, world: EmulatedCloudflare) -> None:
         record = world.create(type="MX", name="x", content="Parse.Mailjet.com.", priority=0)
         assert (record["content"], record["priority"]) == ("parse.mailjet.com", 0)
         assert world.create(type="MX", name="nomail", content=".", priority=0)["content"] == "."
 
-    def test_structured_data_makes_the_content(self, world: World) -> None:
+    def test_structured_data_makes_the_content(self, world: EmulatedCloudflare) -> None:
         caa = world.create(type="CAA", name="x", data={"flags": 0, "tag": "issue", "value": "letsencrypt.org"}, ttl=1)
         assert caa["content"] == '0 issue "letsencrypt.org"'
         assert caa["data"] == {"flags": 0, "tag": "issue", "value": "letsencrypt.org"}
@@ -306,7 +308,7 @@ class TestContent:
         )
         assert (srv["content"], srv["priority"]) == ("0 587 in-v3.mailjet.com", 5)
 
-    def test_a_patch_keeps_data_content_and_priority_together(self, world: World) -> None:
+    def test_a_patch_keeps_data_content_and_priority_together(self, world: EmulatedCloudflare) -> None:
         data = {"priority": 5, "weight": 0, "port": 587, "target": "a.example"}
         srv = world.create(type="SRV", name="_submission._tcp", data=data)
         path = f"/zones/{ZONE_ID}/dns_records/{srv['id']}"
@@ -319,33 +321,33 @@ class TestContent:
             patched = world.call("PATCH", path, change).json()["result"]
             assert (patched["priority"], patched.get("data"), patched["content"]) == (priority, shown, content)
 
-    def test_a_proxied_record_has_automatic_ttl(self, world: World) -> None:
+    def test_a_proxied_record_has_automatic_ttl(self, world: EmulatedCloudflare) -> None:
         record = world.create(type="A", name="x", content="8.8.8.8", proxied=True, ttl=300)
         assert (record["ttl"], record["proxied"], record["proxiable"]) == (1, True, True)
         assert world.create(type="A", name="y", content="10.0.0.1")["proxiable"] is False
 
 
 class TestConflicts:
-    def test_an_identical_record(self, world: World) -> None:
+    def test_an_identical_record(self, world: EmulatedCloudflare) -> None:
         assert world.refused(type="A", name="@", content="192.0.2.10", ttl=60) == [81058]
         assert world.refused(type="TXT", name="@", content="v=spf1 include:_spf.corp.example -all") == [81058]
         assert world.refused(type="MX", name="@", content="MX1.corp.example.", priority=10) == [81058]
         world.create(type="MX", name="@", content="mx1.corp.example", priority=20)
 
-    def test_an_alias_stands_alone_among_addresses(self, world: World) -> None:
+    def test_an_alias_stands_alone_among_addresses(self, world: EmulatedCloudflare) -> None:
         assert world.refused(type="CNAME", name="@", content="x.example.com") == [81053]
         assert world.refused(type="CNAME", name="www", content="x.example.com") == [81053]
         assert world.refused(type="A", name="www", content="192.0.2.1") == [81054]
         assert world.refused(type="AAAA", name="www", content="2001:db8::1") == [81054]
         world.create(type="TXT", name="www", content='"beside an alias"')
 
-    def test_delegations(self, world: World) -> None:
+    def test_delegations(self, world: EmulatedCloudflare) -> None:
         world.create(type="NS", name="sub", content="ns1.example.com")
         world.create(type="NS", name="sub", content="ns2.example.com")
         assert world.refused(type="A", name="sub", content="192.0.2.1") == [81056]
         assert world.refused(type="NS", name="www", content="ns1.example.com") == [81053]
 
-    def test_what_a_delegation_hides_is_refused(self, world: World) -> None:
+    def test_what_a_delegation_hides_is_refused(self, world: EmulatedCloudflare) -> None:
         world.create(type="NS", name="del", content="ns1.example.com")
         for name, kind, content in (
             ("del", "TXT", '"x"'),
@@ -357,7 +359,7 @@ class TestConflicts:
             assert world.refused(type=kind, name=name, content=content, **priority) == [89018], name
         world.create(type="A", name="ns1.del", content="192.0.2.53")
 
-    def test_what_a_service_has_locked(self, world: World) -> None:
+    def test_what_a_service_has_locked(self, world: EmulatedCloudflare) -> None:
         locked = world.create(type="MX", name="lock", content="route1.mx.cloudflare.net", priority=13)
         path = f"/zones/{ZONE_ID}/dns_records/{locked['id']}"
         meta = {"email_routing": True, "read_only": True}
@@ -368,7 +370,7 @@ class TestConflicts:
         world.http.put(f"{world.server.url}/_emulator{path}/meta", json={}).raise_for_status()
         assert world.call("DELETE", path).status_code == 200
 
-    def test_a_zone_is_full_at_its_quota(self, world: World) -> None:
+    def test_a_zone_is_full_at_its_quota(self, world: EmulatedCloudflare) -> None:
         made = world.create(type="TXT", name="full", content="x")
         quota = len(world.call("GET", f"/zones/{ZONE_ID}/dns_records?per_page=5000").json()["result"])
         path = f"{world.server.url}/_emulator/zones/{ZONE_ID}"
@@ -378,7 +380,7 @@ class TestConflicts:
         assert world.call("PUT", f"/zones/{ZONE_ID}/dns_records/{made['id']}", same).status_code == 200
         world.http.patch(path, json={"record_quota": 3_500}).raise_for_status()
 
-    def test_a_change_is_checked_too(self, world: World) -> None:
+    def test_a_change_is_checked_too(self, world: EmulatedCloudflare) -> None:
         other = world.create(type="A", name="other", content="192.0.2.1")
         path = f"/zones/{ZONE_ID}/dns_records/{other['id']}"
         for method, body in (
@@ -391,7 +393,7 @@ class TestConflicts:
         same = world.call("PUT", path, {"type": "A", "name": "other", "content": "192.0.2.1", "ttl": 300})
         assert same.status_code == 200
 
-    def test_texts_of_one_name_have_a_common_limit(self, world: World) -> None:
+    def test_texts_of_one_name_have_a_common_limit(self, world: EmulatedCloudflare) -> None:
         world.create(type="TXT", name="x", content="a" * 4000)
         world.create(type="TXT", name="x", content="b" * 4000)
         assert world.refused(type="TXT", name="x", content="c" * 200) == [83011]
@@ -415,7 +417,7 @@ class TestRouting:
             (405, 7001, "DELETE", f"/zones/{ZONE_ID}/dns_records"),
         ],
     )
-    def test_what_is_not_there(self, world: World, status: int, code: int, method: str, path: str) -> None:
+    def test_what_is_not_there(self, world: EmulatedCloudflare, status: int, code: int, method: str, path: str) -> None:
         body: object = {} if method in {"PUT", "PATCH", "POST"} else None
         answer = world.call(method, path, body)
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (status, code)
@@ -426,7 +428,7 @@ class TestRouting:
 
 
 class TestZones:
-    def test_list_by_name_and_get(self, world: World) -> None:
+    def test_list_by_name_and_get(self, world: EmulatedCloudflare) -> None:
         client = world.client()
         assert [zone.name for zone in client.zones.list()] == [APEX, "big.example"]
         (found,) = client.zones.list(name=APEX)
@@ -439,7 +441,7 @@ class TestZones:
         assert len(zone.name_servers) == 2
         assert list(client.zones.list(name="other.example")) == []
 
-    def test_an_international_one_is_named_and_found_in_unicode(self, world: World) -> None:
+    def test_an_international_one_is_named_and_found_in_unicode(self, world: EmulatedCloudflare) -> None:
         made = world.call("POST", "/zones", {"name": "bücher.example"}).json()["result"]
         assert made["name"] == "bücher.example"
         for name, found in (("bücher.example", [made["id"]]), ("xn--bcher-kva.example", [])):
@@ -450,13 +452,13 @@ class TestZones:
         assert world.create(made["id"], type="A", name="@", content="192.0.2.1")["name"] == "xn--bcher-kva.example"
         world.call("DELETE", f"/zones/{made['id']}")
 
-    def test_one_that_the_registrar_does_not_know_yet(self, world: World) -> None:
+    def test_one_that_the_registrar_does_not_know_yet(self, world: EmulatedCloudflare) -> None:
         path = f"{world.server.url}/_emulator/zones/{ZONE_ID}"
         world.http.patch(path, json={"status": "pending"}).raise_for_status()
         assert world.call("GET", f"/zones/{ZONE_ID}").json()["result"]["status"] == "pending"
         world.http.patch(path, json={"status": "active"}).raise_for_status()
 
-    def test_create_and_delete(self, world: World) -> None:
+    def test_create_and_delete(self, world: EmulatedCloudflare) -> None:
         client = world.client()
         zone = client.zones.create(account={"id": world.emulator.account.id}, name="New.example")
         assert zone is not None

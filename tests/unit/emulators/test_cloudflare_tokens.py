@@ -16,7 +16,7 @@ from emulators.cloudflare import (
     Permission,
     SeedZone,
 )
-from tests.unit.emulators.cloudflare_fixtures import TOKEN, World, running
+from tests.unit.emulators.cloudflare_fixtures import TOKEN, EmulatedCloudflare, running
 
 SECOND = SeedZone(name="second.example")
 RECORDS = f"/zones/{ZONE_ID}/dns_records"
@@ -25,30 +25,32 @@ RECORD = {"type": "A", "name": "x", "content": "192.0.2.1"}
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloudflare]:
     with running(tmp_path_factory.mktemp("cloudflare"), zones=(*DEFAULT_ZONES, SECOND)) as world:
         yield world
 
 
 @pytest.fixture
-def world(shared: World) -> World:
+def world(shared: EmulatedCloudflare) -> EmulatedCloudflare:
     shared.emulator.reset()
     return shared
 
 
-def outcome(world: World, method: str, path: str, body: object = None, *, token: str | None) -> tuple[int, int]:
+def outcome(
+    world: EmulatedCloudflare, method: str, path: str, body: object = None, *, token: str | None
+) -> tuple[int, int]:
     answer = world.call(method, path, body, token=token)
     errors = answer.json()["errors"]
     return answer.status_code, errors[0]["code"] if errors else 0
 
 
 class TestVerification:
-    def test_a_good_token(self, world: World) -> None:
+    def test_a_good_token(self, world: EmulatedCloudflare) -> None:
         answer = world.call("GET", "/user/tokens/verify").json()
         assert answer["result"]["status"] == "active"
         assert answer["messages"] == [{"code": 10000, "message": "This API Token is valid and active", "type": None}]
 
-    def test_each_kind_of_token_is_known_at_its_own_address_only(self, world: World) -> None:
+    def test_each_kind_of_token_is_known_at_its_own_address_only(self, world: EmulatedCloudflare) -> None:
         policies = [{"effect": "allow", "resources": {}, "permission_groups": [{"name": "DNS Read"}]}]
         made = world.call("POST", f"/accounts/{ACCOUNT_ID}/tokens", {"name": "ci", "policies": policies}).json()
         of_account = made["result"]["value"]
@@ -59,7 +61,7 @@ class TestVerification:
         ):
             assert world.call("GET", path, token=token).status_code == expected, path
 
-    def test_official_client(self, world: World) -> None:
+    def test_official_client(self, world: EmulatedCloudflare) -> None:
         verified = world.client().user.tokens.verify()
         assert verified is not None
         assert verified.status == "active"
@@ -68,10 +70,10 @@ class TestVerification:
         assert refused.value.errors[0].code == 1000
         assert refused.value.errors[0].message == "Invalid API Token"
 
-    def test_another_account(self, world: World) -> None:
+    def test_another_account(self, world: EmulatedCloudflare) -> None:
         assert outcome(world, "GET", f"/accounts/{'0' * 32}/tokens/verify", token=TOKEN) == (403, 10000)
 
-    def test_no_or_malformed_token(self, world: World) -> None:
+    def test_no_or_malformed_token(self, world: EmulatedCloudflare) -> None:
         assert outcome(world, "GET", "/user/tokens/verify", token=None) == (400, 1001)
         assert outcome(world, "GET", "/user/tokens/verify", token="short") == (400, 6003)
 
@@ -87,10 +89,12 @@ class TestUnknownCredentials:
             ("not a token", RECORDS, (400, 6003)),
         ],
     )
-    def test_nothing_is_answered(self, world: World, token: str | None, path: str, expected: tuple[int, int]) -> None:
+    def test_nothing_is_answered(
+        self, world: EmulatedCloudflare, token: str | None, path: str, expected: tuple[int, int]
+    ) -> None:
         assert outcome(world, "GET", path, token=token) == expected
 
-    def test_a_global_key_is_unknown(self, world: World) -> None:
+    def test_a_global_key_is_unknown(self, world: EmulatedCloudflare) -> None:
         with cloudflare.Cloudflare(
             api_key="k" * 37, api_email="a@example.com", api_token="", base_url=world.base, max_retries=0
         ) as client:
@@ -100,7 +104,7 @@ class TestUnknownCredentials:
 
 
 class TestNarrowRights:
-    def test_reading_dns_only(self, world: World) -> None:
+    def test_reading_dns_only(self, world: EmulatedCloudflare) -> None:
         _, token = world.emulator.add_token(permissions=DNS_READ_ONLY)
         record = world.call("GET", RECORDS).json()["result"][0]["id"]
         assert outcome(world, "GET", f"/zones/{ZONE_ID}", token=token) == (200, 0)
@@ -116,24 +120,24 @@ class TestNarrowRights:
         ):
             assert outcome(world, method, path, body, token=token) == (403, 10000)
 
-    def test_dns_without_tunnels(self, world: World) -> None:
+    def test_dns_without_tunnels(self, world: EmulatedCloudflare) -> None:
         _, token = world.emulator.add_token(permissions=DNS_WITHOUT_TUNNEL)
         assert outcome(world, "POST", RECORDS, RECORD, token=token) == (200, 0)
         assert outcome(world, "POST", TUNNELS, {"name": "x"}, token=token) == (403, 10000)
 
-    def test_reading_tunnels_gives_no_token(self, world: World) -> None:
+    def test_reading_tunnels_gives_no_token(self, world: EmulatedCloudflare) -> None:
         _, token = world.emulator.add_token(permissions=frozenset({Permission.TUNNEL_READ}))
         tunnel = world.call("POST", TUNNELS, {"name": "x"}).json()["result"]["id"]
         assert outcome(world, "GET", f"{TUNNELS}/{tunnel}", token=token) == (200, 0)
         assert outcome(world, "GET", f"{TUNNELS}/{tunnel}/token", token=token) == (403, 10000)
 
-    def test_no_right_to_see_zones(self, world: World) -> None:
+    def test_no_right_to_see_zones(self, world: EmulatedCloudflare) -> None:
         _, token = world.emulator.add_token(permissions=frozenset({Permission.DNS_WRITE}))
         assert outcome(world, "GET", f"/zones/{ZONE_ID}", token=token) == (403, 9109)
         assert world.call("GET", "/zones", token=token).json()["result"] == []
         assert outcome(world, "GET", RECORDS, token=token) == (200, 0)
 
-    def test_one_zone_only(self, world: World) -> None:
+    def test_one_zone_only(self, world: EmulatedCloudflare) -> None:
         _, token = world.emulator.add_token(permissions=DNS_WITHOUT_TUNNEL, zones=frozenset({SECOND.zone_id}))
         assert outcome(world, "GET", RECORDS, token=token) == (403, 10000)
         assert outcome(world, "POST", f"/zones/{SECOND.zone_id}/dns_records", RECORD, token=token) == (200, 0)
@@ -142,7 +146,7 @@ class TestNarrowRights:
 
 
 class TestTokensOverTheApi:
-    def test_a_narrow_token_is_made_used_and_revoked(self, world: World) -> None:
+    def test_a_narrow_token_is_made_used_and_revoked(self, world: EmulatedCloudflare) -> None:
         client = world.client()
         groups = {group.name: group.id for group in client.user.tokens.permission_groups.list()}
         made = client.user.tokens.create(
@@ -172,10 +176,10 @@ class TestTokensOverTheApi:
     @pytest.mark.parametrize(
         "policies", [None, [], ["x"], [{"effect": "deny"}], [{"permission_groups": [{"name": "Fly"}]}]]
     )
-    def test_bad_policies(self, world: World, policies: object) -> None:
+    def test_bad_policies(self, world: EmulatedCloudflare, policies: object) -> None:
         assert outcome(world, "POST", "/user/tokens", {"name": "x", "policies": policies}, token=TOKEN) == (400, 1001)
 
-    def test_values_are_nowhere_kept(self, world: World, tmp_path_factory: pytest.TempPathFactory) -> None:
+    def test_values_are_nowhere_kept(self, world: EmulatedCloudflare, tmp_path_factory: pytest.TempPathFactory) -> None:
         _, token = world.emulator.add_token(permissions=DNS_READ_ONLY, name="t")
         state = repr(world.emulator.state())
         files = b"".join(path.read_bytes() for path in tmp_path_factory.getbasetemp().rglob("cloudflare.sqlite*"))

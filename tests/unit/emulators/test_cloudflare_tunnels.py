@@ -10,25 +10,25 @@ import cloudflare
 import pytest
 
 from emulators.cloudflare import ACCOUNT_ID
-from tests.unit.emulators.cloudflare_fixtures import World, running
+from tests.unit.emulators.cloudflare_fixtures import EmulatedCloudflare, running
 
 TUNNELS = f"/accounts/{ACCOUNT_ID}/cfd_tunnel"
 MISSING = "00000000-0000-4000-8000-000000000000"
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloudflare]:
     with running(tmp_path_factory.mktemp("cloudflare")) as world:
         yield world
 
 
 @pytest.fixture
-def world(shared: World) -> World:
+def world(shared: EmulatedCloudflare) -> EmulatedCloudflare:
     shared.emulator.reset()
     return shared
 
 
-def new_tunnel(world: World, name: str = "agentmail-dev") -> str:
+def new_tunnel(world: EmulatedCloudflare, name: str = "agentmail-dev") -> str:
     answer = world.call("POST", TUNNELS, {"name": name, "config_src": "cloudflare"})
     assert answer.status_code == 200, answer.text
     tunnel_id: str = answer.json()["result"]["id"]
@@ -36,7 +36,7 @@ def new_tunnel(world: World, name: str = "agentmail-dev") -> str:
 
 
 class TestLife:
-    def test_a_tunnel_looks_as_the_api_shows_it(self, world: World) -> None:
+    def test_a_tunnel_looks_as_the_api_shows_it(self, world: EmulatedCloudflare) -> None:
         tunnel_id = new_tunnel(world)
         shown = world.call("GET", f"{TUNNELS}/{tunnel_id}").json()["result"]
         created_at = shown.pop("created_at")
@@ -55,7 +55,7 @@ class TestLife:
             "config_src": "cloudflare",
         }
 
-    def test_official_client(self, world: World) -> None:
+    def test_official_client(self, world: EmulatedCloudflare) -> None:
         tunnels = world.client().zero_trust.tunnels.cloudflared
         made = tunnels.create(account_id=ACCOUNT_ID, name="one", config_src="cloudflare")
         assert made is not None
@@ -71,7 +71,7 @@ class TestLife:
         assert read is not None
         assert read.deleted_at == deleted.deleted_at
 
-    def test_a_deleted_tunnel_is_kept_and_frees_its_name(self, world: World) -> None:
+    def test_a_deleted_tunnel_is_kept_and_frees_its_name(self, world: EmulatedCloudflare) -> None:
         gone = new_tunnel(world)
         assert world.call("DELETE", f"{TUNNELS}/{gone}").status_code == 200
         again = new_tunnel(world)
@@ -87,7 +87,7 @@ class TestLife:
             listed = world.call("GET", TUNNELS + query).json()["result"]
             assert [one["id"] for one in listed] == ids
 
-    def test_a_deleted_tunnel_cannot_be_used(self, world: World) -> None:
+    def test_a_deleted_tunnel_cannot_be_used(self, world: EmulatedCloudflare) -> None:
         gone = new_tunnel(world)
         world.call("DELETE", f"{TUNNELS}/{gone}")
         for method, path, body in (
@@ -100,7 +100,7 @@ class TestLife:
             answer = world.call(method, f"{TUNNELS}/{gone}{path}", body)
             assert (answer.status_code, answer.json()["errors"][0]["code"]) == (404, 1002)
 
-    def test_names_are_unique(self, world: World) -> None:
+    def test_names_are_unique(self, world: EmulatedCloudflare) -> None:
         new_tunnel(world, "one")
         two = new_tunnel(world, "two")
         taken = world.call("POST", TUNNELS, {"name": "one"})
@@ -108,7 +108,7 @@ class TestLife:
         assert world.call("PATCH", f"{TUNNELS}/{two}", {"name": "one"}).status_code == 409
         assert world.call("PATCH", f"{TUNNELS}/{two}", {"name": "two"}).status_code == 200
 
-    def test_active_connections_forbid_deletion(self, world: World) -> None:
+    def test_active_connections_forbid_deletion(self, world: EmulatedCloudflare) -> None:
         tunnel_id = new_tunnel(world)
         connection = world.emulator.account.connect_tunnel(tunnel_id)
         shown = world.call("GET", f"{TUNNELS}/{tunnel_id}").json()["result"]
@@ -121,7 +121,7 @@ class TestLife:
         assert world.call("GET", f"{TUNNELS}/{tunnel_id}").json()["result"]["status"] == "down"
         assert world.call("DELETE", f"{TUNNELS}/{tunnel_id}").status_code == 200
 
-    def test_token_is_what_cloudflared_takes(self, world: World) -> None:
+    def test_token_is_what_cloudflared_takes(self, world: EmulatedCloudflare) -> None:
         secret = base64.b64encode(b"s" * 32).decode()
         made = world.call("POST", TUNNELS, {"name": "t", "tunnel_secret": secret}).json()["result"]
         assert made["config_src"] == "local"
@@ -135,7 +135,7 @@ class TestLife:
         "body",
         [{}, {"name": ""}, {"name": 1}, {"name": "x", "tunnel_secret": "c2hvcnQ="}, {"name": "x", "config_src": "git"}],
     )
-    def test_a_bad_tunnel(self, world: World, body: dict[str, object]) -> None:
+    def test_a_bad_tunnel(self, world: EmulatedCloudflare, body: dict[str, object]) -> None:
         answer = world.call("POST", TUNNELS, body)
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, 1003)
 
@@ -148,13 +148,13 @@ class TestLife:
             (403, 10000, f"/accounts/{'0' * 32}/cfd_tunnel"),
         ],
     )
-    def test_what_is_not_there(self, world: World, status: int, code: int, path: str) -> None:
+    def test_what_is_not_there(self, world: EmulatedCloudflare, status: int, code: int, path: str) -> None:
         answer = world.call("GET", path)
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (status, code)
 
 
 class TestConfiguration:
-    def test_put_replaces_and_counts(self, world: World) -> None:
+    def test_put_replaces_and_counts(self, world: EmulatedCloudflare) -> None:
         path = f"{TUNNELS}/{new_tunnel(world)}/configurations"
         empty = world.call("GET", path).json()["result"]
         assert (empty["version"], empty["config"]) == (0, None)
@@ -166,7 +166,7 @@ class TestConfiguration:
             assert put["config"] == {"ingress": ingress, "warp-routing": {"enabled": False}}
             assert world.call("GET", path).json()["result"] == put
 
-    def test_official_client(self, world: World) -> None:
+    def test_official_client(self, world: EmulatedCloudflare) -> None:
         tunnel_id = new_tunnel(world)
         configurations = world.client().zero_trust.tunnels.cloudflared.configurations
         put = configurations.update(
@@ -209,7 +209,9 @@ class TestConfiguration:
             ([{"service": 1}], "must be texts"),
         ],
     )
-    def test_ingress_rules_are_checked(self, world: World, ingress: list[object], reason: str | None) -> None:
+    def test_ingress_rules_are_checked(
+        self, world: EmulatedCloudflare, ingress: list[object], reason: str | None
+    ) -> None:
         answer = world.call("PUT", f"{TUNNELS}/{new_tunnel(world)}/configurations", {"config": {"ingress": ingress}})
         if reason is None:
             assert answer.status_code == 200
@@ -218,11 +220,11 @@ class TestConfiguration:
         assert (answer.status_code, error["code"]) == (400, 1056)
         assert reason in error["message"]
 
-    def test_a_configuration_is_an_object(self, world: World) -> None:
+    def test_a_configuration_is_an_object(self, world: EmulatedCloudflare) -> None:
         answer = world.call("PUT", f"{TUNNELS}/{new_tunnel(world)}/configurations", {})
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, 1056)
 
-    def test_conflicting_names_are_typed_errors_of_the_official_client(self, world: World) -> None:
+    def test_conflicting_names_are_typed_errors_of_the_official_client(self, world: EmulatedCloudflare) -> None:
         new_tunnel(world, "one")
         with pytest.raises(cloudflare.ConflictError):
             world.client().zero_trust.tunnels.cloudflared.create(account_id=ACCOUNT_ID, name="one")

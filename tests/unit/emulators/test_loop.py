@@ -24,7 +24,7 @@ DOMAIN, HOST = "dev.agents.example", "api-dev.agents.example"
 ANN, BOB = f"ann@{DOMAIN}", f"bob@{DOMAIN}"
 
 
-class World:
+class EmulatedAccounts:
     """Both accounts, by HTTP."""
 
     def __init__(self, status: dict[str, Any]) -> None:
@@ -78,16 +78,16 @@ def command(*arguments: str) -> str:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path) -> Iterator[EmulatedAccounts]:
     folder = ("--state-dir", str(tmp_path / "state"))
     command("emulators", "up", "--free-ports", *folder)
-    found = World(json.loads(command("emulators", "status", "--json", *folder)))
+    found = EmulatedAccounts(json.loads(command("emulators", "status", "--json", *folder)))
     found.control.switches(retry_seconds=0.05, retry_attempts=100)
     yield found
     command("emulators", "down", *folder)
 
 
-def test_mail_goes_round(world: World, webhook: Webhook) -> None:
+def test_mail_goes_round(world: EmulatedAccounts, webhook: Webhook) -> None:
     world.publish()
     check = world.mailjet("POST", f"dns/{DOMAIN}/check")["Data"][0]
     assert (check["DKIMStatus"], check["SPFStatus"]) == ("OK", "OK")
@@ -113,7 +113,7 @@ def test_mail_goes_round(world: World, webhook: Webhook) -> None:
     wait_until(lambda: world.control.state()["deliveries"]["delivered"] == 1)
 
 
-def test_nothing_is_verified_without_records(world: World) -> None:
+def test_nothing_is_verified_without_records(world: EmulatedAccounts) -> None:
     world.mailjet("POST", "sender", {"Email": f"*@{DOMAIN}"})
     assert world.mailjet("POST", f"sender/*@{DOMAIN}/validate")["ValidationMethod"] == ""
     check = world.mailjet("POST", f"dns/{DOMAIN}/check")["Data"][0]

@@ -9,18 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.profiles import examples
-from tests.unit.commands.adopt.world import RefusedError, World
+from tests.unit.commands.adopt.world import RefusedError, SimulatedStack
 from tests.unit.commands.adopt.zones import DOMAINS, random_zone
 from zone.survey import Place, SurveyedRecord, place_of
 
 seeds = st.integers(0, 2**32 - 1)
 
 
-def world_of(seed: int) -> tuple[World, random.Random]:
+def world_of(seed: int) -> tuple[SimulatedStack, random.Random]:
     """A world with a random zone; records that Cloudflare refuses beside others are left out."""
     chance = random.Random(seed)
     domain = chance.choice(DOMAINS)
-    world = World(domain=domain)
+    world = SimulatedStack(domain=domain)
     for body in random_zone(chance, domain):
         try:
             world.zone.post(body)
@@ -29,14 +29,14 @@ def world_of(seed: int) -> tuple[World, random.Random]:
     return world, chance
 
 
-def related(world: World, fields: dict[str, Any]) -> Place | None:
+def related(world: SimulatedStack, fields: dict[str, Any]) -> Place | None:
     return place_of(SurveyedRecord.parse(fields), world.settings.zone_needs)
 
 
 class Watch:
     """Compares the zone with how it was, and every change with the previews before it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: SimulatedStack) -> None:
         self.world = world
         self.before = world.zone.snapshot()
         self.shown: set[str] = set()
@@ -56,7 +56,7 @@ class Watch:
                 assert record_id in self.shown, f"never shown: {fields}"
 
 
-def places(world: World) -> set[Place | None]:
+def places(world: SimulatedStack) -> set[Place | None]:
     return {related(world, fields) for fields in world.zone.records.values()}
 
 
@@ -127,7 +127,7 @@ class TestFromPreviewToDestroy:
         world.restore(watch.before)
         self.is_as_before(world, watch)
 
-    def is_as_before(self, world: World, watch: Watch) -> None:
+    def is_as_before(self, world: SimulatedStack, watch: Watch) -> None:
         values = [_value(fields) for fields in world.zone.records.values()]
         assert sorted(values) == sorted(_value(fields) for fields in watch.before.values())
 
@@ -225,7 +225,7 @@ class TestAccidents:
         watch.shows(ours | commented | shown.touched)
         watch.only_what_was_shown()
 
-    def accident(self, world: World, chance: random.Random) -> None:
+    def accident(self, world: SimulatedStack, chance: random.Random) -> None:
         ours = [
             record_id
             for record_id, fields in world.zone.records.items()

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.commands.adopt.world import RefusedError, World
+from tests.unit.commands.adopt.world import RefusedError, SimulatedStack
 from tests.unit.commands.adopt.zones import random_zone
 
 DOMAIN = "dev.agents.example"
 
 
-def world(seed: int) -> World:
+def world(seed: int) -> SimulatedStack:
     """A zone of somebody, with mail that goes elsewhere."""
-    made = World()
+    made = SimulatedStack()
     made.zone.post({"name": DOMAIN, "type": "MX", "content": "mx.elsewhere.example", "priority": 10, "ttl": 300})
     for body in random_zone(random.Random(seed), DOMAIN):
         try:
@@ -49,7 +49,7 @@ def test_the_same_command_goes_on(seed: int, kills: list[int]) -> None:
 @pytest.mark.parametrize("kill", range(5))
 def test_consent_is_not_a_circle(kill: int, first_without_consent: bool) -> None:
     """What an up asks for, the command that it names gives."""
-    made = World()
+    made = SimulatedStack()
     made.zone.post({"name": DOMAIN, "type": "MX", "content": "mx.elsewhere.example", "priority": 10, "ttl": 300})
     if first_without_consent:
         made.adopt()

@@ -113,7 +113,7 @@ class Preview:
         return {*self.updates.values(), *self.deletes.values()}
 
 
-class World:
+class SimulatedStack:
     """One stack and its zone."""
 
     def __init__(self, *, stack: str = "dev", **config: Any) -> None:

@@ -8,17 +8,17 @@ import pytest
 
 from emulators.embedded import EmbeddedMailjet
 from tests.unit.commands.doctor.world import Up, bring_up
-from tests.unit.emulators.cloudflare_fixtures import World, running
+from tests.unit.emulators.cloudflare_fixtures import EmulatedCloudflare, running
 
 
 @pytest.fixture(scope="session")
-def _cloudflare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def _cloudflare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloudflare]:
     with running(tmp_path_factory.mktemp("cloudflare")) as world:
         yield world
 
 
 @pytest.fixture(scope="session")
-def _mailjet(tmp_path_factory: pytest.TempPathFactory, _cloudflare: World) -> Iterator[EmbeddedMailjet]:
+def _mailjet(tmp_path_factory: pytest.TempPathFactory, _cloudflare: EmulatedCloudflare) -> Iterator[EmbeddedMailjet]:
     name_server = _cloudflare.name_server
     folder = tmp_path_factory.mktemp("mailjet")
     with EmbeddedMailjet(folder, dns=(name_server.host, name_server.port)) as emulator:
@@ -26,7 +26,7 @@ def _mailjet(tmp_path_factory: pytest.TempPathFactory, _cloudflare: World) -> It
 
 
 @pytest.fixture
-def cloudflare(_cloudflare: World) -> World:
+def cloudflare(_cloudflare: EmulatedCloudflare) -> EmulatedCloudflare:
     """The seeded zone."""
     _cloudflare.emulator.reset()
     return _cloudflare
@@ -41,6 +41,6 @@ def mailjet(_mailjet: EmbeddedMailjet) -> EmbeddedMailjet:
 
 
 @pytest.fixture
-def up(cloudflare: World, mailjet: EmbeddedMailjet) -> Up:
+def up(cloudflare: EmulatedCloudflare, mailjet: EmbeddedMailjet) -> Up:
     """A stack that is up."""
     return bring_up(cloudflare, mailjet)

@@ -13,7 +13,7 @@ from emulators.cloudflare import ACCOUNT_ID, ZONE_ID
 from emulators.cloudflare.tokens import DNS_READ_ONLY, Permission
 from emulators.embedded import EmbeddedMailjet
 from tests.unit.commands.doctor.world import DOMAIN, HOST, SECRET, Up, examined, only
-from tests.unit.emulators.cloudflare_fixtures import World
+from tests.unit.emulators.cloudflare_fixtures import EmulatedCloudflare
 
 
 class TestStatuses:
@@ -139,7 +139,7 @@ WANTED = ZoneWanted(zone_id=ZONE_ID, zone_name="agents.example", account_id=ACCO
 
 
 class TestCloudflareToken:
-    def findings(self, world: World, wanted: ZoneWanted = WANTED, **rights: Any) -> list[Finding]:
+    def findings(self, world: EmulatedCloudflare, wanted: ZoneWanted = WANTED, **rights: Any) -> list[Finding]:
         _, token = world.emulator.add_token(**rights)
         return list(cloudflare_findings(Cloudflare(world.base, token), wanted))
 
@@ -148,27 +148,27 @@ class TestCloudflareToken:
         assert worst(findings) is Status.OK
         assert "Not to be seen without writing" in findings[-1].sentence
 
-    def test_unknown(self, cloudflare: World) -> None:
+    def test_unknown(self, cloudflare: EmulatedCloudflare) -> None:
         found = only(cloudflare_findings(Cloudflare(cloudflare.base, "x" * 40), WANTED))
         assert found.status is Status.ERROR
         assert "Cloudflare does not accept the token (code 1000)" in found.sentence
         assert "x" * 40 not in found.sentence
 
-    def test_malformed(self, cloudflare: World) -> None:
+    def test_malformed(self, cloudflare: EmulatedCloudflare) -> None:
         found = only(cloudflare_findings(Cloudflare(cloudflare.base, "short"), WANTED))
         assert "does not accept the token" in found.sentence
 
-    def test_without_tunnel_rights(self, cloudflare: World) -> None:
+    def test_without_tunnel_rights(self, cloudflare: EmulatedCloudflare) -> None:
         found = only(self.findings(cloudflare, permissions=DNS_READ_ONLY), Status.ERROR)
         assert found.subject == "Cloudflare tunnels"
         assert "Account.Cloudflare Tunnel Edit" in found.sentence
 
-    def test_without_dns_rights(self, cloudflare: World) -> None:
+    def test_without_dns_rights(self, cloudflare: EmulatedCloudflare) -> None:
         rights = frozenset({Permission.ZONE_READ, Permission.TUNNEL_READ})
         found = only(self.findings(cloudflare, permissions=rights), Status.ERROR)
         assert "Zone.DNS Edit" in found.sentence
 
-    def test_without_zone_rights_the_name_stays_unknown(self, cloudflare: World) -> None:
+    def test_without_zone_rights_the_name_stays_unknown(self, cloudflare: EmulatedCloudflare) -> None:
         rights = frozenset({Permission.DNS_WRITE, Permission.TUNNEL_WRITE})
         findings = self.findings(cloudflare, permissions=rights)
         assert "nobody compared its name" in only(findings, Status.WARNING).sentence

@@ -19,7 +19,7 @@ from emulators.cloudflare import ACCOUNT_ID, ZONE_ID
 from emulators.embedded import EmbeddedMailjet
 from settings.loading import from_config
 from settings.model import Settings
-from tests.unit.emulators.cloudflare_fixtures import TOKEN, World
+from tests.unit.emulators.cloudflare_fixtures import TOKEN, EmulatedCloudflare
 from zone.names import canonical
 from zone.records import Record, configured_records, mailjet_records
 from zone.survey import SurveyedRecord, survey
@@ -86,7 +86,7 @@ def only(findings: Iterable[Finding], status: Status | None = None) -> Finding:
 class Up:
     """What an `up` leaves behind."""
 
-    cloudflare: World
+    cloudflare: EmulatedCloudflare
     mailjet: EmbeddedMailjet
     examined: ExaminedStack
     tunnel_id: str
@@ -123,7 +123,7 @@ class Up:
         return answer.json() if answer.content else None
 
 
-def bring_up(cloudflare: World, mailjet: EmbeddedMailjet) -> Up:
+def bring_up(cloudflare: EmulatedCloudflare, mailjet: EmbeddedMailjet) -> Up:
     """Sender domain, records, verification, routes, tunnel."""
     up = Up(cloudflare, mailjet, examined(), "")
     up.mail("POST", "/v3/REST/sender", {"Email": f"*@{DOMAIN}"})

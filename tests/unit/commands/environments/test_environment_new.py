@@ -21,7 +21,7 @@ from commands.stack_commands import Pulumi, PulumiFailedError
 from emulators.cloudflare import ZONE_ID
 from emulators.embedded import EmbeddedMailjet
 from settings.loading import from_config
-from tests.unit.emulators.cloudflare_fixtures import TOKEN, World
+from tests.unit.emulators.cloudflare_fixtures import TOKEN, EmulatedCloudflare
 
 ROOT = Path(__file__).parents[4]
 GOOD = (
@@ -36,7 +36,7 @@ GOOD = (
 
 @pytest.fixture
 def accounts(
-    project: Path, cloudflare: World, mailjet: EmbeddedMailjet, monkeypatch: pytest.MonkeyPatch
+    project: Path, cloudflare: EmulatedCloudflare, mailjet: EmbeddedMailjet, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[str, ...]:
     """Both emulators as the accounts of the new environment."""
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)

@@ -15,7 +15,7 @@ from commands.environments.trying import Trials
 from emulators.cloudflare import ACCOUNT_ID, ZONE_ID
 from emulators.embedded import EmbeddedMailjet
 from tests.terminal import Terminal, terminal
-from tests.unit.emulators.cloudflare_fixtures import TOKEN, World
+from tests.unit.emulators.cloudflare_fixtures import TOKEN, EmulatedCloudflare
 
 ROOT = Path(__file__).parents[4]
 WRONG_TOKEN = "Not-the-token-of-this-account_0123456789"
@@ -47,7 +47,7 @@ class Answers:
 
 
 @pytest.fixture
-def trials(cloudflare: World, mailjet: EmbeddedMailjet) -> Trials:
+def trials(cloudflare: EmulatedCloudflare, mailjet: EmbeddedMailjet) -> Trials:
     return Trials(cloudflare_url=cloudflare.base, mailjet_url=mailjet.url)
 
 
@@ -181,7 +181,7 @@ class TestAnswersThatWillNotDo:
 class TestAtATerminal:
     """The real command at a pseudo-terminal of 80 columns, against both emulators; declined at its end."""
 
-    def command(self, project: Path, cloudflare: World, mailjet: EmbeddedMailjet) -> list[str | Path]:
+    def command(self, project: Path, cloudflare: EmulatedCloudflare, mailjet: EmbeddedMailjet) -> list[str | Path]:
         options = ["--cloudflare-api-url", cloudflare.base, "--mailjet-api-url", mailjet.url]
         return [ROOT / "mail", "env", "new", "prod", "-C", project, *options]
 
@@ -221,7 +221,9 @@ class TestAtATerminal:
         assert person.end() == 1
 
     @pytest.mark.parametrize("term", ["xterm-256color", "dumb"])
-    def test_a_whole_conversation(self, project: Path, cloudflare: World, mailjet: EmbeddedMailjet, term: str) -> None:
+    def test_a_whole_conversation(
+        self, project: Path, cloudflare: EmulatedCloudflare, mailjet: EmbeddedMailjet, term: str
+    ) -> None:
         before = sorted(project.rglob("*"))
         environment = self.environment(project, TERM=term)
         with terminal(self.command(project, cloudflare, mailjet), env=environment, cwd=project) as person:
@@ -237,7 +239,9 @@ class TestAtATerminal:
             assert "\x1b" not in person.text
 
     @pytest.mark.parametrize("keys", ["\x03", "\x04"])
-    def test_somebody_leaves(self, project: Path, cloudflare: World, mailjet: EmbeddedMailjet, keys: str) -> None:
+    def test_somebody_leaves(
+        self, project: Path, cloudflare: EmulatedCloudflare, mailjet: EmbeddedMailjet, keys: str
+    ) -> None:
         environment = self.environment(project)
         with terminal(self.command(project, cloudflare, mailjet), env=environment, cwd=project) as person:
             person.until("Cloudflare API token")
