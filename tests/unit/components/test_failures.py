@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from clients.cloudflare.client import CloudflareError
 from components.failures import write_sentence
 
 URL = "https://api.cloudflare.com/client/v4/zones/0f/dns_records"
@@ -26,6 +27,26 @@ def sentence(
     resource: str = "mail-mx-parse.mailjet.com",
 ) -> str:
     return write_sentence(text, operation=operation, resource=resource, inputs=inputs, stack="prod")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "refused"),
+    [
+        ("403 Forbidden", 10000, True),
+        ("403 Forbidden", 9109, True),
+        ("400 Bad Request", 6003, True),
+        ("400 Bad Request", 6111, True),
+        ("400 Bad Request", 1000, True),
+        ("401 Unauthorized", 1001, True),
+        ("500 Internal Server Error", 1000, False),
+        ("400 Bad Request", 81057, False),
+    ],
+)
+def test_the_token_is_blamed_for_its_own_refusals_only(status: str, code: int, refused: bool) -> None:
+    """By reads and by writes alike."""
+    error = CloudflareError("listing", status=int(status[:3]), code=code, said="")
+    assert error.about_token is refused
+    assert ("does not let this API token" in sentence(answered(status, code, "told"))) is refused
 
 
 @pytest.mark.parametrize("operation", ["create", "update", "delete"])
