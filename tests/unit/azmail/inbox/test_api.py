@@ -10,6 +10,7 @@ from email.policy import SMTP
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from azmail.errors import UnreachableError
 from azmail.gateway.credentials import Scope
@@ -63,6 +64,24 @@ class TestReceiving:
         assert answer.headers["retry-after"]
         assert desk.client.get("/healthz").json() == {"status": "no store"}
         assert "azmail_inbox_database_up 0.0" in desk.client.get("/metrics").text
+
+    def test_a_full_disk(self, sqlite_desk: Desk) -> None:
+        """SQLite's own answer to it: 503, nothing half stored, and it goes on once there is space."""
+        database = sqlite_desk.store.database
+        most = ["max_page_count = 120"]
+
+        def limit(connection: Any, _record: object, _proxy: object) -> None:
+            connection.execute(f"PRAGMA {most[0]}").close()
+
+        event.listen(database._engine, "checkout", limit)
+        answers = [sqlite_desk.deliver(payload(number) | {"Text-part": "x" * 50_000}) for number in range(12)]
+        stored = [one.status_code == 200 for one in answers]
+        assert stored == sorted(stored, reverse=True)
+        assert {one.status_code for one in answers} == {200, 503}
+        assert len(subjects(sqlite_desk.get("/v1/messages"))) == sum(stored)
+        most[0] = "max_page_count = 100000"
+        again = [sqlite_desk.deliver(payload(number) | {"Text-part": "x" * 50_000}) for number in range(12)]
+        assert [one.json()["status"] for one in again] == ["duplicate" if one else "accepted" for one in stored]
 
 
 class TestLists:
