@@ -41,6 +41,7 @@ from azmail.inbox.documents import (
     ThreadPage,
     ThreadSummary,
 )
+from azmail.inbox.guard import CHALLENGE, BodyGuard
 from azmail.inbox.outlet import GatewayOutlet, sender_of
 from azmail.inbox.problems import MEDIA_TYPE, ApiRefusalError, NotThereError, install
 from azmail.inbox.reading import MailboxReader, MailRow, Page
@@ -110,6 +111,7 @@ def inbox_api(service: InboxService) -> FastAPI:
     """The app; its page is at /docs, its schema at /openapi.json."""
     app = FastAPI(title="azmail inbox", version="1", description=__doc__, redoc_url=None)
     install(app)
+    app.add_middleware(BodyGuard, gate=service.gate, platform_tokens=service.platform_tokens, sources=service.sources)
     database, cursors = service.database, Cursors.of(service.database)
     watcher = Watcher(MailboxReader(database, None))
     basic = HTTPBasic(
@@ -126,7 +128,7 @@ def inbox_api(service: InboxService) -> FastAPI:
             raise ApiRefusalError(
                 401,
                 f"expected an agent's id or address with its {scope.value} credential, or the platform's token",
-                {"WWW-Authenticate": 'Basic realm="azmail inbox"'},
+                CHALLENGE,
             )
         return found
 

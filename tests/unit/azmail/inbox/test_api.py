@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Iterator
 from email import message_from_bytes
 from email.policy import SMTP
 from typing import Any
@@ -14,6 +15,7 @@ from sqlalchemy import event
 
 from azmail.errors import UnreachableError
 from azmail.gateway.credentials import Scope
+from azmail.inbox import guard
 from azmail.inbox.parcels import PIECE_OCTETS
 from tests.unit.azmail.inbox.desk import HOOK_URL, SECRET, TOKEN, Desk, credential
 from tests.unit.azmail.inbox.mails import ME, YOU, payload, with_files
@@ -270,6 +272,29 @@ class TestSending:
         answers = [sqlite_desk.post(f"/v1/messages/{one}/reply", {"text": "x"}) for _ in range(11)]
         assert [one.status_code for one in answers] == [201] * 10 + [429]
         assert answers[-1].headers["retry-after"]
+
+
+class TestBodies:
+    @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT"])
+    def test_nobody_is_read_who_may_not_send(self, sqlite_desk: Desk, method: str) -> None:
+        """The credential is looked at before the body, which is no JSON and would be a 422."""
+
+        def body() -> Iterator[bytes]:
+            yield b"{" * 10_000_000
+
+        path = "/v1/messages" if method != "PATCH" else f"/v1/messages/{'0' * 32}"
+        answer = sqlite_desk.client.request(method, path, content=body(), auth=(ME, "wrong"))
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"]
+
+    def test_too_long(self, sqlite_desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(guard, "MAX_BODY_OCTETS", 1_000)
+        long = json.dumps(MAIL | {"text": "x" * 2_000}).encode()
+        auth = credential(ME, Scope.SEND)
+        told = sqlite_desk.client.post("/v1/messages", content=long, auth=auth)
+        chunked = sqlite_desk.client.post("/v1/messages", content=iter([long[:900], long[900:]]), auth=auth)
+        assert (told.status_code, chunked.status_code) == (413, 400)
+        assert sqlite_desk.outbox.sent == []
 
 
 class TestPage:
