@@ -176,7 +176,7 @@ class TestSections:
         told = {"agents": [{"id": "id-7", "name": "Bob <b>", "address": BOB}]}
         assert requests.put(world.page + "agents", json=told, timeout=10).status_code == 204
         world.arrives(letter())
-        assert "<td>Bob &lt;b&gt;</td>" in world.get("agents?q=bob").text
+        assert ">Bob &lt;b&gt;</td>" in world.get("agents?q=bob").text
         assert "id-7" in world.get("agents").text
         assert "No agent is like that" in world.get("agents?q=carol").text
         assert "Bob &lt;b&gt;" in world.get().text
