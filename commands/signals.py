@@ -9,12 +9,16 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which unlike a terminal's Ctrl-C has reached this process alone."""
+
+
 @contextmanager
 def terminable() -> Iterator[None]:
     """SIGTERM ends the block as Ctrl-C does, by a KeyboardInterrupt: what is half done is taken back or told."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise Terminated
 
     with _handling(stop, signal.SIGTERM):
         yield

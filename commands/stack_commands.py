@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from commands.cli.console import SOON, working
 from commands.engine_errors import explained
+from commands.patience import finished
 from engine.environment import cli_environment
 from engine.errors import EngineError
 from engine.layout import layout
@@ -76,9 +77,7 @@ class Pulumi:
         """Standard output. Raises PulumiFailedError."""
         command = [str(ROOT / "engine" / "pulumi"), "-C", str(self.project), *arguments, "--non-interactive"]
         with working(f"Waiting for the engine ({_named(arguments)})", after=SOON):
-            done = subprocess.run(  # noqa: S603
-                command, capture_output=True, text=True, check=False, input=stdin or "", env=self.given
-            )
+            done = finished(command, stdin=stdin or "", environment=self.given)
         if done.returncode != 0:
             # Only an import tells its reasons on standard output; elsewhere secrets may stand there.
             said = done.stderr + (done.stdout if arguments[0] == "import" else "")
@@ -89,13 +88,13 @@ class Pulumi:
         """A command whose failure is an answer, too: what it said on both streams, and its exit status."""
         command = [str(ROOT / "engine" / "pulumi"), "-C", str(self.project), *arguments, "--non-interactive"]
         with working(f"Waiting for the engine ({_named(arguments)})", after=SOON):
-            return subprocess.run(command, capture_output=True, text=True, check=False, input="", env=self.given)  # noqa: S603
+            return finished(command, environment=self.given)
 
     def stream(self, *arguments: str) -> int:
         """A command that shows its progress where this program does; its exit status."""
         command = [str(ROOT / "engine" / "pulumi"), "-C", str(self.project), *arguments, "--non-interactive"]
         sys.stdout.flush()
-        return subprocess.run(command, check=False, stdin=subprocess.DEVNULL, env=self.given).returncode  # noqa: S603
+        return finished(command, environment=self.given, captured=False).returncode
 
     def entries(self) -> dict[str, dict[str, Any]]:
         """Every key of the stack's configuration with its `value` in clear, and whether it is stored as a `secret`."""
