@@ -14,14 +14,14 @@ class Clock(Protocol):
         """Seconds from an arbitrary start."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Return after as many seconds."""
 
     def jitter(self) -> float:
         """A number in [0, 1)."""
 
 
 class SystemClock:
-    """The machine's own."""
+    """Time as this machine has it, for everything but tests."""
 
     def monotonic(self) -> float:
         return time.monotonic()
