@@ -24,7 +24,7 @@ with own_words():
         settings = shared.complete(settings)
         people = read_agents(settings)
         agents = AgentMailboxes("agents", AgentMailboxesArgs.of(settings, people), after=[])
-        outputs = shared_domain_outputs(settings, people.addresses, shared, agents)
+        outputs = shared_domain_outputs(settings, people, shared, agents)
     else:
         refuse_own_tunnel(settings)
         people = read_agents(settings)
@@ -36,7 +36,7 @@ with own_words():
         agents = AgentMailboxes("agents", AgentMailboxesArgs.of(settings, people), after=[domain.verification])
         PlatformMail("platform", PlatformMailArgs.of(settings), after=[domain.verification])
         domain.open_for_mail(after=[tunnel, agents])
-        outputs = stack_outputs(settings, people.addresses, domain, tunnel, agents)
+        outputs = stack_outputs(settings, people, domain, tunnel, agents)
 
     for name, value in outputs.items():
         pulumi.export(name, value)

@@ -1,4 +1,4 @@
-"""The stack output contract, version 1: the models that read it and that `outputs.schema.json` is made from.
+"""The stack output contract, version 2: the models that read it and that `outputs.schema.json` is made from.
 
 The program that writes the outputs does not import this module; the schema is what both sides agree on.
 A minor version may add outputs, which this reader ignores; it never changes a mailbox, whose eight keys are exact.
@@ -7,7 +7,7 @@ A minor version may add outputs, which this reader ignores; it never changes a m
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import (
     BaseModel,
@@ -15,12 +15,14 @@ from pydantic import (
     Field,
     Json,
     ValidationError,
+    model_validator,
 )
 from pydantic.alias_generators import to_camel
 
+from azmail.columns import PackedColumns, columns_of
 from azmail.errors import ContractError, ContractVersionError
 
-CONTRACT_VERSION = "1.0"
+CONTRACT_VERSION = "2.0"
 SECRET = {"x-secret": True}
 
 _VERSION = re.compile(r"[0-9]{1,6}\.[0-9]{1,6}")
@@ -29,6 +31,7 @@ _HIDDEN = "[secret]"
 """What the Pulumi CLI prints for a secret output unless it is asked to show it."""
 
 Text = Annotated[str, Field(min_length=1)]
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 EmailAddress = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 EnvNumber = Annotated[str, Field(pattern=r"^[0-9]+$")]
@@ -41,20 +44,21 @@ class _Model(BaseModel):
 
 
 class SharedCredentials(_Model):
-    """What all mailboxes of a stack have in common: Mailjet has one SMTP login per account, not per mailbox."""
+    """What all mailboxes of a stack have in common; a login only where all send as the account, without a gateway."""
 
     model_config = ConfigDict(extra="forbid")
 
     smtp_host: Text
     smtp_port: Port
-    smtp_username: Annotated[str, Field(min_length=1, repr=False)]
-    smtp_password: Annotated[str, Field(min_length=1, repr=False)]
+    smtp_username: Annotated[str | None, Field(default=None, min_length=1, repr=False)]
+    smtp_password: Annotated[str | None, Field(default=None, min_length=1, repr=False)]
     inbound_url: Annotated[str, Field(repr=False)]
     inbound_secret: Annotated[str, Field(repr=False)]
 
 
 class Mailbox(_Model):
-    """One agent's mailbox: its address, the account's SMTP login and where its inbound mail is delivered.
+    """One agent's mailbox: its address, its own login at the gateway (the account's where there is none), and where its
+    inbound mail is delivered.
 
     `inbound_secret` is "" unless the stack's `inboundAuth` is `basic` or `forwarder`.
     """
@@ -75,20 +79,46 @@ class Mailbox(_Model):
         return self.model_dump(exclude={"agent_id"})
 
 
-class CompactMailboxes(_Model):
-    """The mailboxes with the shared credentials written once: the output is this as JSON text (decision 004)."""
+class PackedMailboxes(_Model):
+    """The output is this as JSON text: what all share, and columns of ids, addresses and, with a gateway, passwords.
+
+    With passwords, an agent's user name is its id (decisions 004 and 131).
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     shared: SharedCredentials
-    addresses: dict[Text, EmailAddress]
+    packed: Annotated[PackedColumns, Field(repr=False)]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        agents, addresses, *passwords = columns_of(self.packed, {2, 3})
+        if len(set(agents)) < len(agents):
+            raise ValueError("expected each agent once")
+        if not all(_ADDRESS.fullmatch(address) for address in addresses):
+            raise ValueError("expected addresses in the second column")
+        common = (self.shared.smtp_username, self.shared.smtp_password)
+        if [login is None for login in common] != [bool(passwords)] * 2:
+            raise ValueError(
+                "expected either smtp_username and smtp_password for all in shared, or a password for each agent"
+            )
+        return self
 
     def expand(self) -> tuple[Mailbox, ...]:
-        shared = self.shared.model_dump()
+        agents, addresses, *passwords = self.packed
+        common = self.shared.model_dump()
         # The parts are valid already; validating 10,000 copies of them again would cost more than all the rest.
+        if not passwords:
+            return tuple(
+                Mailbox.model_construct(agent_id=agent_id, address=address, **common)
+                for agent_id, address in zip(agents, addresses, strict=True)
+            )
+        del common["smtp_username"], common["smtp_password"]
         return tuple(
-            Mailbox.model_construct(agent_id=agent_id, address=address, **shared)
-            for agent_id, address in self.addresses.items()
+            Mailbox.model_construct(
+                agent_id=agent_id, address=address, smtp_username=agent_id, smtp_password=password, **common
+            )
+            for agent_id, address, password in zip(agents, addresses, passwords[0], strict=True)
         )
 
 
@@ -109,15 +139,16 @@ class PlatformEnv(_Model):
 
     The three numbers are never empty: the platform reads them with `int()`. MAILJET_INBOUND_SECRET is "" unless
     something adds it to each delivery as a body token (`azmail forward`): today's platform refuses every
-    genuine Mailjet delivery when it is set.
+    genuine Mailjet delivery when it is set. With a gateway, MAILJET_API and the logins are the gateway's: those of the
+    platform's own sender, or "" where the stack names none.
     """
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, str] = Field(init=False)
 
     MAILJET_API: str = "https://api.mailjet.com"
-    MAILJET_API_KEY: Annotated[str, Field(min_length=1, repr=False, json_schema_extra=SECRET)]
-    MAILJET_API_SECRET: Annotated[str, Field(min_length=1, repr=False, json_schema_extra=SECRET)]
+    MAILJET_API_KEY: Annotated[str, Field(repr=False, json_schema_extra=SECRET)]
+    MAILJET_API_SECRET: Annotated[str, Field(repr=False, json_schema_extra=SECRET)]
     MAILJET_SMTP_HOST: str = "in-v3.mailjet.com"
     MAILJET_SMTP_PORT: EnvNumber = "587"
     MAILJET_SMTP_USER: Annotated[str, Field(repr=False, json_schema_extra=SECRET)] = ""
@@ -156,10 +187,19 @@ class StackOutputs(_Model):
 
     model_config = ConfigDict(extra="ignore", alias_generator=to_camel, populate_by_name=True)
 
-    contract_version: Annotated[str, Field(pattern=r"^1\.[0-9]+$")]
-    mailboxes: Annotated[Json[CompactMailboxes], Field(repr=False, json_schema_extra=SECRET)]
+    contract_version: Annotated[str, Field(pattern=r"^2\.[0-9]+$")]
+    mailboxes: Annotated[Json[PackedMailboxes], Field(repr=False, json_schema_extra=SECRET)]
     mailbox_count: Annotated[int, Field(ge=0)]
     platform_env: Annotated[PlatformEnv, Field(repr=False, json_schema_extra=SECRET)]
+    gateway_env: Annotated[
+        str,
+        Field(
+            default="",
+            repr=False,
+            json_schema_extra=SECRET,
+            description="The gateway's file: JSON text with the account's key, root secrets and directory; \"\" without a gateway.",
+        ),
+    ]
     domain: Text
     expected_records: tuple[ExpectedRecord, ...] = ()
     dkim_status: OptionalText
@@ -167,6 +207,11 @@ class StackOutputs(_Model):
     tunnel_hostname: OptionalText
     tunnel_token: Annotated[str | None, Field(default=None, repr=False, json_schema_extra=SECRET)]
     webhook_url: OptionalText
+
+
+def expand_mailboxes(text: str) -> tuple[Mailbox, ...]:
+    """The mailboxes of the output alone. Raises pydantic's ValidationError, without input values."""
+    return PackedMailboxes.model_validate_json(text).expand()
 
 
 def read_outputs(outputs: Mapping[str, object], source: str) -> tuple[StackOutputs, tuple[Mailbox, ...]]:

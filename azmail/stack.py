@@ -27,7 +27,7 @@ class MailStack:
     def __init__(self, outputs: Mapping[str, object], *, source: str = "the stack outputs") -> None:
         """Read outputs as `./mail pulumi stack output --json --show-secrets` prints them.
 
-        Raises ContractError, and ContractVersionError for a major version other than 1.
+        Raises ContractError, and ContractVersionError for a major version other than 2.
         """
         self._outputs, self._mailboxes = read_outputs(outputs, source)
         self._by_agent = {mailbox.agent_id: mailbox for mailbox in self._mailboxes}
@@ -202,6 +202,11 @@ class MailStack:
     def platform_env(self) -> dict[str, str]:
         """The platform's environment variables; secret."""
         return self._outputs.platform_env.as_dict()
+
+    @property
+    def gateway_env(self) -> str:
+        """The gateway's file as JSON text, "" without a gateway; secret, and no agent's business."""
+        return self._outputs.gateway_env
 
     @property
     def expected_records(self) -> tuple[ExpectedRecord, ...]:

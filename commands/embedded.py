@@ -8,13 +8,16 @@ from typing import Any
 
 from commands.cli.console import SOON, working
 from commands.deployment import DESTROYING, bring_up
+from commands.embedded_gateway import hand_over, warm
 from commands.errors import NoEmulatorsError, NoStackFileError, NotEmbeddedError, UpFailedError
 from commands.stack_commands import ROOT, Pulumi
 from emulators import commands as emulators
 from emulators import lifecycle
+from emulators.gateway import GatewayFolder
 from emulators.state_folder import StateFolder
 from engine.stacks import StackFile
 from mailboxes import remedies
+from settings.values import PROJECT, SubmissionKind
 
 EMULATORS = ROOT / ".state" / "emulators"
 
@@ -27,7 +30,12 @@ def up(stack: str, project: Path) -> int:
     _emulators(emulators.up, "Starting the emulators")
     pulumi = Pulumi(stack, project=project)
     pulumi.run("stack", "select", "--create", stack)
+    status = running_emulators(EMULATORS)
+    configured = StackFile.of(project, stack).document().get("config") or {}
+    if configured.get(f"{PROJECT}:submission") == SubmissionKind.GATEWAY:
+        warm(status)
     outputs = bring_up(pulumi)
+    hand_over(outputs, status)
     _introduce(pulumi, outputs)
     return 0
 
@@ -59,6 +67,8 @@ def down(stack: str, project: Path) -> int:
     if code := Pulumi(stack, project=project).stream(*DESTROYING, "--stack", stack):
         raise UpFailedError(f"The destroy of {stack}", code)
     _emulators(emulators.down, "Ending the emulators")
+    # It names agents that are gone, and holds their secrets.
+    GatewayFolder(StateFolder(EMULATORS)).file.unlink(missing_ok=True)
     return 0
 
 
@@ -79,11 +89,13 @@ def _require_embedded(stack: str, project: Path, *, command: str, instead: str) 
 def demo(stack: str, project: Path, *, state_dir: Path, patience: float) -> int:
     """Raises NoEmulatorsError, and what the loop's steps raise."""
     from commands.demo.command import show
-    from commands.roster import read_stack
+    from commands.roster import stack_of
 
     status = running_emulators(state_dir)
     with working(f"Reading the mailboxes of {stack}"):
-        mailboxes = read_stack(Pulumi(stack, project=project))
+        outputs = Pulumi(stack, project=project).outputs()
+        mailboxes = stack_of(stack, outputs)
+        hand_over(outputs, status)
     show(mailboxes, status, patience=patience)
     return 0
 

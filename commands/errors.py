@@ -78,6 +78,15 @@ class UnknownAgentError(CommandError):
         )
 
 
+class NotUpYetError(CommandError):
+    """An agent of the files whom no up has made yet."""
+
+    def __init__(self, agent_id: str, stack: str) -> None:
+        super().__init__(
+            f"Agent {agent_id} has no login before the up that makes its mailbox: bring it up with: {remedies.apply(stack)}"
+        )
+
+
 class AmbiguousAgentError(CommandError):
     """Several agents have this name."""
 

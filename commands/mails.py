@@ -9,8 +9,9 @@ from pathlib import Path
 from azmail import MailService, OutgoingMail, SmtpTransport
 from commands.cli.console import SOON, working
 from commands.embedded import running_emulators
+from commands.embedded_gateway import ca_file, hand_over
 from commands.letters import Letter, LetterBox
-from commands.roster import RosterAgent, find, read_agents, read_stack
+from commands.roster import RosterAgent, find, read_agents, stack_of
 from commands.stack_commands import Pulumi
 from mailboxes import remedies
 
@@ -91,7 +92,9 @@ def send(
     status = running_emulators(state_dir)
     pulumi = Pulumi(stack, project=project)
     with working(f"Reading the agents of {stack}"):
-        mailboxes, agents = read_stack(pulumi), [agent for agent in read_agents(pulumi) if agent.is_up]
+        outputs = pulumi.outputs()
+        mailboxes, agents = stack_of(stack, outputs), [agent for agent in read_agents(pulumi) if agent.is_up]
+        hand_over(outputs, status)
     where = f"stack {stack!r}"
     writer = find(agents, sender, where=where) if sender else agents[0]
     others = [_recipient(agents, who, where=where) for who in to] or [agents[1 % len(agents)].address]
@@ -99,8 +102,8 @@ def send(
     box = LetterBox(status["page"])
     newest = box.newest()
     mail = OutgoingMail(to=others, subject=subject, text=sys.stdin.read() if text == "-" else text)
-    ca_file = status["mailjet"]["smtp"]["ca_file"]
-    with working("Sending", after=SOON), SmtpTransport.of(mailbox, ca_file=ca_file) as transport:
+    authority = ca_file(mailbox, status)
+    with working("Sending", after=SOON), SmtpTransport.of(mailbox, ca_file=authority) as transport:
         receipt = MailService(mailbox, transport, display_name=writer.name).send(mail)
     print(f"Sent from {writer.address} to {', '.join(others)}: custom id {receipt.custom_id}")
     _show(box, newest, watch=watch, json=False)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from azmail.stack import MailStack
 from commands.cli.console import working
 from commands.doctor.stack import NeverUpError
-from commands.errors import AmbiguousAgentError, UnknownAgentError
+from commands.errors import AmbiguousAgentError, NotUpYetError, UnknownAgentError
 from commands.stack_commands import Pulumi
 from commands.stack_settings import read_settings
 from mailboxes.addresses import addresses
@@ -30,10 +31,14 @@ class RosterAgent:
 
 def read_stack(pulumi: Pulumi) -> MailStack:
     """Raises NeverUpError."""
-    outputs = pulumi.outputs()
+    return stack_of(pulumi.stack, pulumi.outputs())
+
+
+def stack_of(name: str, outputs: dict[str, Any]) -> MailStack:
+    """Raises NeverUpError."""
     if "mailboxes" not in outputs:
-        raise NeverUpError(pulumi.stack)
-    return MailStack(outputs, source=f"the outputs of stack {pulumi.stack!r}")
+        raise NeverUpError(name)
+    return MailStack(outputs, source=f"the outputs of stack {name!r}")
 
 
 def read_names(pulumi: Pulumi) -> dict[str, str]:
@@ -109,16 +114,29 @@ def show_all(stack: str, project: Path, *, json: bool) -> int:
     return 0
 
 
-def show_one(who: str, stack: str, project: Path, *, json: bool) -> int:
-    """`./mail agents show`."""
-    agent = find(_read(stack, project), who, where=f"stack {stack!r}")
+def show_one(who: str, stack: str, project: Path, *, json: bool, show_secrets: bool = False) -> int:
+    """`./mail agents show`. Raises NotUpYetError where a login is asked for that the last up has not made."""
+    pulumi = Pulumi(stack, project=project)
+    with working(f"Reading the agents of {stack}"):
+        agent = find(read_agents(pulumi), who, where=f"stack {stack!r}")
+        login = _login(pulumi, agent) if show_secrets else {}
     agent = replace(agent, name=_plain(agent.name))
     if json:
-        print(_as_json(asdict(agent)))
+        print(_as_json(asdict(agent) | login))
         return 0
     print(f"Id       {agent.id}\nName     {agent.name or '(in no population file)'}\nAddress  {agent.address}")
     print(f"State    {'up' if agent.is_up else 'comes with the next up'}")
+    if login:
+        print(f"Sends    {login['smtp_host']}:{login['smtp_port']}")
+        print(f"User     {login['smtp_username']}\nPassword {login['smtp_password']}")
     return 0
+
+
+def _login(pulumi: Pulumi, agent: RosterAgent) -> dict[str, str | int]:
+    if not agent.is_up:
+        raise NotUpYetError(agent.id, pulumi.stack)
+    box = stack_of(pulumi.stack, pulumi.outputs()).mailbox(agent.id)
+    return {name: value for name, value in box.model_dump().items() if name.startswith("smtp_")}
 
 
 def _read(stack: str, project: Path) -> list[RosterAgent]:

@@ -17,7 +17,8 @@ from mailboxes.addresses import addresses
 from mailboxes.buckets import bucket_of
 from mailboxes.errors import MailboxError
 from mailboxes.packed_map import packed
-from mailboxes.population import PopulationSource, agents_ahead, load_populations
+from mailboxes.policies import AgentPolicy, render_policies
+from mailboxes.population import PopulationSource, agents_ahead, load_populations, policies
 from providers.mailjet.address_book import AddressBook, AddressBookArgs
 from providers.mailjet.inbound_routes import InboundRoutes, InboundRoutesArgs
 from settings.loading import configured_credential_marks
@@ -32,6 +33,8 @@ class Addressed:
     """{agent id: address}."""
     ahead: Mapping[str, str]
     """{agent id: created_at} of those whose second has not come yet."""
+    policies: Mapping[str, AgentPolicy]
+    """{agent id: what it may do}, of those of whom a file says it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,8 @@ class AgentMailboxesArgs:
     """{agent id: created_at} of those whose second has not come yet."""
     credentials: Mapping[str, str]
     """{configuration key: a mark of its value}."""
+    policies: Mapping[str, AgentPolicy]
+    submission: str
 
     @classmethod
     def of(cls, settings: Settings, agents: Addressed) -> AgentMailboxesArgs:
@@ -64,6 +69,8 @@ class AgentMailboxesArgs:
         return cls(
             addresses=agents.addresses,
             ahead=agents.ahead,
+            policies=agents.policies,
+            submission=settings.submission.value,
             route_url=pulumi.Output.secret(settings.route_url),
             route_identity=settings.route_identity,
             take_over=settings.mailjet_take_over_routes,
@@ -94,7 +101,7 @@ def read_agents(settings: Settings) -> Addressed:
             single_mailboxes=settings.agent_mailboxes,
             legacy_prefix=settings.agent_mail_prefix,
         )
-        return Addressed(addresses=found, ahead=agents_ahead(populations))
+        return Addressed(addresses=found, ahead=agents_ahead(populations), policies=policies(populations))
     except MailboxError as error:
         raise pulumi.RunError(str(error)) from None
 
@@ -118,6 +125,7 @@ class AgentMailboxes(pulumi.ComponentResource):
         told = {
             "protected": args.protect,
             "inboundAuth": args.inbound_auth,
+            "submission": args.submission,
             "webhookUrl": args.webhook_url,
             "credentials": dict(args.credentials),
         }
@@ -132,6 +140,7 @@ class AgentMailboxes(pulumi.ComponentResource):
                 removal_count=args.removal_count,
                 # Absent as a rule: the state would change with it, and with the hour.
                 ahead=json.dumps(dict(sorted(args.ahead.items()))) if args.ahead else None,
+                policies=render_policies(args.policies) or None,
             ),
             pulumi.ResourceOptions(parent=self, protect=args.protect, depends_on=list(after)),
         )

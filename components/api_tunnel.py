@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pulumi
 
@@ -26,6 +27,12 @@ from settings.values import Dns, TunnelKind
 from zone.names import tunnel_host
 from zone.records import AUTOMATIC_TTL, Record, tunnel_record
 
+if TYPE_CHECKING:
+    from pulumi_cloudflare import ZeroTrustTunnelCloudflaredConfigConfigIngressArgsDict
+
+SEND_API_PATH = "^/v3\\.1/send$"
+"""A regular expression, as cloudflared's ingress rules have it; nothing else of the gateway is on the internet."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ApiTunnelArgs:
@@ -37,6 +44,8 @@ class ApiTunnelArgs:
     account_id: str
     hostname: str
     service: str
+    gateway: str
+    """What the Send API's path leads to; empty for no such way."""
     existing_cname: str
     zone_id: str
     comment: str
@@ -56,6 +65,7 @@ class ApiTunnelArgs:
             account_id=settings.account_id,
             hostname=settings.tunnel_hostname,
             service=settings.tunnel_service,
+            gateway=settings.gateway_service,
             existing_cname=settings.tunnel_cname,
             zone_id=settings.zone_id if settings.dns is Dns.CLOUDFLARE else "",
             comment=settings.record_comment,
@@ -99,16 +109,17 @@ class ApiTunnel(pulumi.ComponentResource):
                 config_src="cloudflare",
                 opts=pulumi.ResourceOptions.merge(own, pulumi.ResourceOptions(hooks=guard)),
             )
+            rules: list[ZeroTrustTunnelCloudflaredConfigConfigIngressArgsDict] = [
+                {"hostname": args.hostname, "service": args.service},
+                {"service": "http_status:404"},
+            ]
+            if args.gateway:
+                rules.insert(0, {"hostname": args.hostname, "path": SEND_API_PATH, "service": args.gateway})
             ingress = ZeroTrustTunnelCloudflaredConfig(
                 f"{name}-ingress",
                 account_id=args.account_id,
                 tunnel_id=tunnel.id,
-                config={
-                    "ingresses": [
-                        {"hostname": args.hostname, "service": args.service},
-                        {"service": "http_status:404"},
-                    ]
-                },
+                config={"ingresses": rules},
                 opts=pulumi.ResourceOptions.merge(
                     own, pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(on_error=guard.on_error))
                 ),

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pulumi
 
-from components.agent_mailboxes import AgentMailboxes
+from components.agent_mailboxes import Addressed, AgentMailboxes
 from components.api_tunnel import ApiTunnel
+from components.gateway_outputs import gateway_file, passwords, platform_login
 from components.mail_domain import MailDomain
 from components.shared_domain import SharedDomain
+from mailboxes.packed_map import packed_columns
 from settings.model import Settings
 from settings.values import InboundAuth
 
-CONTRACT_VERSION = "1.0"
+CONTRACT_VERSION = "2.0"
 
 T = TypeVar("T")
 
@@ -29,38 +31,48 @@ def inbound_secret(settings: Settings) -> str:
     return "" if settings.inbound_auth is InboundAuth.NONE else settings.webhook_secret
 
 
-def mailboxes(addresses: Mapping[str, str], settings: Settings) -> str:
-    """The platform's mailbox credentials as JSON text: `{"shared": {…}, "addresses": {agent id: address}}`.
+def mailboxes(settings: Settings, agents: Addressed) -> str:
+    """The agents' mailboxes as JSON text: `{"shared": {…}, "packed": columns}`; `azmail` gives the platform eight keys each.
 
-    What all mailboxes share stands there once; `agentmail` gives the platform its list of eight keys a mailbox. As a
-    list of objects the output alone would take more than half of the time of an `up` that changes nothing
-    (decision record 004).
+    The columns are ids, addresses and, with a gateway, passwords; an agent's user name is its id. Without one all log in as the
+    account, and `shared` says how. What this form costs, and others: decision records 004 and 131.
     """
-    shared = {
-        "smtp_host": settings.mailjet_smtp_host,
-        "smtp_port": settings.mailjet_smtp_port,
-        "smtp_username": settings.mailjet_api_key,
-        "smtp_password": settings.mailjet_api_secret,
+    shared: dict[str, Any] = {
+        "smtp_host": settings.smtp_host,
+        "smtp_port": settings.smtp_port,
         "inbound_url": settings.public_webhook_url,
         "inbound_secret": inbound_secret(settings),
     }
-    return json.dumps({"shared": shared, "addresses": dict(addresses)}, separators=(",", ":"))
+    columns = [list(agents.addresses), list(agents.addresses.values())]
+    if settings.has_gateway:
+        columns.append(list(passwords(settings, agents).values()))
+    else:
+        shared |= {"smtp_username": settings.mailjet_api_key, "smtp_password": settings.mailjet_api_secret}
+    return json.dumps({"shared": shared, "packed": packed_columns(*columns)}, separators=(",", ":"))
 
 
-def platform_environment(settings: Settings, *, tunnel_token: str, tunnel_target: str) -> dict[str, str]:
+def platform_environment(
+    settings: Settings, agents: Addressed, *, tunnel_token: str, tunnel_target: str
+) -> dict[str, str]:
     """Every variable that the platform reads, as text (its compose file interpolates: no value has `$` or quotes).
 
-    The Cloudflare token is that of `platformCloudflareToken`, never the one this program writes DNS with.
+    With a gateway the account's key is in none: the platform logs in as the first of `mailjetSenders`, for its own mail,
+    or not at all. The Cloudflare token is that of `platformCloudflareToken`, never the one this program writes DNS with.
     """
     subdomain = settings.tunnel_hostname.removesuffix(f".{settings.zone_name}") if settings.zone_name else ""
+    user, password = (
+        platform_login(settings, agents)
+        if settings.has_gateway
+        else (settings.mailjet_api_key, settings.mailjet_api_secret)
+    )
     return {
-        "MAILJET_API": settings.mailjet_api_url,
-        "MAILJET_API_KEY": settings.mailjet_api_key,
-        "MAILJET_API_SECRET": settings.mailjet_api_secret,
-        "MAILJET_SMTP_HOST": settings.mailjet_smtp_host,
-        "MAILJET_SMTP_PORT": str(settings.mailjet_smtp_port),
-        "MAILJET_SMTP_USER": settings.mailjet_api_key,
-        "MAILJET_SMTP_PASS": settings.mailjet_api_secret,
+        "MAILJET_API": settings.send_api_url,
+        "MAILJET_API_KEY": user,
+        "MAILJET_API_SECRET": password,
+        "MAILJET_SMTP_HOST": settings.smtp_host,
+        "MAILJET_SMTP_PORT": str(settings.smtp_port),
+        "MAILJET_SMTP_USER": user,
+        "MAILJET_SMTP_PASS": password,
         "MAILJET_INBOUND_URL": settings.public_webhook_url,
         "MAILJET_INBOUND_SECRET": inbound_secret(settings),
         "MAILJET_MX_HOSTS": ",".join(settings.mailjet_mx_hosts),
@@ -84,20 +96,21 @@ def platform_environment(settings: Settings, *, tunnel_token: str, tunnel_target
 
 def stack_outputs(
     settings: Settings,
-    addresses: Mapping[str, str],
+    agents: Addressed,
     domain: MailDomain,
     tunnel: ApiTunnel,
-    agents: AgentMailboxes,
+    boxes: AgentMailboxes,
 ) -> dict[str, pulumi.Input[Any]]:
     """Name -> value of every stack output; what holds a credential is secret, and no plain output grows with the agents."""
-    environment = pulumi.Output.all(token=tunnel.token, target=tunnel.target, accepted=agents.accepted).apply(
-        lambda known: platform_environment(settings, tunnel_token=known["token"], tunnel_target=known["target"])
+    environment = pulumi.Output.all(token=tunnel.token, target=tunnel.target, accepted=boxes.accepted).apply(
+        lambda known: platform_environment(settings, agents, tunnel_token=known["token"], tunnel_target=known["target"])
     )
     return {
         "contractVersion": CONTRACT_VERSION,
         "domain": domain.domain,
-        "mailboxCount": agents.count,
-        "mailboxes": _once_accepted(agents, lambda: mailboxes(addresses, settings)),
+        "mailboxCount": boxes.count,
+        "mailboxes": _once_accepted(boxes, lambda: mailboxes(settings, agents)),
+        "gatewayEnv": _once_accepted(boxes, lambda: gateway_file(settings, agents)),
         "platformEnv": pulumi.Output.secret(environment),
         "expectedRecords": pulumi.Output.all(domain.expected_records, tunnel.expected_records).apply(
             lambda parts: [record.public() for records in parts for record in records]
@@ -112,7 +125,7 @@ def stack_outputs(
 
 
 def shared_domain_outputs(
-    settings: Settings, addresses: Mapping[str, str], shared: SharedDomain, agents: AgentMailboxes
+    settings: Settings, agents: Addressed, shared: SharedDomain, boxes: AgentMailboxes
 ) -> dict[str, pulumi.Input[Any]]:
     """The same outputs for a stack on another stack's domain: the platform reads both kinds alike.
 
@@ -121,10 +134,11 @@ def shared_domain_outputs(
     return {
         "contractVersion": CONTRACT_VERSION,
         "domain": shared.domain,
-        "mailboxCount": agents.count,
-        "mailboxes": _once_accepted(agents, lambda: mailboxes(addresses, settings)),
+        "mailboxCount": boxes.count,
+        "mailboxes": _once_accepted(boxes, lambda: mailboxes(settings, agents)),
+        "gatewayEnv": _once_accepted(boxes, lambda: gateway_file(settings, agents)),
         "platformEnv": _once_accepted(
-            agents, lambda: platform_environment(settings, tunnel_token="", tunnel_target="")
+            boxes, lambda: platform_environment(settings, agents, tunnel_token="", tunnel_target="")
         ),
         "expectedRecords": [],
         "dkimStatus": shared.dkim_status,

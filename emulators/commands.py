@@ -82,6 +82,8 @@ def table(found: dict[str, Any]) -> str:
         ("Tunnel entrance", at(cloudflare["edge"])),
         ("Platform expected at", at(found["platform"])),
         ("DNS of " + cloudflare["zone_name"], at(cloudflare["dns"])),
+        # Emulators of before there was one may still run.
+        *([("Mail gateway", at(found["gateway"]))] if "gateway" in found else []),
         ("Credentials", found["env_file"]),
     )
     return "\n".join(f"  {title:<22} {value}" for title, value in rows)

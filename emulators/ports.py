@@ -24,6 +24,8 @@ class PortRole(StrEnum):
     SUBMISSION = "smtp"
     SUBMISSION_TLS = "smtps"
     INBOUND = "inbound"
+    GATEWAY = "gateway"
+    GATEWAY_API = "gateway_api"
     PLATFORM = "platform"
     """The agents' platform behind the tunnel, such as the demo: no server of the emulators, only an address."""
     PAGE = "page"
@@ -42,6 +44,8 @@ _PURPOSES = {
     PortRole.SUBMISSION: "Mailjet SMTP submission",
     PortRole.SUBMISSION_TLS: "Mailjet SMTP submission over TLS",
     PortRole.INBOUND: "Mailjet inbound SMTP",
+    PortRole.GATEWAY: "the mail gateway",
+    PortRole.GATEWAY_API: "the mail gateway's Send API",
     PortRole.PLATFORM: "the platform's webhook",
     PortRole.PAGE: "the page",
 }
@@ -54,6 +58,8 @@ DEFAULT_PORTS = {
     PortRole.SUBMISSION: 8587,
     PortRole.SUBMISSION_TLS: 8465,
     PortRole.INBOUND: 8825,
+    PortRole.GATEWAY: 8588,
+    PortRole.GATEWAY_API: 8589,
     PortRole.PLATFORM: 8800,
     PortRole.PAGE: 8820,
 }

@@ -1,4 +1,4 @@
-"""The one process that is Mailjet, Cloudflare, its DNS and its edge on loopback."""
+"""The one process that is Mailjet, Cloudflare, its DNS and its edge on loopback; the mail gateway is its child."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emulators.ports import DEFAULT_PORTS, Choice, Opening, PortRole
 from emulators.sockets import LOOPBACK, listen
 from emulators.state_folder import Process, StateFolder
+
+if TYPE_CHECKING:
+    from emulators.gateway import GatewayProcess
 
 LOOK_SECONDS = 1.0
 
@@ -51,6 +54,7 @@ async def _serve(
     # Imported after the ports are ours: a port in use is told at once.
     from emulators.cloudflare import CloudflareEmulator, fold_path, serve_dns
     from emulators.control import controlled
+    from emulators.gateway import GatewayProcess
     from emulators.mailjet import Certificates, EdgeLookup, MailjetEmulator, MailjetService
     from emulators.page.app import EmulatorPage
     from emulators.serving import RunningServer
@@ -85,6 +89,12 @@ async def _serve(
             certificates=certificates,
         ),
     )
+    gateway = GatewayProcess(
+        folder,
+        smtp=sockets[PortRole.GATEWAY],
+        api=sockets[PortRole.GATEWAY_API],
+        upstream_ca=certificates.ca_file,
+    )
     for server in servers:
         await server.start()
     folder.remember_ports(
@@ -95,9 +105,10 @@ async def _serve(
     moved = {"moved": opening.moved} if opening.moved else {}
     folder.record({"pid": me.pid, "started": me.started, **addresses(ports, folder, certificates.ca_file), **moved})
     ready()
-    await _until_stopped(stop, folder, me)
+    await _until_stopped(stop, folder, me, gateway)
     if folder.serves(me):
         folder.forget()
+    await asyncio.to_thread(gateway.stop)
     page.close()
     await asyncio.gather(*(server.stop() for server in servers))
     name_server.close()
@@ -105,9 +116,10 @@ async def _serve(
     cloudflare.close()
 
 
-async def _until_stopped(stop: asyncio.Event, folder: StateFolder, me: Process) -> None:
+async def _until_stopped(stop: asyncio.Event, folder: StateFolder, me: Process, gateway: GatewayProcess) -> None:
     """Also ends when the state folder is deleted or taken over: nobody could find this process any more."""
     while not stop.is_set() and folder.serves(me):
+        gateway.look()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
 
@@ -115,6 +127,7 @@ async def _until_stopped(stop: asyncio.Event, folder: StateFolder, me: Process) 
 def addresses(ports: dict[PortRole, int], folder: StateFolder, ca_file: Path) -> dict[str, Any]:
     """Where everything is, as `./mail emulators status --json` shows it."""
     from emulators.cloudflare import ACCOUNT_ID, ZONE_ID, ZONE_NAME
+    from emulators.gateway import GatewayFolder
 
     def at(role: PortRole) -> Address:
         return {"host": LOOPBACK, "port": ports[role]}
@@ -137,4 +150,5 @@ def addresses(ports: dict[PortRole, int], folder: StateFolder, ca_file: Path) ->
             "account_id": ACCOUNT_ID,
         },
         "platform": at(PortRole.PLATFORM),
+        "gateway": GatewayFolder(folder).described(port=ports[PortRole.GATEWAY], api_port=ports[PortRole.GATEWAY_API]),
     }

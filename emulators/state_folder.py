@@ -19,7 +19,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 LOG_LIMIT = 5 * 1024 * 1024
 
 _ALPHANUMERIC = string.ascii_letters + string.digits
-_CREDENTIAL = re.compile(r"([A-Z_]+)=([0-9A-Za-z_-]+)")
+_CREDENTIAL = re.compile(r"([A-Z_]+)=([0-9A-Za-z_:-]+)")
+ROOTS = "AGENTMAIL_GATEWAY_ROOTS"
+"""What the passwords of agents are made from, as the configuration key gatewayRoots has it."""
 
 
 class StateFolderError(Exception):
@@ -111,7 +113,12 @@ class StateFolder:
                 "CLOUDFLARE_API_TOKEN": _random(_ALPHANUMERIC + "_-", 40),
             }
             self._write(self.env_file, "".join(f"{name}={value}\n" for name, value in made.items()))
-        lines = self.env_file.read_text().splitlines()
+        text = self.env_file.read_text()
+        if f"{ROOTS}=" not in text:
+            # A folder of before there was a gateway keeps its other credentials: a stack's state knows them.
+            text = f"{text.rstrip()}\n{ROOTS}=r1:{secrets.token_urlsafe(32)}\n"
+            self._write(self.env_file, text)
+        lines = text.splitlines()
         found = {match[1]: match[2] for line in lines if (match := _CREDENTIAL.fullmatch(line.strip()))}
         for name in ("MAILJET_API_KEY", "MAILJET_API_SECRET", "MAILJET_INBOUND_SECRET", "CLOUDFLARE_API_TOKEN"):
             if name not in found:

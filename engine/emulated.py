@@ -20,6 +20,8 @@ FIXED: Mapping[str, object] = {
     "agentmail:mailjetApiUrl": "http://127.0.0.1:8810",
     "agentmail:mailjetSmtpPort": 8587,
     "agentmail:tunnelService": "http://127.0.0.1:8800",
+    "agentmail:gatewayPort": 8588,
+    "agentmail:gatewayApiUrl": "http://127.0.0.1:8589",
 }
 """What `Pulumi.dev.yaml` says; a value of the user's own is never followed."""
 
@@ -41,7 +43,11 @@ def followed(layout: Layout, arguments: Sequence[str], touched: Meant) -> list[s
     config = document.get("config")
     if not real or not isinstance(config, dict):
         return []
-    moved = {key: real[key] for key, fixed in FIXED.items() if config.get(key) == fixed and real[key] != fixed}
+    moved = {
+        key: real[key]
+        for key, fixed in FIXED.items()
+        if config.get(key) == fixed and key in real and real[key] != fixed
+    }
     if not moved:
         return []
     copy = layout.state / "engine" / stack.path.name
@@ -53,14 +59,19 @@ def _addresses(layout: Layout) -> dict[str, object]:
     """Where the emulators of this clone are, by the key that says so; empty while none run."""
     served = json_file.read(layout.credentials.with_name("server.json"))
     try:
-        return {
+        found = {
             "cloudflare:baseUrl": served["cloudflare"]["url"],
             "agentmail:mailjetApiUrl": served["mailjet"]["url"],
             "agentmail:mailjetSmtpPort": served["mailjet"]["smtp"]["port"],
             "agentmail:tunnelService": "http://{host}:{port}".format_map(served["platform"]),
         }
+        # Emulators of before there was one may still run.
+        if "gateway" in served:
+            found["agentmail:gatewayPort"] = served["gateway"]["port"]
+            found["agentmail:gatewayApiUrl"] = served["gateway"]["api_url"]
     except (KeyError, TypeError):
         return {}
+    return found
 
 
 def _as_yaml(document: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ EMULATOR_CREDENTIALS = (
     "MAILJET_API_SECRET",
     "MAILJET_INBOUND_SECRET",
     "CLOUDFLARE_API_TOKEN",
+    "AGENTMAIL_GATEWAY_ROOTS",
 )
 
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*?)\s*")

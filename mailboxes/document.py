@@ -24,7 +24,16 @@ MAX_BYTES = 64 * 1024 * 1024
 
 MAX_DEPTH = 100
 
-AGENT_KEYS = ("id", "name", "username_hint", "created_at", "local_part")
+POLICY_KEYS = (
+    "credential_epoch",
+    "messages_an_hour",
+    "messages_a_day",
+    "recipients_an_hour",
+    "recipients_a_day",
+    "may_write_to",
+)
+"""What an agent may do beyond being itself (`mailboxes.policies`)."""
+AGENT_KEYS = ("id", "name", "username_hint", "created_at", "local_part", *POLICY_KEYS)
 TOP_KEYS = ("seed", "created_at", "agents_file", "agents")
 EXPORT_KEYS = frozenset({"count", "mailboxes", "persisted"})
 """Further top-level keys of the platform's exports, which mean nothing here."""

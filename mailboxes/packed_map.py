@@ -26,6 +26,11 @@ def packed(addresses: Mapping[str, str]) -> str:
     return _deflated([agents, [addresses[agent] for agent in agents]])
 
 
+def packed_columns(*columns: Sequence[str]) -> str:
+    """Columns of one length, for the outputs: base64 of zlib (RFC 1950) of a JSON list of lists."""
+    return _deflated([list(column) for column in columns])
+
+
 def unpacked(text: str) -> dict[str, str]:
     """The map of a packed text. Raises NotPackedError."""
     columns = _inflated(text)

@@ -16,17 +16,18 @@ The platform's exports are such files as they are, once they have a stamp: `{"se
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from mailboxes.document import Document, Entry, Shape, UnreadableFileError, parse_document, read_text
 from mailboxes.errors import Problem, ProblemsError, quoted
 from mailboxes.naming import LocalPartError, NamingInput, UnusableNameError, check_local_part, name_segments
+from mailboxes.policies import HIGHEST_EPOCH, HIGHEST_LIMIT, LIMITS, AgentPolicy, checked_number, checked_recipients
 from mailboxes.stamp import Clock, canonical_stamp, check_passed, is_ahead, utc_now
 
 AGENT_ID_LENGTH = 255
@@ -82,6 +83,27 @@ def _checked_seed(seed: str) -> str:
     return seed
 
 
+def _number(key: str, highest: int) -> Callable[[Any], Any]:
+    def check(text: Any) -> Any:
+        if text is None or isinstance(text, Shape):
+            return text
+        try:
+            return checked_number(text, highest=highest)
+        except ValueError as error:
+            raise ValueError(f"{key} {error}") from None
+
+    return check
+
+
+def _recipients(text: Any) -> Any:
+    if text is None or isinstance(text, Shape):
+        return text
+    try:
+        return checked_recipients(text)
+    except ValueError as error:
+        raise ValueError(f"may_write_to {error}") from None
+
+
 AgentId = Annotated[str, AfterValidator(canonical_agent_id)]
 Stamp = Annotated[str, AfterValidator(canonical_stamp)]
 LocalPart = Annotated[str, AfterValidator(_checked_pin)]
@@ -101,6 +123,21 @@ class Agent(BaseModel):
     """UTC second, `YYYYMMDDHHMMSS` however the file spells it; the population's if the agent has none."""
     local_part: LocalPart | None = None
     """What stands before the @ of the address, whatever name, seed and stamp are."""
+    credential_epoch: Annotated[int, BeforeValidator(_number("credential_epoch", HIGHEST_EPOCH))] = 0
+    """Raised by one, the password becomes another."""
+    messages_an_hour: Annotated[int | None, BeforeValidator(_number("messages_an_hour", HIGHEST_LIMIT))] = None
+    messages_a_day: Annotated[int | None, BeforeValidator(_number("messages_a_day", HIGHEST_LIMIT))] = None
+    recipients_an_hour: Annotated[int | None, BeforeValidator(_number("recipients_an_hour", HIGHEST_LIMIT))] = None
+    recipients_a_day: Annotated[int | None, BeforeValidator(_number("recipients_a_day", HIGHEST_LIMIT))] = None
+    may_write_to: Annotated[tuple[str, ...] | None, BeforeValidator(_recipients)] = None
+
+    @property
+    def policy(self) -> AgentPolicy | None:
+        """None for an agent of whom the file says nothing beyond who it is."""
+        limits = tuple((name, number) for name in LIMITS if (number := getattr(self, name)) is not None)
+        if not (self.credential_epoch or limits or self.may_write_to is not None):
+            return None
+        return AgentPolicy(credential_epoch=self.credential_epoch, limits=limits, may_write_to=self.may_write_to)
 
 
 class Population(BaseModel):
@@ -178,6 +215,16 @@ def agents_ahead(populations: Iterable[Population], *, now: Clock = utc_now) -> 
         if agent.local_part is None
         and (stamp := agent.created_at or population.created_at) is not None
         and is_ahead(stamp, moment)
+    }
+
+
+def policies(populations: Iterable[Population]) -> dict[str, AgentPolicy]:
+    """{agent id: policy} of those who have one."""
+    return {
+        agent.id: policy
+        for population in populations
+        for agent in population.agents
+        if (policy := agent.policy) is not None
     }
 
 

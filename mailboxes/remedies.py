@@ -113,6 +113,11 @@ def new_environment(name: str = "") -> str:
     return mail("env", "new", _named(name))
 
 
+def new_root(stack: str) -> str:
+    """Makes a root secret of the agents' passwords, and stores it in front of the one before."""
+    return mail("gateway", "rotate", *_of(stack))
+
+
 def change_passphrase(stack: str = "") -> str:
     """Encrypts a stack's secrets anew, with a passphrase that is asked for."""
     return mail("pulumi", "stack", "change-secrets-provider", "passphrase", *_of(stack))

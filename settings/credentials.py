@@ -34,5 +34,11 @@ MAILJET_SECRET = Credential(
 WEBHOOK_SECRET = Credential(
     f"{PROJECT}:webhookSecret", "MAILJET_INBOUND_SECRET", "webhook_secret", "the password of the inbound webhook"
 )
-OWN = (MAILJET_KEY, MAILJET_SECRET, WEBHOOK_SECRET)
+GATEWAY_ROOTS = Credential(
+    f"{PROJECT}:gatewayRoots",
+    "AGENTMAIL_GATEWAY_ROOTS",
+    "gateway_roots",
+    "the root secret that every agent's password is made from",
+)
+OWN = (MAILJET_KEY, MAILJET_SECRET, WEBHOOK_SECRET, GATEWAY_ROOTS)
 """Those under the project's own namespace."""

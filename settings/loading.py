@@ -138,15 +138,22 @@ def from_config(
 
 def _missing_credentials(settings: Settings) -> list[str]:
     """An `up` needs every credential before its first write; it never ends half done for want of one."""
-    wanted = list(credentials.OWN)
+    wanted = [one for one in credentials.OWN if one is not credentials.GATEWAY_ROOTS]
     if not settings.domain_stack and (settings.dns is Dns.CLOUDFLARE or settings.account_id):
         wanted.append(credentials.API_TOKEN)
-    return [
+    found = [
         f"{one.key} is not set; expected {one.what}; "
         f"set it with: {remedies.set_secret(one.name, stack=settings.stack)}, or in the environment as {one.variable}"
         for one in wanted
         if not getattr(settings, one.field)
     ]
+    roots = credentials.GATEWAY_ROOTS
+    if settings.has_gateway and not settings.gateway_roots:
+        found.append(
+            f"{roots.key} is not set; expected {roots.what}; make one with: {remedies.new_root(settings.stack)}, or set it in "
+            f"the environment as {roots.variable}"
+        )
+    return found
 
 
 def _sentences(error: ValidationError, stack: str) -> list[str]:

@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from mailboxes import remedies
+from mailboxes.passwords import parse_roots
 from settings.urls import is_loopback
 from settings.values import (
     PROJECT,
@@ -30,6 +31,7 @@ from settings.values import (
     MailEventType,
     SecureUrl,
     Stamp,
+    SubmissionKind,
     Token,
     Ttl,
     TunnelKind,
@@ -38,6 +40,7 @@ from settings.values import (
     checked_owner_tag,
     from_json,
     removal_consent,
+    root_secrets,
     spf_include,
     url_safe_secret,
 )
@@ -83,6 +86,17 @@ class NamedSender(BaseModel):
     name: Annotated[str, Field(min_length=1)]
 
 
+class SendLimits(BaseModel):
+    """The most that may be sent through the gateway; 0 is no limit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True)
+
+    messages_an_hour: Annotated[int, Field(ge=0)] = 0
+    messages_a_day: Annotated[int, Field(ge=0)] = 0
+    recipients_an_hour: Annotated[int, Field(ge=0)] = 0
+    recipients_a_day: Annotated[int, Field(ge=0)] = 0
+
+
 class Settings(BaseModel):
     """The stack's configuration, field by field as `Pulumi.yaml` describes it; secrets are excluded from `repr`."""
 
@@ -125,6 +139,15 @@ class Settings(BaseModel):
     mailjet_take_over_routes: bool = False
     mailjet_senders: Annotated[list[NamedSender], BeforeValidator(from_json)] = []
     mailjet_events: Annotated[list[MailEventType], BeforeValidator(from_json)] = []
+
+    submission: SubmissionKind = SubmissionKind.MAILJET
+    gateway_host: Host = "mail-gateway"
+    gateway_port: Annotated[int, Field(ge=1, le=65535)] = 587
+    gateway_api_url: SecureUrl = ""
+    gateway_service: Url = ""
+    gateway_roots: Annotated[str, AfterValidator(root_secrets)] = Field(default="", repr=False)
+    gateway_agent_limits: Annotated[SendLimits, BeforeValidator(from_json)] = SendLimits(messages_an_hour=100)
+    gateway_account_limits: Annotated[SendLimits, BeforeValidator(from_json)] = SendLimits()
 
     spf_mechanisms: Annotated[list[str], BeforeValidator(from_json)] = []
     spf_qualifier: Literal["+", "?", "~", "-"] = "~"
@@ -220,6 +243,13 @@ class Settings(BaseModel):
                 f"every inbound mail of {self.mailjet_api_url} would be sent there; set it with: "
                 f"{remedies.set_value('webhookUrl', 'https://HOST/PATH', stack=self.stack)}"
             )
+        if self.gateway_service and not (self.has_gateway and self.account_id):
+            problems.append(
+                f"agentmail:gatewayService is {self.gateway_service!r} although "
+                f"{'submission is mailjet' if not self.has_gateway else 'this stack creates no tunnel (accountId)'}; expected "
+                "it only where this stack's tunnel leads to the gateway; remove it with: "
+                f"{remedies.remove_value('gatewayService', stack=self.stack)}"
+            )
         if self.webhook_url and urlsplit(self.webhook_url).path in {"", "/"}:
             problems.append(
                 f"agentmail:webhookUrl is {self.webhook_url!r}, the root of a site; expected a URL with a path, since Mailjet "
@@ -246,6 +276,11 @@ class Settings(BaseModel):
             )
             if value
         ]
+        if self.gateway_service:
+            problems.append(
+                f"agentmail:gatewayService is set beside domainStack ({self.domain_stack}); expected gatewayApiUrl alone, since "
+                f"the tunnel is that stack's; remove it with: {remedies.remove_value('gatewayService', stack=self.stack)}"
+            )
         if self.domain_stack == self.stack:
             problems.append(
                 f"agentmail:domainStack is {self.domain_stack!r}, this very stack; expected the stack that owns the domain; "
@@ -292,6 +327,33 @@ class Settings(BaseModel):
         if self.account_id:
             return TunnelKind.CREATED
         return TunnelKind.EXISTING if self.tunnel_cname else TunnelKind.NONE
+
+    @property
+    def has_gateway(self) -> bool:
+        """Whether agents send through the gateway, each with a credential of its own."""
+        return self.submission is SubmissionKind.GATEWAY
+
+    @property
+    def roots(self) -> dict[str, str]:
+        """The root secrets by key id, the current one first; none in a preview without secrets."""
+        return parse_roots(self.gateway_roots) if self.gateway_roots else {}
+
+    @property
+    def smtp_host(self) -> str:
+        """Where agents send by SMTP."""
+        return self.gateway_host if self.has_gateway else self.mailjet_smtp_host
+
+    @property
+    def smtp_port(self) -> int:
+        return self.gateway_port if self.has_gateway else self.mailjet_smtp_port
+
+    @property
+    def send_api_url(self) -> str:
+        """Where agents send by the Send API, without its path; empty for a gateway that only SMTP reaches."""
+        if not self.has_gateway:
+            return self.mailjet_api_url
+        through_tunnel = f"https://{self.tunnel_hostname}" if self.gateway_service and self.tunnel_hostname else ""
+        return self.gateway_api_url or through_tunnel
 
     @property
     def public_webhook_url(self) -> str:

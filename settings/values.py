@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from mailboxes import remedies
 from mailboxes.consent import RemovalConsent
+from mailboxes.passwords import RootSecretError, parse_roots
 from mailboxes.stamp import canonical_stamp
 from settings.urls import ENV_SAFE, checked_url, host_fault, is_loopback, path_fault
 
@@ -29,6 +30,13 @@ class Dns(StrEnum):
 
     CLOUDFLARE = "cloudflare"
     NONE = "none"
+
+
+class SubmissionKind(StrEnum):
+    """What agents send through: the gateway, with a credential each, or Mailjet itself, with the account's own key."""
+
+    GATEWAY = "gateway"
+    MAILJET = "mailjet"
 
 
 class InboundAuth(StrEnum):
@@ -193,6 +201,18 @@ def url_safe_secret(value: str) -> str:
             {"length": len(value)},
         )
     return value
+
+
+def root_secrets(value: str) -> str:
+    """Without the line end that a pipe leaves."""
+    text = value.strip()
+    try:
+        parse_roots(text)
+    except RootSecretError as error:
+        raise PydanticCustomError(
+            "agentmail", "{problem}; make one with: {remedy}", {"problem": str(error), "remedy": remedies.new_root("")}
+        ) from None
+    return text
 
 
 def _stamp(value: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from azmail.gateway.config import GatewayConfig
 from azmail.gateway.credentials import Scope, new_root
 from azmail.gateway.ledger import Ledger, LedgerError
 from azmail.gateway.relay import Keep
-from azmail.gateway.serving import Listening, serve
+from azmail.gateway.serving import Gateway, Lifetime, Listening, Port, serve
 
 CONFIG_VARIABLE = "AZMAIL_GATEWAY_FILE"
 DATABASE_VARIABLE = "AZMAIL_GATEWAY_DATABASE"
@@ -63,7 +64,11 @@ def _parser() -> argparse.ArgumentParser:
     serving = commands.add_parser("serve", parents=[shared], help="run both doors")
     serving.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     serving.add_argument(
-        "--starttls-port", type=_port, default=587, metavar="PORT", help="0: a free one; none: not at all"
+        "--starttls-port",
+        type=_port,
+        default=587,
+        metavar="PORT",
+        help="0: a free one; none: not at all; fd:N: the bound socket that is descriptor N",
     )
     serving.add_argument("--tls-port", type=_port, default=465, metavar="PORT")
     serving.add_argument("--http-port", type=_port, default=8025, metavar="PORT")
@@ -74,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
         "--tls-folder", type=Path, default=Path("azmail-gateway-tls"), help="its ca.pem is for clients"
     )
     serving.add_argument("--upstream-ca", type=Path, help="PEM file of the authorities to trust for Mailjet's SMTP")
+    serving.add_argument(
+        "--end-with-stdin", action="store_true", help="end when standard input closes: with the process that started it"
+    )
     serving.set_defaults(run=_serve)
 
     password = commands.add_parser("password", parents=[shared], help="print an agent's password")
@@ -90,9 +98,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _port(text: str) -> int | None:
+def _port(text: str) -> Port | None:
     if text == "none":
         return None
+    if text.startswith("fd:"):
+        try:
+            return socket.socket(fileno=int(text[3:]))
+        except (OSError, ValueError):
+            raise argparse.ArgumentTypeError(f"found {text}, expected fd: and the number of a bound socket") from None
     number = int(text)
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"found {text}, expected 0 to 65535, or none")
@@ -127,16 +140,11 @@ def _serve(options: argparse.Namespace) -> None:
         tls = own_certificate(options.tls_folder, names)
     listening = Listening(options.host, options.starttls_port, options.tls_port, options.http_port)
     ledger = gateway_ledger()
+    gateway = Gateway(Path(options.config), ledger, upstream_ca=options.upstream_ca, keep=_keep())
     try:
         asyncio.run(
             serve(
-                Path(options.config),
-                ledger,
-                tls,
-                listening,
-                hostname=names[0],
-                upstream_ca=options.upstream_ca,
-                keep=_keep(),
+                gateway, ledger, tls, listening, hostname=names[0], lifetime=Lifetime(with_stdin=options.end_with_stdin)
             )
         )
     except OSError as error:

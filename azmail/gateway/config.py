@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
+from azmail.columns import PackedColumns, columns_of
 from azmail.errors import AzmailError
 from azmail.gateway.credentials import AgentLogin, Directory, RootError, Roots
 from azmail.gateway.ledger import SendingLimits
@@ -68,9 +69,16 @@ class GatewayConfig(_ConfigPart):
     domain: Annotated[str, Field(min_length=1)]
     roots: Annotated[dict[str, str], Field(repr=False, min_length=1)]
     upstream: UpstreamConfig
-    agents: Annotated[dict[str, AgentConfig | Address], Field(repr=False)]
+    agents: Annotated[dict[str, AgentConfig | Address], Field(repr=False)] = {}
+    packed: Annotated[PackedColumns, Field(repr=False)] = ()
+    """All agents, as the output `mailboxes` has them: a column of ids and one of addresses; what `agents` says goes before it."""
     agent_limits: LimitsConfig = LimitsConfig()
     account_limits: LimitsConfig = LimitsConfig()
+
+    @field_validator("packed")
+    @classmethod
+    def _two_columns(cls, columns: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+        return columns_of(columns, {0, 2, 3})
 
     @classmethod
     def read(cls, path: Path) -> GatewayConfig:
@@ -96,10 +104,18 @@ class GatewayConfig(_ConfigPart):
 
     def directory(self) -> Directory:
         return Directory(
-            AgentLogin(agent_id, found.address, found.epoch)
-            if isinstance(found, AgentConfig)
-            else AgentLogin(agent_id, found)
-            for agent_id, found in self.agents.items()
+            [
+                *(
+                    AgentLogin(agent_id, address)
+                    for agent_id, address in zip(*(self.packed[:2] or ((), ())), strict=True)
+                ),
+                *(
+                    AgentLogin(agent_id, found.address, found.epoch)
+                    if isinstance(found, AgentConfig)
+                    else AgentLogin(agent_id, found)
+                    for agent_id, found in self.agents.items()
+                ),
+            ]
         )
 
     def policies(self) -> dict[str, Policy]:

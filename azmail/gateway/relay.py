@@ -120,6 +120,7 @@ class Relay:
         self._keep = keep
         self._ledger = ledger
         self._upstream = upstream
+        self.account_blocked = False
         self.renew(directory=directory, roots=roots, policies=policies, default=default, account=account)
         self._clock = clock
         self._revoked: dict[str, int] = {}
@@ -127,7 +128,6 @@ class Relay:
         self._looking = threading.Lock()
         self._at_once: Counter[str] = Counter()
         self._counting = threading.Lock()
-        self.account_blocked = False
 
     def renew(
         self,
@@ -137,13 +137,17 @@ class Relay:
         policies: Mapping[str, Policy] | None = None,
         default: Policy | None = None,
         account: SendingLimits | None = None,
+        upstream: Upstream | None = None,
     ) -> None:
-        """Take other agents, roots and limits from the next step of every session on."""
+        """Take other agents, roots and limits, and another way to Mailjet, from the next step of every session on."""
         self._directory = directory
         self._roots = roots
         self._policies = dict(policies or {})
         self._default = default or Policy()
         self._account = account or SendingLimits()
+        if upstream is not None:
+            self._upstream = upstream
+            self.account_blocked = False
 
     # -- who -------------------------------------------------------------------------------------------------
 
@@ -262,13 +266,18 @@ class Relay:
         except SendError as error:
             self._note_account(error)
             return reply_for(error)
-        self.account_blocked = False
+        self.note_account(blocked=False)
         return Reply(250, "2.0.0", answer)
 
     def _note_account(self, error: SendError) -> None:
         if isinstance(error, AccountBlockedError | CredentialsRefusedError):
-            self.account_blocked = True
-            log.error("Mailjet refuses the account: %s", error)
+            self.note_account(blocked=True, said=str(error))
+
+    def note_account(self, *, blocked: bool, said: str = "") -> None:
+        """What a door has learnt: whether Mailjet takes the account's mail at all; `health` tells it."""
+        if blocked and not self.account_blocked:
+            log.error("Mailjet refuses the account: %s", said)
+        self.account_blocked = blocked
 
     def _remember(self, agent: AgentLogin, key: str, reply: Reply, recipients: int, messages: int) -> None:
         """What became of it. If the database has gone meanwhile, the message stays under way, and then lost."""

@@ -82,6 +82,9 @@ class RequestProblem:
         }
 
 
+ACCOUNT_REFUSED = Reply(451, "4.3.0", "Mailjet refuses the account at present, nothing was sent")
+
+
 class MailjetSendApi:
     """The account's own Send API, asked once for each call: nothing is repeated."""
 
@@ -94,17 +97,21 @@ class MailjetSendApi:
         timeout: tuple[float, float] = (10.0, 60.0),
         pool: int = 32,
     ) -> None:
-        self._url = base_url.rstrip("/") + "/v3.1/send"
         self._timeout = timeout
         self._session = requests.Session()
-        self._session.auth = (api_key, api_secret)
+        self.renew(base_url, api_key, api_secret)
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=pool, max_retries=0, pool_block=True))
+
+    def renew(self, base_url: str, api_key: str, api_secret: str) -> None:
+        """Another account or place, from the next call on."""
+        self._target = (base_url.rstrip("/") + "/v3.1/send", (api_key, api_secret))
 
     def post(self, body: Mapping[str, object]) -> Reply:
         """Mailjet's answer: its status as `code`, its JSON text as `text`. 503 where nothing has been sent."""
         try:
-            answer = self._session.post(self._url, json=body, timeout=self._timeout, allow_redirects=False)
+            url, auth = self._target
+            answer = self._session.post(url, json=body, auth=auth, timeout=self._timeout, allow_redirects=False)
         except requests.RequestException as error:
             if never_connected(error) or isinstance(error, requests.exceptions.SSLError):
                 return Reply(451, "4.4.1", "no connection to Mailjet, nothing was sent")
@@ -112,7 +119,7 @@ class MailjetSendApi:
         if answer.status_code == 429:
             return Reply(451, "4.4.1", "Mailjet has too many requests, nothing was sent")
         if answer.status_code in (401, 403) and "send-0008" not in answer.text:
-            return Reply(451, "4.3.0", "Mailjet refuses the account at present, nothing was sent")
+            return ACCOUNT_REFUSED
         if answer.status_code >= 500:
             return LOST
         return Reply(answer.status_code, "2.0.0", answer.text)
@@ -182,9 +189,17 @@ class _Door:
             digest,
             messages=len(messages),
             recipients=sum(len(message.get(people, ())) for message in messages for people in _PEOPLE),
-            send=lambda: self._mailjet.post(call),
+            send=lambda: self._post(call),
         )
         return _response(reply)
+
+    def _post(self, call: Mapping[str, object]) -> Reply:
+        reply = self._mailjet.post(call)
+        if reply is ACCOUNT_REFUSED:
+            self._relay.note_account(blocked=True, said=reply.text)
+        elif reply.enhanced == "2.0.0":
+            self._relay.note_account(blocked=False)
+        return reply
 
 
 def checked_call(agent: AgentLogin, body: bytes, relay: Relay) -> dict[str, Any] | Response:

@@ -12,6 +12,7 @@ import binascii
 import contextlib
 import logging
 import re
+import socket
 import ssl
 import time
 from collections import OrderedDict
@@ -38,6 +39,8 @@ MAX_AUTH_LINE = 1024
 IDLE_SECONDS = 120.0
 MESSAGE_SECONDS = 600.0
 """From the 354 to the final dot."""
+STOP_SECONDS = 30.0
+"""How long a gateway that ends waits for messages on their way."""
 _REFUSED = "535 5.7.8 the user or the password is wrong"
 
 
@@ -88,18 +91,23 @@ class SubmissionServer:
         self.logins = ThreadPoolExecutor(4, thread_name_prefix="gateway-login")
         self.messages = ThreadPoolExecutor(workers, thread_name_prefix="gateway-message")
         self._server: asyncio.Server | None = None
+        self._changed = asyncio.Event()
 
-    async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
-        """Listen; the port."""
+    async def start(self, host: str = "127.0.0.1", port: int | socket.socket = 0) -> int:
+        """Listen at a port, or on a socket that is bound already; the port."""
         loop = asyncio.get_running_loop()
+        bound = {"sock": port} if isinstance(port, socket.socket) else {"host": host, "port": port}
         self._server = await loop.create_server(
             lambda: _SubmissionConnection(self, loop),
-            host,
-            port,
             ssl=self.tls if self.implicit_tls else None,
             backlog=512,
+            **bound,
         )
         return int(self._server.sockets[0].getsockname()[1])
+
+    def note_change(self) -> None:
+        """A connection has ended, or has answered."""
+        self._changed.set()
 
     async def stop(self) -> None:
         """Accept nobody any more, end what waits for commands, and let messages on their way be answered."""
@@ -107,9 +115,11 @@ class SubmissionServer:
             self._server.close()
         for connection in list(self.connections):
             connection.end_when_idle()
-        deadline = time.monotonic() + 30
-        while any(connection.is_busy for connection in self.connections) and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                while any(connection.is_busy for connection in self.connections):
+                    self._changed.clear()
+                    await self._changed.wait()
         for connection in list(self.connections):
             connection.hang_up()
         await asyncio.to_thread(self.messages.shutdown)
@@ -156,6 +166,7 @@ class _SubmissionConnection(SMTP):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._gateway.connections.discard(self)
+        self._gateway.note_change()
         if self.session is not None:
             super().connection_lost(error)
 
@@ -302,11 +313,12 @@ class _SubmissionConnection(SMTP):
             reply = await self.loop.run_in_executor(
                 self._gateway.messages, self._gateway.relay.submit, agent, octets, recipients
             )
+            self._reset_timeout()
+            self._set_post_data_state()  # type: ignore[no-untyped-call]
+            await self.push(reply.line)
         finally:
             self.is_busy = False
-        self._reset_timeout()
-        self._set_post_data_state()  # type: ignore[no-untyped-call]
-        await self.push(reply.line)
+            self._gateway.note_change()
         if self._ends:
             self.hang_up()
 

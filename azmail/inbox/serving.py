@@ -16,7 +16,7 @@ from azmail.gateway.config import GatewayConfig
 from azmail.gateway.credentials import AgentLogin
 from azmail.gateway.ledger import Ledger
 from azmail.gateway.relay import Keep
-from azmail.gateway.serving import read_again, relay_of
+from azmail.gateway.serving import Gateway
 from azmail.inbox.api import InboxService, inbox_api
 from azmail.inbox.database import Database, InboxDatabaseError
 from azmail.inbox.metrics import InboxMetrics
@@ -119,19 +119,20 @@ def serve(
 
     Raises GatewayConfigError, InboxSchemaError, InboxDatabaseError before anything listens.
     """
-    config = GatewayConfig.read(config_file)
+    GatewayConfig.read(config_file)
     database.check()
     store = MailStore(database, hooks=tuple(hooks))
-    relay, upstream = relay_of(config, ledger, upstream_ca=upstream_ca, keep=keeper(store))
+    gateway = Gateway(config_file, ledger, upstream_ca=upstream_ca, keep=keeper(store))
+    relay = gateway.relay
     workers = [HookWorker(database, hooks, threads=threads, lease_seconds=lease_seconds)] if hooks and threads else []
     service = InboxService(database=database, gate=relay, platform_tokens=tuple(platform_tokens))
     app = whole_app(service, store, agents=relay.agent_at, auth=auth, workers=workers, path=path)
     listening: Any = importlib.import_module("azmail.listening")
     server = listening.listener(app, host=host, port=port, limits=listening.Limits(connections=connections))
     server.config.timeout_graceful_shutdown = GRACE_SECONDS
-    signal.signal(signal.SIGHUP, lambda *_: read_again(config_file, relay))
+    signal.signal(signal.SIGHUP, lambda *_: gateway.read_again())
     until_told(lambda: server.run(), workers)
-    upstream.close()
+    gateway.close()
     database.close()
     ledger.close()
     return bool(server.started)

@@ -30,11 +30,12 @@ def show(
     stack: Stack = "dev",
     project: Project = ROOT,
     json: Json = False,
+    show_secrets: Annotated[bool, Option("--show-secrets", help="Its login too, as the outputs have it.")] = False,
 ) -> int:
-    """One agent of a stack: id, name, address, how it sends and receives. No secret is shown."""
+    """One agent of a stack: id, name, address, how it sends and receives; without --show-secrets no password."""
     from commands.roster import show_one
 
-    return show_one(who, stack, project, json=json)
+    return show_one(who, stack, project, json=json, show_secrets=show_secrets)
 
 
 @app.command()

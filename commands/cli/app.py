@@ -12,6 +12,7 @@ from typer.main import get_command
 from commands.cli.agents import app as agents
 from commands.cli.emulators import app as emulators
 from commands.cli.environments import app as environments
+from commands.cli.gateway import app as gateway
 from commands.cli.options import EMULATORS, ROOT, DevStack, Json, Project, Stack, StackName, StateFolder, Yes
 from commands.cli.state import app as state
 
@@ -37,6 +38,7 @@ EMBEDDED, REAL, MAIL, REST = "The embedded default", "Any stack", "Agents and th
 
 app.add_typer(environments, name="env", rich_help_panel=REAL)
 app.add_typer(agents, name="agents", rich_help_panel=MAIL)
+app.add_typer(gateway, name="gateway", rich_help_panel=REAL)
 app.add_typer(emulators, name="emulators", rich_help_panel=REST)
 app.add_typer(state, name="state", rich_help_panel=REST)
 

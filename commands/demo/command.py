@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from azmail import MailStack
 from commands.demo.loop import Mailjet, run
 from commands.demo.platform import Inboxes, webhook
+from commands.embedded_gateway import ca_file
 
 
 def show(stack: MailStack, status: dict[str, Any], *, patience: float) -> None:
@@ -20,16 +21,16 @@ def show(stack: MailStack, status: dict[str, Any], *, patience: float) -> None:
     service, secret = urlsplit(environment["CLOUDFLARE_TUNNEL_SERVICE"]), environment["MAILJET_INBOUND_SECRET"]
     inboxes = Inboxes(patience)
     with webhook(stack, inboxes, host=service.hostname or "127.0.0.1", port=service.port or 80, secret=secret):
-        run(stack, inboxes, _mailjet(status), lambda line: print(line, flush=True))
+        run(stack, inboxes, _mailjet(status, ca_file(stack.mailboxes[0], status)), lambda line: print(line, flush=True))
     print("The loop is closed: sent, signed, routed, delivered and answered.")
 
 
-def _mailjet(status: dict[str, Any]) -> Mailjet:
+def _mailjet(status: dict[str, Any], authority: str) -> Mailjet:
     def place(entry: dict[str, str]) -> tuple[str, int]:
         return entry["host"], int(entry["port"])
 
     return Mailjet(
-        smtp_ca_file=status["mailjet"]["smtp"]["ca_file"],
+        smtp_ca_file=authority,
         inbound=place(status["mailjet"]["inbound"]),
         edge=place(status["cloudflare"]["edge"]),
     )

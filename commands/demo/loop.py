@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import smtplib
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
 
 import requests
 
-from azmail import Attachment, EventKind, InboundMail, MailService, MailStack, OutgoingMail, SmtpTransport
+from azmail import Attachment, EventKind, InboundMail, Mailbox, MailService, MailStack, OutgoingMail, SmtpTransport
 from commands.demo.platform import Inboxes
 
 PNG = bytes.fromhex(
@@ -23,6 +24,7 @@ class Mailjet:
     """Where the emulated Mailjet and the tunnel's entrance listen."""
 
     smtp_ca_file: str
+    """Of the authority of whatever agents send through."""
     inbound: tuple[str, int]
     edge: tuple[str, int]
 
@@ -47,8 +49,11 @@ def run(stack: MailStack, inboxes: Inboxes, mailjet: Mailjet, tell: Callable[[st
     """
     first, second = stack.mailboxes[:2]
     arrived = []
-    with SmtpTransport.of(first, ca_file=mailjet.smtp_ca_file) as transport:
-        alice, bob = MailService(first, transport, display_name="Agent A"), MailService(second, transport)
+    with (
+        SmtpTransport.of(first, ca_file=mailjet.smtp_ca_file) as own,
+        SmtpTransport.of(second, ca_file=mailjet.smtp_ca_file) as others,
+    ):
+        alice, bob = MailService(first, own, display_name="Agent A"), MailService(second, others)
 
         tell(f"1. {first.address} writes to {second.address}: text, HTML and an attachment, by SMTP")
         receipt = alice.send(
@@ -94,6 +99,9 @@ def run(stack: MailStack, inboxes: Inboxes, mailjet: Mailjet, tell: Callable[[st
         tell(f"   Mailjet reports a bounce, and it is told to agent {agent_of_event}")
 
     tell("5. what must not work")
+    if stack.gateway_env:
+        require("a mail of agent A in agent B's name", _as_another(first, second, mailjet), 553)
+        tell(f"   {first.address} logs in with its own password, writes as {second.address}: refused with 553")
     status = _delivery_with(mailjet, stack, "not-the-secret")
     require("a delivery with a wrong password", status, 401)
     tell("   a delivery with a wrong password gets 401 and no event")
@@ -125,6 +133,16 @@ def _from_outside(address: str, inboxes: Inboxes, mailjet: Mailjet) -> tuple[str
     with smtplib.SMTP(*mailjet.inbound, timeout=10) as smtp:
         smtp.send_message(mail)
     return inboxes.wait_for("Hello from outside")
+
+
+def _as_another(who: Mailbox, other: Mailbox, mailjet: Mailjet) -> int:
+    """What the gateway says to an agent that names another as the sender."""
+    context = ssl.create_default_context(cafile=mailjet.smtp_ca_file)
+    with smtplib.SMTP(who.smtp_host, who.smtp_port, timeout=10) as smtp:
+        smtp.starttls(context=context)
+        smtp.login(who.smtp_username, who.smtp_password)
+        code, _ = smtp.mail(other.address)
+    return code
 
 
 def _delivery_with(mailjet: Mailjet, stack: MailStack, password: str) -> int:

@@ -40,6 +40,7 @@ DEPENDENT = {
     "mailjet": "Mailjet key",
     "routes": "Mailjet key",
     DKIM.name: "Mailjet key",
+    "upstream": "Mailjet key",
 }
 """Check -> the subject of the finding on credentials without which nothing can be looked at."""
 

@@ -30,6 +30,8 @@ class Emulators:
     resolver: Resolver
     edge: str
     ca_file: str
+    gateway_ca_file: str
+    """Empty where the gateway has not been given a file yet."""
 
     @classmethod
     def parse(cls, status: Mapping[str, Any]) -> Emulators:
@@ -38,7 +40,12 @@ class Emulators:
             resolver=Resolver(str(dns["host"]), int(dns["port"])),
             edge=f"{edge['host']}:{edge['port']}",
             ca_file=str(status["mailjet"]["smtp"].get("ca_file") or ""),
+            gateway_ca_file=_gateway_ca_file(status.get("gateway") or {}),
         )
+
+
+def _gateway_ca_file(place: Mapping[str, Any]) -> str:
+    return str(place["ca_file"]) if place and Path(place["file"]).exists() else ""
 
 
 def find_emulators(folder: Path) -> Emulators:

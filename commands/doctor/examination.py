@@ -29,6 +29,7 @@ from commands.doctor.credentials import (
 )
 from commands.doctor.emulators import Emulators, EmulatorsDownError, find_emulators
 from commands.doctor.finding import Check, Finding, Status, worst
+from commands.doctor.gateway import GATEWAY, UPSTREAM, gateway_findings, upstream_findings
 from commands.doctor.mailjet import (
     MAILJET,
     ROUTES,
@@ -123,6 +124,8 @@ class _CheckContext:
     resolvers: Sequence[Resolver]
     probe: WebhookProbe
     ca_file: str
+    """Of the authority of what agents send through."""
+    mailjet_ca_file: str
 
     @property
     def sees_zone(self) -> bool:
@@ -145,7 +148,8 @@ def _examination(given: DoctorOptions, resolvers: Sequence[Resolver]) -> Iterato
         cloudflare=Cloudflare(cloudflare_url, settings.cloudflare_api_token),
         resolvers=resolvers or ([emulators.resolver] if emulators else [Resolver.parse(address) for address in PUBLIC]),
         probe=WebhookProbe(url=examined.settings.public_webhook_url, edge=emulators.edge if emulators else ""),
-        ca_file=given.ca_file or (emulators.ca_file if emulators else ""),
+        ca_file=given.ca_file or _ca_file(emulators, gateway=settings.has_gateway),
+        mailjet_ca_file=_ca_file(emulators, gateway=False),
     )
     yield from pending_findings(given.stack, state)
     yield from recorded_findings(given.stack, old)
@@ -184,12 +188,25 @@ def _emulators(given: DoctorOptions, cloudflare_url: str) -> Emulators | None:
     return find_emulators(ROOT / ".state" / "emulators") if is_loopback(cloudflare_url) else None
 
 
+def _ca_file(emulators: Emulators | None, *, gateway: bool) -> str:
+    if emulators is None:
+        return ""
+    return emulators.gateway_ca_file if gateway else emulators.ca_file
+
+
 def _checks(context: _CheckContext) -> list[NamedCheck]:
     """In the order in which a person mends: who we are, what is published, what Mailjet thinks, the way in."""
     credentials = (CREDENTIALS, lambda: _credentials(context))
     routes = (ROUTES, lambda: route_findings(context.examined, context.mailjet.routes()))
+    gateway = [
+        (
+            GATEWAY,
+            lambda: gateway_findings(context.examined, ca_file=context.ca_file, emulated=bool(context.probe.edge)),
+        ),
+        (UPSTREAM, lambda: upstream_findings(context.examined, ca_file=context.mailjet_ca_file)),
+    ]
     if context.examined.settings.domain_stack:
-        return [credentials, (CONFIGURATION, lambda: _shared_domain(context.examined)), routes]
+        return [credentials, (CONFIGURATION, lambda: _shared_domain(context.examined)), routes, *gateway]
     ask = first_answering(context.resolvers)
     return [
         credentials,
@@ -200,6 +217,7 @@ def _checks(context: _CheckContext) -> list[NamedCheck]:
         (DMARC, lambda: dmarc_findings(context.examined, ask)),
         (MAILJET, lambda: _statuses(context)),
         routes,
+        *gateway,
         (TUNNEL, lambda: _tunnel(context)),
     ]
 

@@ -52,7 +52,14 @@ def tunnel_findings(examined: ExaminedStack, api: Cloudflare, *, emulated: bool 
         return
     yield TUNNEL.ok(label, "It exists; the emulated edge needs no cloudflared.") if emulated else _health(label, tunnel)
     rules = api.ingress(settings.account_id, examined.tunnel_id)
-    leads_to = next((rule.get("service") for rule in rules if rule.get("hostname") == settings.tunnel_hostname), None)
+    leads_to = next(
+        (
+            rule.get("service")
+            for rule in rules
+            if rule.get("hostname") == settings.tunnel_hostname and not rule.get("path")
+        ),
+        None,
+    )
     if leads_to == settings.tunnel_service:
         yield TUNNEL.ok(f"{label} ingress", f"It leads to {settings.tunnel_service}.")
     else:

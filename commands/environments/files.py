@@ -33,19 +33,19 @@ def write_tunnel(path: Path, token: str, *, stack: str = "") -> None:
     token = token.strip()
     if not _TOKEN.fullmatch(token):
         raise NoTunnelTokenError("empty" if not token else "no tunnel token", stack)
-    _write_private(path, f"TUNNEL_TOKEN={token}\n")
+    write_private(path, f"TUNNEL_TOKEN={token}\n")
 
 
 def platform(stack: str, project: Path, file: Path) -> int:
     """Raises AzmailError where a value cannot stand in such a file."""
     with working(f"Reading the outputs of {stack}"):
         outputs: MailStack = read_stack(Pulumi(stack, project=project))
-    _write_private(file, render_env(outputs.platform_env))
+    write_private(file, render_env(outputs.platform_env))
     print(f"{file} holds the platform's variables (mode 0600)")
     return 0
 
 
-def _write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
     """Replace the file in one step."""
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)

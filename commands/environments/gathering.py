@@ -21,6 +21,7 @@ from commands.environments.questions import Interview
 from commands.environments.stack_file import EditedStackFile
 from commands.environments.trying import Trials
 from mailboxes import remedies
+from mailboxes.passwords import render_roots, with_new_root
 from settings.values import PROJECT
 
 _NOT_AN_ARGUMENT = (
@@ -31,7 +32,7 @@ _NOT_AN_ARGUMENT = (
 
 def gather(given: NewOptions, file: EditedStackFile, environment: Mapping[str, str]) -> Draft:
     """The example's values, under the .env's, under the flags'."""
-    draft = Draft(plain={"protected": True, **file.example()})
+    draft = Draft(plain={"protected": True, "submission": "gateway", **file.example()})
     if given.from_env:
         dotenv = read_dotenv(given.from_env, environment)
         if blank := [_blank(name, unset) for name, unset in dotenv.unset.items() if name.startswith(PREFIXES)]:
@@ -96,6 +97,9 @@ def fill(draft: Draft, given: NewOptions, asker: Asker | None) -> None:
     if given.keeps_secrets and not draft.secrets.get("webhookSecret"):
         draft.secrets["webhookSecret"] = secrets.token_hex(24)
         draft.made.add("webhookSecret")
+    if given.keeps_secrets and draft.plain["submission"] == "gateway" and not draft.secrets.get("gatewayRoots"):
+        draft.secrets["gatewayRoots"] = render_roots(with_new_root({}))
+        draft.made.add("gatewayRoots")
 
 
 def _find_zone(draft: Draft) -> Zone | None:

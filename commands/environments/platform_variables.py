@@ -52,11 +52,19 @@ _HANDLED = {
     "MAILJET_SMTP_USER",
     "MAILJET_SMTP_PASS",
 }
+_LOGIN = ("MAILJET_API", "MAILJET_API_KEY", "MAILJET_API_SECRET", "MAILJET_SMTP_HOST", "MAILJET_SMTP_PORT")
+_OF_THE_GATEWAY = "azm1."
+"""How a password of the gateway begins."""
 KNOWN = frozenset({*_PLAIN, *_SECRET, *_HANDLED})
 
 
 def import_variables(values: Mapping[str, str], draft: Draft) -> None:
     """Take every variable into the draft, or say why not."""
+    values = dict(values)
+    if any(values.get(name, "").startswith(_OF_THE_GATEWAY) for name in ("MAILJET_API_SECRET", "MAILJET_SMTP_PASS")):
+        for variable in (*_LOGIN, "MAILJET_SMTP_USER", "MAILJET_SMTP_PASS"):
+            if values.pop(variable, None) is not None:
+                draft.ignore(variable, "it leads to the gateway of an environment; the account's own key is asked for")
     for variable, key in _PLAIN.items():
         if variable in values:
             draft.take(

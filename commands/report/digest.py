@@ -60,6 +60,10 @@ def sections(changes: Changes, *, refused: Sequence[str] = (), first: int = FIRS
             "Mailboxes renamed",
             [f"{move.old} -> {move.new}  agent {move.agent_id}" for move in changes.mailboxes_moved],
         ),
+        section(
+            "What agents may do",
+            [f"{item.address}: {item.old} -> {item.new}  agent {item.agent_id}" for item in changes.policies],
+        ),
         section("Settings changed", [f"{item.name}: {item.old} -> {item.new}" for item in settings]),
         section("Settings", [f"{item.name}: {item.new}" for item in changes.settings if item.old is None]),
         section("Records changed", [_record(item) for item in changes.records_changed]),
@@ -122,6 +126,7 @@ def headline(changes: Changes, *, refused: Sequence[str] = (), drift: bool = Fal
         (len(changes.mailboxes_added), "mailbox", "mailboxes", "added"),
         (len(changes.mailboxes_removed), "mailbox", "mailboxes", "removed"),
         (len(changes.mailboxes_moved), "mailbox", "mailboxes", "renamed"),
+        (len(changes.policies), "agent", "agents", "allowed something else"),
         (changes.routes_rewritten, "route", "routes", "given a new URL"),
         (len(changes.records_added), "record", "records", "added"),
         (len(changes.records_removed), "record", "records", "removed"),

@@ -16,6 +16,7 @@ from mailboxes import remedies
 from mailboxes.address_map import recorded_address_map
 from mailboxes.guards import REMOVED_COUNT, REMOVED_PERCENT
 from mailboxes.packed_map import NotPackedError
+from mailboxes.policies import AgentPolicy, parse_policies
 
 ROUTES = "InboundRoutes"
 BOOK = "AddressBook"
@@ -59,6 +60,16 @@ class MailboxMove:
     """A mailbox whose address changes."""
 
     agent_id: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class PolicyChange:
+    """An agent who may do something else than before, in the population file's words."""
+
+    agent_id: str
+    address: str
     old: str
     new: str
 
@@ -123,6 +134,7 @@ class Changes:
     mailboxes_added: dict[str, str] = field(default_factory=dict)
     mailboxes_removed: dict[str, str] = field(default_factory=dict)
     mailboxes_moved: list[MailboxMove] = field(default_factory=list)
+    policies: list[PolicyChange] = field(default_factory=list)
     routes_rewritten: int = 0
     """Mailboxes whose route gets another URL (a rotated secret, another host)."""
     records_added: list[RecordChange] = field(default_factory=list)
@@ -142,6 +154,7 @@ class Changes:
             self.mailboxes_added
             or self.mailboxes_removed
             or self.mailboxes_moved
+            or self.policies
             or self.routes_rewritten
             or self.records_added
             or self.records_removed
@@ -205,6 +218,7 @@ def compare(
         if BOOK in _kind_of(urn) and operation not in REFRESHING:
             changes.switches = _with_limits(changes.switches, new.get("inputs") or {})
             changes.before, changes.after = _book(old), {} if operation in DELETING else _book(new)
+            changes.policies = _policy_changes(changes.after, old.get("inputs") or {}, new.get("inputs") or {})
             if operation == "update" and old.get("inputs") == new.get("inputs"):
                 changes.settings.append(ANOTHER_KEY)
         if operation in REFRESHING:
@@ -304,6 +318,17 @@ def _routes(state: Mapping[str, Any]) -> dict[str, str]:
 
 def _book(state: Mapping[str, Any]) -> dict[str, str]:
     return _address_map(state, "addresses")
+
+
+def _policy_changes(agents: Mapping[str, str], old: Mapping[str, Any], new: Mapping[str, Any]) -> list[PolicyChange]:
+    """Of those who stay or come."""
+    before, after = parse_policies(str(old.get("policies") or "")), parse_policies(str(new.get("policies") or ""))
+    nothing = AgentPolicy()
+    return [
+        PolicyChange(agent, agents[agent], str(before.get(agent, nothing)), str(after.get(agent, nothing)))
+        for agent in sorted(before.keys() | after.keys())
+        if agent in agents and before.get(agent, nothing) != after.get(agent, nothing)
+    ]
 
 
 def _address_map(state: Mapping[str, Any], key: str) -> dict[str, str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from azmail.contract import expand_mailboxes
 from mailboxes import remedies
 from mailboxes.wording import shortened
 
@@ -48,7 +48,7 @@ def _lines(outputs: Mapping[str, Any], stack: str, names: Mapping[str, str]) -> 
         yield f"        {record['why']}"
     yield ""
     yield "Mailboxes"
-    yield from _mailboxes(json.loads(outputs["mailboxes"])["addresses"], names, stack)
+    yield from _mailboxes({box.agent_id: box.address for box in expand_mailboxes(outputs["mailboxes"])}, names, stack)
     yield ""
     yield "Next"
     for command, purpose in _next(stack):

@@ -25,6 +25,7 @@ from mailboxes.address_map import parse_address_map, recorded_address_map, rende
 from mailboxes.errors import InvalidAddressMapError
 from mailboxes.guards import REMOVED_COUNT, REMOVED_PERCENT, RemovalLimit, refusals
 from mailboxes.packed_map import packed_list, unpacked_list
+from mailboxes.policies import parse_policies, refuse_lower_epochs
 from providers.mailjet import plugin
 from providers.mailjet.account import account_digest, prove_account, prove_key
 from providers.mailjet.base_provider import (
@@ -42,7 +43,7 @@ from providers.mailjet.base_provider import (
 from providers.mailjet.route_writes import RouteWriter, owners_of
 
 _INPUTS = ("addresses", "route_identity", "allow_mass_removal", "removal_percent", "removal_count")
-_OUTPUTS = ("route_identity", "digest", "held", "account")
+_OUTPUTS = ("route_identity", "digest", "held", "account", "policies")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,8 @@ class AddressBookArgs:
     """`addresses`: {agent id: address} as JSON text or packed, every mailbox of the stack. `route_identity`:
     https://OWNERTAG@host/path. `allow_mass_removal`: consent to one removal, `50 of 100` or `all of 50`; empty for none.
     `removal_percent`, `removal_count`: removals above both need that exception. `ahead`: {agent id: stamp} as JSON
-    text, whose address has a second that has not come yet."""
+    text, whose address has a second that has not come yet. `policies`: what single agents may do
+    (`mailboxes.policies`), as JSON text; the gateway reads them elsewhere, here they are guarded."""
 
     addresses: pulumi.Input[str]
     route_identity: pulumi.Input[str]
@@ -58,6 +60,7 @@ class AddressBookArgs:
     removal_percent: pulumi.Input[int] = REMOVED_PERCENT
     removal_count: pulumi.Input[int] = REMOVED_COUNT
     ahead: pulumi.Input[str] | None = None
+    policies: pulumi.Input[str] | None = None
 
 
 class AddressBookProvider(MailjetProvider):
@@ -88,6 +91,8 @@ class AddressBookProvider(MailjetProvider):
         account = account_digest(plugin.configured())
         if account and account != text(_olds, "account"):
             found.append("account")
+        if text(_olds, "policies") != text(_news, "policies"):
+            found.append("policies")
         return unchanged_or(found)
 
     def create(self, props: Props) -> CreateResult:
@@ -141,7 +146,7 @@ def _outputs(process: plugin.PluginProcess, props: Props) -> Props:
     addresses = _addresses(props)
     held = packed_list(sorted(set(addresses.values())))
     return {
-        **own(props, ("route_identity",)),
+        **own(props, ("route_identity", "policies")),
         "digest": _digest(addresses),
         "held": held,
         "account": account_digest(process.settings),
@@ -163,13 +168,15 @@ def _refusals(olds: Props, news: Props) -> list[str]:
         percent=REMOVED_PERCENT if percent is None else percent, count=REMOVED_COUNT if count is None else count
     )
     new = parse_address_map(text(news, "addresses"))
-    return refusals(
+    found = refusals(
         _addresses(olds),
         new,
         limit=limit,
         allow_mass_removal=text(news, "allow_mass_removal"),
         ahead=json.loads(text(news, "ahead") or "{}"),
     )
+    lower = refuse_lower_epochs(parse_policies(text(olds, "policies")), parse_policies(text(news, "policies")), new)
+    return [*found, *([lower] if lower else [])]
 
 
 def _cleanup_writer(process: plugin.PluginProcess, *props: Props) -> RouteWriter:

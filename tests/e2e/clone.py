@@ -71,6 +71,8 @@ def _lead_to(emulators: Emulators, stack_file: Path) -> None:
         ("http://127.0.0.1:8811/client/v4", status["cloudflare"]["url"]),
         ("http://127.0.0.1:8810", status["mailjet"]["url"]),
         ("mailjetSmtpPort: 8587", f"mailjetSmtpPort: {status['mailjet']['smtp']['port']}"),
+        ("gatewayPort: 8588", f"gatewayPort: {status['gateway']['port']}"),
+        ("http://127.0.0.1:8589", status["gateway"]["api_url"]),
     ):
         assert fixed in text, f"{stack_file.name} no longer has {fixed}"
         text = text.replace(fixed, str(real))

@@ -17,6 +17,7 @@ from typing import Any
 import requests
 import yaml
 
+from commands.embedded_gateway import hand_over
 from engine import official
 
 ROOT = Path(__file__).parents[2]
@@ -217,6 +218,8 @@ class Stack:
                         "cloudflare:baseUrl": status["cloudflare"]["url"],
                         "agentmail:mailjetApiUrl": status["mailjet"]["url"],
                         "agentmail:mailjetSmtpPort": status["mailjet"]["smtp"]["port"],
+                        "agentmail:gatewayPort": status["gateway"]["port"],
+                        "agentmail:gatewayApiUrl": status["gateway"]["api_url"],
                         "agentmail:populations": [{"file": str(population or ROOT / "populations" / "dev.yaml")}],
                     }
                 }
@@ -238,6 +241,10 @@ class Stack:
             else:
                 document["config"][name] = value
         self.config_file.write_text(yaml.safe_dump(document))
+
+    def start_gateway(self) -> None:
+        """Give the emulators' gateway this stack's file, as `./mail up` does, and wait until it knows the agents."""
+        hand_over(self.outputs(), self.emulators.status)
 
     def pulumi(self, *arguments: str | Path, check: bool = True, **variables: str) -> Finished:
         """`./engine/pulumi ARGUMENTS` in this stack's project folder."""

@@ -68,10 +68,12 @@ class TestScenario:
 
     def test_nothing_to_find(self, sick: Stack) -> None:
         sick.up()
+        sick.start_gateway()
         code, findings = examined(sick)
         assert (code, errors(findings)) == (0, set())
         assert {item["check"] for item in findings} == {
             "configuration", "credentials", "zone", "dns", "spf", "dkim", "dmarc", "mailjet", "routes", "tunnel", "webhook",
+            "gateway", "upstream",
         }  # fmt: skip
 
     def test_a_mail_goes_round(self, sick: Stack, port: int) -> None:
@@ -79,6 +81,9 @@ class TestScenario:
         assert (code, errors(findings)) == (0, set())
         sentences = [item["sentence"] for item in findings]
         assert "Sent through Mailjet, routed, delivered and received." in sentences
+        assert "The agent's own login is taken." in sentences
+        assert "Refused: an agent sends as itself alone." in sentences
+        assert "Mailjet takes the login of the account behind the gateway." in sentences
         assert "A wrong one is refused, the right one is not." in sentences
 
     def test_what_somebody_broke_is_found(self, sick: Stack, emulators: Emulators) -> None:
@@ -127,7 +132,7 @@ class TestScenario:
         unasked = {
             item["check"] for item in findings if item["sentence"].startswith("Not looked at: it needs the Mailjet")
         }
-        assert unasked == {"dkim", "mailjet", "routes"}
+        assert unasked == {"dkim", "mailjet", "routes", "upstream"}
 
     def test_a_refused_token_likewise(self, sick: Stack, emulators: Emulators) -> None:
         sick.environment["CLOUDFLARE_API_TOKEN"] = "x" * 40

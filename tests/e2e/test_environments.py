@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+from azmail.stack import MailStack
 from tests.e2e.stack import PASSPHRASE, PROGRAM, ROOT, Emulators, Finished, Stack, clean_environment, mail
 
 DOMAIN = "staging.agents.example"
@@ -116,8 +118,17 @@ class TestScenario:
         staging.up()
         exported = staging.outputs()["platformEnv"]
         had = dict(line.replace("'", "").split("=", 1) for line in dotenv.read_text().splitlines())
-        kept = set(had) - {"CLOUDFLARE_API", "CLOUDFLARE_API_TOKEN", "MAILJET_MX_HOSTS", "MAILJET_INBOUND_SECRET"}
+        logins = {name for name in had if name.startswith(("MAILJET_API", "MAILJET_SMTP"))}
+        kept = (
+            set(had) - {"CLOUDFLARE_API", "CLOUDFLARE_API_TOKEN", "MAILJET_MX_HOSTS", "MAILJET_INBOUND_SECRET"} - logins
+        )
         assert {name: exported[name] for name in kept} == {name: had[name] for name in kept}
+        # A new environment has a gateway: the account's key is its alone, each agent has a login of its own.
+        outputs = staging.outputs()
+        assert emulators.credentials["MAILJET_API_SECRET"] in outputs.pop("gatewayEnv")
+        boxes = [box.model_dump() for box in MailStack(outputs)]
+        assert emulators.credentials["MAILJET_API_SECRET"] not in json.dumps([outputs, boxes])
+        assert all(box["smtp_password"].startswith("azm1.r1.0.") for box in boxes)
         # These four change on purpose: docs/environments.md.
         assert exported["MAILJET_MX_HOSTS"] == "parse.mailjet.com"
         assert (exported["CLOUDFLARE_API_TOKEN"], exported["MAILJET_INBOUND_SECRET"]) == ("", "")

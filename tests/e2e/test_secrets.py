@@ -11,14 +11,19 @@ import pytest
 
 from tests.e2e.stack import ROOT, Emulators, Stack
 
-SECRET_KEYS = ("MAILJET_API_SECRET", "MAILJET_INBOUND_SECRET", "CLOUDFLARE_API_TOKEN")
+SECRET_KEYS = (
+    "MAILJET_API_SECRET",
+    "MAILJET_INBOUND_SECRET",
+    "CLOUDFLARE_API_TOKEN",
+    "AGENTMAIL_GATEWAY_ROOTS",
+)
 
 
 def forms(credentials: dict[str, str]) -> dict[str, str]:
     """Every secret as it is, in base64 (alone and as basic authentication, at each alignment) and URL-encoded."""
     found: dict[str, str] = {}
     for name in SECRET_KEYS:
-        secret = credentials[name]
+        secret = credentials[name].rpartition(":")[2]
         found[name] = secret
         for user in (f"{credentials['MAILJET_API_KEY']}:", "agentmail-dev:", "", " ", "  "):
             encoded = base64.b64encode((user + secret).encode()).decode()

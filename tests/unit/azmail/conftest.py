@@ -1,11 +1,13 @@
 """Certificates, servers and stack outputs that the tests of this folder share."""
 
+import base64
 import datetime
 import ipaddress
 import json
 import ssl
 import tempfile
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,14 +158,29 @@ def shared() -> dict[str, Any]:
     }
 
 
+def packed(*columns: object) -> str:
+    """Columns as the output has them."""
+    return base64.b64encode(zlib.compress(json.dumps(columns).encode())).decode()
+
+
+def packed_mailboxes(
+    common: Mapping[str, Any], addresses: Mapping[str, str], passwords: Mapping[str, str] | None = None
+) -> str:
+    """The output `mailboxes`; with `passwords`, which are by agent, `common` has no login."""
+    columns = [list(addresses), list(addresses.values())]
+    if passwords is not None:
+        columns.append([passwords[agent] for agent in addresses])
+    return json.dumps({"shared": common, "packed": packed(*columns)})
+
+
 def stack_outputs(credentials: Mapping[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """Outputs of a stack with two agents, as `pulumi stack output --json --show-secrets` prints them.
 
     `credentials`: what the mailboxes share, where it is not as in `shared`.
     """
     outputs: dict[str, Any] = {
-        "contractVersion": "1.0",
-        "mailboxes": json.dumps({"shared": {**shared(), **(credentials or {})}, "addresses": ADDRESSES}),
+        "contractVersion": "2.0",
+        "mailboxes": packed_mailboxes({**shared(), **(credentials or {})}, ADDRESSES),
         "mailboxCount": 2,
         "platformEnv": {
             "MAILJET_API_KEY": USER,

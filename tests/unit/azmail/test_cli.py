@@ -123,7 +123,7 @@ class TestEnv:
     ) -> None:
         unsafe = stack_outputs()
         unsafe["platformEnv"]["MAILJET_API_SECRET"] = "hunter2 $HOME"
-        for wrong in (unsafe, stack_outputs(contractVersion="2.0"), {}):
+        for wrong in (unsafe, stack_outputs(contractVersion="3.0"), {}):
             file = tmp_path / "wrong.json"
             file.write_text(json.dumps(wrong))
             assert main(["env", str(file)]) == 1

@@ -1,5 +1,6 @@
 """The stack output contract: what is read, in which forms, and what wrong outputs are told."""
 
+import base64
 import json
 import re
 import stat
@@ -20,7 +21,16 @@ from azmail import (
     UnknownMailboxError,
 )
 from azmail.contract import PlatformEnv, StackOutputs, schema_text
-from tests.unit.azmail.conftest import ADDRESS_A, ADDRESS_B, AGENT_A, AGENT_B, shared, stack_outputs
+from tests.unit.azmail.conftest import (
+    ADDRESS_A,
+    ADDRESS_B,
+    AGENT_A,
+    AGENT_B,
+    packed,
+    packed_mailboxes,
+    shared,
+    stack_outputs,
+)
 from tests.unit.azmail.servers import PASSWORD, USER
 
 EIGHT_KEYS = [
@@ -34,7 +44,7 @@ EIGHT_KEYS = [
     "inbound_secret",
 ]
 
-NOBODY = json.dumps({"shared": shared(), "addresses": {}})
+NOBODY = packed_mailboxes(shared(), {})
 
 # Section 2.1 of the platform's own documentation: every variable its code reads.
 PLATFORM_VARIABLES = {
@@ -59,11 +69,12 @@ class TestSchema:
         properties = json.loads(schema_text())["properties"]
         assert set(properties) == {
             *("contractVersion", "mailboxes", "mailboxCount", "platformEnv", "domain", "expectedRecords"),
-            *("dkimStatus", "spfStatus", "tunnelHostname", "tunnelToken", "webhookUrl"),
+            *("dkimStatus", "spfStatus", "tunnelHostname", "tunnelToken", "webhookUrl", "gatewayEnv"),
         }
         assert {name for name, value in properties.items() if value.get("x-secret")} == {
             "mailboxes",
             "platformEnv",
+            "gatewayEnv",
             "tunnelToken",
         }
 
@@ -90,7 +101,7 @@ class TestMailboxes:
         )
     )
     def test_every_one_is_as_valid_as_if_it_stood_alone(self, addresses: dict[str, str]) -> None:
-        text = json.dumps({"shared": shared(), "addresses": addresses})
+        text = packed_mailboxes(shared(), addresses)
         parsed = StackOutputs.model_validate(stack_outputs(mailboxes=text))
         assert parsed.mailboxes.expand() == tuple(
             Mailbox(agent_id=agent_id, address=address, **shared()) for agent_id, address in addresses.items()
@@ -98,7 +109,7 @@ class TestMailboxes:
 
     def test_ten_thousand_agents(self) -> None:
         addresses = {str(uuid.UUID(int=n)): f"a.b.{n % 1000:03}.{n:014}@dev.agents.example" for n in range(10_000)}
-        text = json.dumps({"shared": shared(), "addresses": addresses})
+        text = packed_mailboxes(shared(), addresses)
         stack = MailStack(stack_outputs(mailboxes=text, mailboxCount=len(addresses)))
         assert len(stack) == 10_000
         assert stack.mailbox(uuid.UUID(int=9_999)).address == addresses[str(uuid.UUID(int=9_999))]
@@ -107,6 +118,50 @@ class TestMailboxes:
         stack = MailStack(stack_outputs(mailboxes=NOBODY, mailboxCount=0))
         assert stack
         assert len(stack) == 0
+
+
+class TestAnAgentsOwnLogin:
+    """What a stack with a gateway hands out: the user name is the agent's id."""
+
+    @pytest.fixture
+    def common(self) -> dict[str, Any]:
+        found = shared()
+        del found["smtp_username"], found["smtp_password"]
+        return found
+
+    def test_eight_keys_for_each(self, common: dict[str, Any]) -> None:
+        passwords = {AGENT_A: "azm1.r1.0.aaa", AGENT_B: "azm1.r1.0.bbb"}
+        text = packed_mailboxes(common, {AGENT_A: ADDRESS_A, AGENT_B: ADDRESS_B}, passwords)
+        first, second = MailStack(stack_outputs(mailboxes=text)).mailboxes
+        assert list(first.model_dump()) == EIGHT_KEYS
+        assert (first.smtp_username, first.smtp_password) == (AGENT_A, "azm1.r1.0.aaa")
+        assert (second.address, second.smtp_username, second.smtp_password) == (ADDRESS_B, AGENT_B, "azm1.r1.0.bbb")
+
+    @pytest.mark.parametrize(
+        ("columns", "problem"),
+        [
+            ("no base64!", "mailboxes.packed: Value error, expected base64 of zlib of a JSON list of lists"),
+            (base64.b64encode(b"x").decode(), "expected base64 of zlib"),
+            (packed(), "expected 2 or 3 columns of one length"),
+            (packed(["a"], ["a@b.example"], ["p"], ["q"]), "expected 2 or 3 columns"),
+            (packed(["a"], [], ["p"]), "expected 2 or 3 columns of one length"),
+            (packed(["a"], ["a@b.example"], [7]), "Input should be a valid string"),
+            (packed(["a"], ["a@b.example"], [""]), "expected texts, none of them empty"),
+            (packed(["a"], ["nobody"], ["p"]), "expected addresses in the second column"),
+            (packed(["a", "a"], ["a@b.example", "c@b.example"], ["p", "q"]), "expected each agent once"),
+            (packed(["a"], ["a@b.example"]), "expected either smtp_username and smtp_password"),
+            (packed("ab", "cd"), "expected base64 of zlib of a JSON list of lists"),
+        ],
+    )
+    def test_wrong_columns_are_named(self, common: dict[str, Any], columns: str, problem: str) -> None:
+        with pytest.raises(ContractError, match=re.escape(problem)):
+            MailStack(stack_outputs(mailboxes=json.dumps({"shared": common, "packed": columns})))
+
+    def test_a_login_for_all_and_one_for_each_is_a_contradiction(self) -> None:
+        text = packed_mailboxes(shared(), {AGENT_A: ADDRESS_A}, {AGENT_A: "azm1.r1.0.aaa"})
+        with pytest.raises(ContractError, match="expected either smtp_username") as caught:
+            MailStack(stack_outputs(mailboxes=text))
+        assert PASSWORD not in str(caught.value)
 
 
 class TestLookups:
@@ -129,7 +184,7 @@ class TestLookups:
 
     def test_everything_else_is_there(self, stack: MailStack) -> None:
         assert stack.domain == "dev.agents.example"
-        assert stack.contract_version == "1.0"
+        assert stack.contract_version == "2.0"
         assert (stack.dkim_status, stack.spf_status) == ("OK", "OK")
         assert stack.tunnel_hostname == "api-dev.agents.example"
         assert stack.tunnel_token.startswith("eyJ")
@@ -146,15 +201,15 @@ class TestLookups:
 
 class TestWrongOutputs:
     def test_another_major_version(self) -> None:
-        with pytest.raises(ContractVersionError, match=r"contractVersion 2\.3, this azmail reads 1\.x.*newer"):
-            MailStack({"contractVersion": "2.3", "somethingElse": 1})
-        with pytest.raises(ContractVersionError, match=r"contractVersion 0\.9.*mail apply STACK"):
-            MailStack(stack_outputs(contractVersion="0.9"))
+        with pytest.raises(ContractVersionError, match=r"contractVersion 3\.0, this azmail reads 2\.x.*newer"):
+            MailStack({"contractVersion": "3.0", "somethingElse": 1})
+        with pytest.raises(ContractVersionError, match=r"contractVersion 1\.0.*mail apply STACK"):
+            MailStack(stack_outputs(contractVersion="1.0"))
 
     def test_a_later_minor_version_may_add_outputs(self) -> None:
-        assert MailStack(stack_outputs(contractVersion="1.7", quota=5)).contract_version == "1.7"
+        assert MailStack(stack_outputs(contractVersion="2.7", quota=5)).contract_version == "2.7"
 
-    @pytest.mark.parametrize("version", ["1", "one", 1.0, "", "1.0.0"])
+    @pytest.mark.parametrize("version", ["2", "one", 2.0, "", "2.0.0"])
     def test_a_version_that_is_none(self, version: object) -> None:
         with pytest.raises(ContractError, match="contractVersion"):
             MailStack(stack_outputs(contractVersion=version))
@@ -168,8 +223,8 @@ class TestWrongOutputs:
     def test_a_wrong_mailbox_is_named_by_agent_and_key(self) -> None:
         with pytest.raises(ContractError, match=re.escape("mailboxes.shared.smtp_port: ")):
             MailStack(stack_outputs({"smtp_port": "many"}))
-        text = json.dumps({"shared": shared(), "addresses": {AGENT_A: ADDRESS_A, AGENT_B: "nowhere"}})
-        with pytest.raises(ContractError, match=re.escape(f"mailboxes.addresses.{AGENT_B}: ")):
+        text = packed_mailboxes(shared(), {AGENT_A: ADDRESS_A, AGENT_B: "nowhere"})
+        with pytest.raises(ContractError, match=r"mailboxes: .*expected addresses in the second column"):
             MailStack(stack_outputs(mailboxes=text))
 
     @pytest.mark.parametrize(
@@ -180,7 +235,7 @@ class TestWrongOutputs:
             ({"mailboxes": "no json"}, "mailboxes: expected JSON text"),
             ({"mailboxes": "[" * 100_000}, "mailboxes: expected JSON text"),
             ({"mailboxes": '"text in text"'}, "mailboxes: Input should be a valid dictionary"),
-            ({"mailboxes": '{"addresses": {}}'}, "mailboxes.shared: Field required"),
+            ({"mailboxes": '{"packed": ""}'}, "mailboxes.shared: Field required"),
             ({"domain": None}, "domain: "),
             ({"platformEnv": {"MAILJET_API_KEY": "k"}}, "platformEnv.MAILJET_API_SECRET: Field required"),
             ({"platformEnv": "text"}, "platformEnv: "),
@@ -203,7 +258,7 @@ class TestWrongOutputs:
             MailStack(stack_outputs(platformEnv=env))
 
     def test_two_agents_with_one_address(self) -> None:
-        text = json.dumps({"shared": shared(), "addresses": {AGENT_A: ADDRESS_A, AGENT_B: ADDRESS_A.upper()}})
+        text = packed_mailboxes(shared(), {AGENT_A: ADDRESS_A, AGENT_B: ADDRESS_A.upper()})
         with pytest.raises(ContractError, match=f"belongs to agent {AGENT_A} and to agent {AGENT_B}"):
             MailStack(stack_outputs(mailboxes=text))
 

@@ -36,7 +36,7 @@ def settings(**changes: object) -> Settings:
 def declare(addresses: Mapping[str, str], ahead: Mapping[str, str] | None = None, **changes: object) -> None:
     """Run a program that declares the component, to its end."""
 
-    people = Addressed(addresses=addresses, ahead=ahead or {})
+    people = Addressed(addresses=addresses, ahead=ahead or {}, policies={})
 
     def program() -> None:
         AgentMailboxes("agents", AgentMailboxesArgs.of(settings(**changes), people), after=[])

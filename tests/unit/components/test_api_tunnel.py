@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,6 +84,22 @@ def cloudflare(recorder: Recorder, world: EmulatedCloudflare) -> Recorder:
 
 
 class TestCreated:
+    def test_the_send_api_and_nothing_else_of_the_gateway(self, cloudflare: Recorder) -> None:
+        root = "r1:" + "R" * 43
+        Declared(cloudflare, submission="gateway", gatewayRoots=root, gatewayService="http://mail-gateway:8025")
+        [ingress] = cloudflare.of_type("ZeroTrustTunnelCloudflaredConfig").values()
+        rules = ingress["config"]["ingresses"]
+        assert rules[0] == {
+            "hostname": "api-dev.agents.example",
+            "path": "^/v3\\.1/send$",
+            "service": "http://mail-gateway:8025",
+        }
+        assert [rule["service"] for rule in rules] == [
+            "http://mail-gateway:8025", "http://api:8000", "http_status:404",
+        ]  # fmt: skip
+        paths = ("/v3.1/send", "/v3.1/send/x", "/healthz", "/v3x1/send", "/api/v3.1/send")
+        assert [re.search(rules[0]["path"], path) is not None for path in paths] == [True, *[False] * 4]
+
     def test_tunnel_ingress_and_cname(self, cloudflare: Recorder) -> None:
         Declared(cloudflare)
         [tunnel] = cloudflare.of_type("ZeroTrustTunnelCloudflared").values()

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import smtplib
 import socket
 import stat
 import subprocess
@@ -106,7 +107,17 @@ def test_from_up_to_down(emulators: Emulators) -> None:
     assert (first.returncode, first.stderr) == (0, "")
     assert first.stdout.startswith("The emulators are up (")
     status = emulators.status()
-    assert set(status) == {"running", "pid", "state_dir", "env_file", "page", "mailjet", "cloudflare", "platform"}
+    assert set(status) == {
+        "running",
+        "pid",
+        "state_dir",
+        "env_file",
+        "page",
+        "mailjet",
+        "cloudflare",
+        "platform",
+        "gateway",
+    }
     assert status["running"] is True
     assert set(status["mailjet"]) == {"url", "smtp", "inbound"}
     assert set(status["mailjet"]["smtp"]) == {"host", "port", "tls_port", "ca_file"}
@@ -131,6 +142,51 @@ def test_from_up_to_down(emulators: Emulators) -> None:
     assert not alive(status["pid"])
     assert emulators.run("down").stdout == "The emulators were not running.\n"
     assert "not running" in emulators.run_outside("status").stdout
+
+
+def test_the_gateway_comes_with_its_file_and_goes_with_the_emulators(emulators: Emulators) -> None:
+    emulators.up()
+    status, credentials = emulators.status(), emulators.credentials()
+    place, file = status["gateway"], Path(status["gateway"]["file"])
+    kid, _, secret = credentials["AGENTMAIL_GATEWAY_ROOTS"].partition(":")
+    config = {
+        "domain": "dev.agents.example",
+        "roots": {kid: secret},
+        "upstream": {
+            "apiKey": credentials["MAILJET_API_KEY"],
+            "apiSecret": credentials["MAILJET_API_SECRET"],
+            "smtpHost": status["mailjet"]["smtp"]["host"],
+            "smtpPort": status["mailjet"]["smtp"]["port"],
+            "apiUrl": status["mailjet"]["url"],
+        },
+        "agents": {"a": "a@dev.agents.example"},
+    }
+    file.parent.mkdir()
+    file.write_text(json.dumps(config))
+    # The port is held from the start: this waits until somebody answers there.
+    with smtplib.SMTP(place["host"], place["port"], timeout=60) as client:
+        client.ehlo()
+        assert client.has_extn("starttls")
+    assert requests.get(f"{place['api_url']}/healthz", timeout=60).json() == {"status": "ok"}
+    [gateway] = children(status["pid"])
+    command = Path(f"/proc/{gateway}/cmdline").read_text()
+    assert not any(value in command for value in credentials.values())
+    os.kill(status["pid"], signal.SIGKILL)
+    wait_until(lambda: not alive(gateway))
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_folder_of_before_there_was_a_gateway_gets_its_root(emulators: Emulators) -> None:
+    folder = StateFolder(emulators.folder)
+    before = folder.credentials()
+    lines = folder.env_file.read_text().splitlines()
+    folder.env_file.write_text("\n".join(line for line in lines if "GATEWAY" not in line) + "\n")
+    after = folder.credentials()
+    assert {name for name in before if before[name] != after[name]} == {"AGENTMAIL_GATEWAY_ROOTS"}
+    assert folder.credentials() == after
 
 
 def test_state_ports_and_credentials_survive_a_kill(emulators: Emulators) -> None:
@@ -368,6 +424,7 @@ class TestFolder:
             "MAILJET_API_SECRET": "[0-9a-f]{32}",
             "MAILJET_INBOUND_SECRET": "[0-9A-Za-z]{32}",
             "CLOUDFLARE_API_TOKEN": "[0-9A-Za-z_-]{40}",
+            "AGENTMAIL_GATEWAY_ROOTS": "r1:[0-9A-Za-z_-]{43}",
         }
         assert set(found) == set(shapes)
         for name, shape in shapes.items():
@@ -417,6 +474,8 @@ def test_the_fixed_ports_are_the_documented_ones() -> None:
         "inbound": 8825,
         "platform": 8800,
         "page": 8820,
+        "gateway": 8588,
+        "gateway_api": 8589,
     }
 
 

@@ -16,16 +16,24 @@ from tests.unit.engine.machines import Machine
 
 
 def serve(
-    machine: Machine, mailjet: int, cloudflare: int, smtp: int, platform: int = DEFAULT_PORTS[PortRole.PLATFORM]
+    machine: Machine,
+    mailjet: int,
+    cloudflare: int,
+    smtp: int,
+    platform: int = DEFAULT_PORTS[PortRole.PLATFORM],
+    gateway: int = 0,
+    api: int = 0,
 ) -> None:
     """As running emulators leave word."""
     file = machine.layout.credentials.with_name("server.json")
     file.parent.mkdir(parents=True)
-    served = {
+    served: dict[str, Any] = {
         "mailjet": {"url": f"http://127.0.0.1:{mailjet}", "smtp": {"port": smtp}},
         "cloudflare": {"url": f"http://127.0.0.1:{cloudflare}/client/v4"},
         "platform": {"host": "127.0.0.1", "port": platform},
     }
+    if gateway:
+        served["gateway"] = {"port": gateway, "api_url": f"http://127.0.0.1:{api}"}
     file.write_text(json.dumps(served))
 
 
@@ -39,6 +47,14 @@ def copied(found: list[str]) -> dict[str, Any]:
     return document
 
 
+FIXED_ROLES = (
+    PortRole.MAILJET,
+    PortRole.CLOUDFLARE,
+    PortRole.SUBMISSION,
+    PortRole.PLATFORM,
+    PortRole.GATEWAY,
+    PortRole.GATEWAY_API,
+)
 READING = [
     ["up", "--stack", "dev"],
     ["preview", "-s", "dev", "--json"],
@@ -51,7 +67,7 @@ READING = [
 
 @pytest.mark.parametrize("arguments", READING, ids=" ".join)
 def test_what_reads_the_configuration_finds_the_real_ports(bare: Machine, arguments: list[str]) -> None:
-    serve(bare, 40001, 40002, 40003, 40004)
+    serve(bare, 40001, 40002, 40003, 40004, 40005, 40006)
     committed = bare.layout.root / "Pulumi.dev.yaml"
     before = committed.read_text()
     document = copied(options(bare, *arguments))
@@ -60,6 +76,8 @@ def test_what_reads_the_configuration_finds_the_real_ports(bare: Machine, argume
         "agentmail:mailjetApiUrl": "http://127.0.0.1:40001",
         "agentmail:mailjetSmtpPort": 40003,
         "agentmail:tunnelService": "http://127.0.0.1:40004",
+        "agentmail:gatewayPort": 40005,
+        "agentmail:gatewayApiUrl": "http://127.0.0.1:40006",
     }
     original = yaml.safe_load(before)
     assert document == {**original, "config": {**original["config"], **real}}
@@ -87,8 +105,15 @@ def test_everything_else_is_left_alone(bare: Machine, arguments: list[str]) -> N
 
 def test_on_the_fixed_ports_and_without_emulators_there_is_nothing_to_follow(bare: Machine) -> None:
     assert options(bare, *READING[0]) == []
-    serve(bare, *(DEFAULT_PORTS[role] for role in (PortRole.MAILJET, PortRole.CLOUDFLARE, PortRole.SUBMISSION)))
+    serve(bare, *(DEFAULT_PORTS[role] for role in FIXED_ROLES))
     assert options(bare, *READING[0]) == []
+
+
+def test_emulators_of_before_there_was_a_gateway_are_followed_too(bare: Machine) -> None:
+    serve(bare, 40001, 40002, 40003)
+    config = copied(options(bare, *READING[0]))["config"]
+    assert config["agentmail:mailjetSmtpPort"] == 40003
+    assert config["agentmail:gatewayPort"] == DEFAULT_PORTS[PortRole.GATEWAY]
 
 
 def test_an_address_of_the_users_own_stays(bare: Machine) -> None:

@@ -78,6 +78,14 @@ class TestCheck:
         )
         assert provider.diff("id", recorded(props(old)), props(old, ahead=ahead)).changes is False
 
+    def test_a_withdrawn_password_does_not_come_back(self) -> None:
+        before, after = '{"agent-1":{"credential_epoch":2}}', '{"agent-1":{"credential_epoch":1}}'
+        [failure] = provider.check(props(BOOK, policies=before), props(BOOK, policies=after)).failures
+        assert "1 credential_epoch would go down, of 0 allowed (agent-1: 2 -> 1)" in failure.reason
+        assert len(provider.check(props(BOOK, policies=before), props(BOOK)).failures) == 1
+        assert provider.check(props(BOOK, policies=after), props(BOOK, policies=before)).failures == []
+        assert provider.check(props(BOOK, policies=before), props(without("agent-1"))).failures == []
+
     def test_the_switch_lets_exactly_this_removal_pass(self) -> None:
         assert provider.check(props(BOOK), props({}, allow_mass_removal="all of 4")).failures == []
         assert len(provider.check(props(BOOK), props({}, allow_mass_removal="4 of 4")).failures) == 1
@@ -115,6 +123,14 @@ class TestWhatTheStateHolds:
         assert outs.keys() == {"route_identity", "digest", "held", "account"}
         assert "agent-1" not in json.dumps(outs)
         assert provider.update("id", outs, props(BOOK)).outs == outs
+
+    def test_what_agents_may_do_is_remembered(self) -> None:
+        policies = '{"agent-1":{"may_write_to":["agents.example"]}}'
+        outs = outs_of(provider.create(props(BOOK)))
+        assert provider.diff("id", outs, props(BOOK, policies=policies)).changes is True
+        held = outs_of(provider.update("id", outs, props(BOOK, policies=policies)))
+        assert provider.diff("id", held, props(BOOK, policies=policies)).changes is False
+        assert provider.diff("id", held, props(BOOK)).changes is True
 
     def test_they_tell_a_change_from_none(self) -> None:
         outs = outs_of(provider.create(props(BOOK)))

@@ -124,4 +124,5 @@ def test_the_book_hides_its_own_diff(declared: Declared) -> None:
         "removal_percent": 30,
         "removal_count": 10,
         "ahead": None,
+        "policies": None,
     }

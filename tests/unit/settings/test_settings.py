@@ -1,5 +1,6 @@
 """Configuration: what is accepted, and the sentence for each mistake."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from commands.environments.draft import Draft, full
 from commands.environments.platform_variables import KNOWN, import_variables
 from settings.loading import SECRET_KEYS, SettingsError, credential_marks, from_config, stored_in_plain_text
-from settings.model import Settings
+from settings.model import SendLimits, Settings
 from settings.values import PROJECT, Dns, TunnelKind
 
 ROOT = Path(__file__).parents[3]
@@ -78,12 +79,15 @@ class TestDeclaration:
         declared = self.declared()["config"]
         fields = {field.alias: field for field in Settings.model_fields.values()}
         for key, schema in declared.items():
+            default = fields[key].default
+            if isinstance(default, SendLimits):
+                default = default.model_dump(by_alias=True, exclude_defaults=True)
             if key != "domain":
-                assert schema["default"] == fields[key].default, key
+                assert schema["default"] == default, key
 
     def test_the_declared_defaults_are_a_valid_configuration(self) -> None:
         defaults = {
-            key: str(s["default"]) if s["type"] != "array" else "[]"
+            key: {"array": "[]", "object": json.dumps(s["default"])}.get(s["type"], str(s["default"]))
             for key, s in self.declared()["config"].items()
             if "default" in s
         }
@@ -132,6 +136,53 @@ class TestDerived:
     def test_a_stamp_written_as_a_number_is_text(self) -> None:
         [entry] = load(populations='[{"file": "p.yaml", "createdAt": 20241005123045, "seed": 7}]').populations
         assert (entry.created_at, entry.seed) == ("20241005123045", "7")
+
+
+class TestGateway:
+    ROOT = "r1:" + "R" * 43
+
+    def test_an_up_without_a_root_is_refused_with_the_command_that_makes_one(self) -> None:
+        assert problems(submission="gateway") == [
+            "agentmail:gatewayRoots is not set; expected the root secret that every agent's password is made from; make one with: "
+            "./mail gateway rotate --stack dev, or set it in the environment as AGENTMAIL_GATEWAY_ROOTS"
+        ]
+        assert load(submission="gateway", environment={"AGENTMAIL_GATEWAY_ROOTS": self.ROOT}).roots == {"r1": "R" * 43}
+        assert load(submission="gateway", preview=True).roots == {}
+        assert load().roots == {}
+
+    @pytest.mark.parametrize("root", ["r1:short", "R" * 43, "r1:" + "R" * 43 + ",r1:" + "R" * 43])
+    def test_a_bad_root_is_refused_in_a_preview_too_and_not_shown(self, root: str) -> None:
+        [said] = problems(submission="gateway", preview=True, gatewayRoots=root)
+        assert said.startswith("agentmail:gatewayRoots ")
+        assert said.endswith("; make one with: ./mail gateway rotate --stack dev")
+        assert root.removeprefix("r1:") not in said
+
+    def test_what_agents_send_through(self) -> None:
+        found = load(submission="gateway", gatewayRoots=self.ROOT, gatewayHost="gw.agents.example", gatewayPort="2587")
+        assert (found.smtp_host, found.smtp_port, found.has_gateway) == ("gw.agents.example", 2587, True)
+        assert (load().smtp_host, load().smtp_port, load().has_gateway) == ("in-v3.mailjet.com", 587, False)
+        assert self.ROOT[3:] not in repr(found)
+
+    def test_limits(self) -> None:
+        found = load(gatewayAgentLimits='{"messagesAnHour": 5}', gatewayAccountLimits='{"recipientsADay": 900}')
+        assert (found.gateway_agent_limits.messages_an_hour, found.gateway_agent_limits.messages_a_day) == (5, 0)
+        assert found.gateway_account_limits.recipients_a_day == 900
+        for wrong in ('{"messages": 5}', '{"messagesAnHour": -1}', "5", "[]"):
+            assert problems(gatewayAgentLimits=wrong)[0].startswith("agentmail:gatewayAgentLimits")
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"submission": "mailjet"},
+            {"submission": "gateway", "accountId": None, "tunnelCname": "x.cfargotunnel.com"},
+        ],
+    )
+    def test_a_way_from_the_tunnel_needs_both_ends(self, changes: dict[str, Any]) -> None:
+        [said] = problems(gatewayService="http://mail-gateway:8025", gatewayRoots=self.ROOT, **changes)
+        assert "remove it with: ./mail pulumi config rm --stack dev gatewayService" in said
+
+    def test_an_unknown_kind(self) -> None:
+        assert "agentmail:submission" in problems(submission="postfix")[0]
 
 
 class TestCredentials:

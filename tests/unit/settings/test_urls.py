@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from azmail.dotenv import render_env
 from clients.mailjet.route_identity import RouteIdentity, require_route_url
+from components.agent_mailboxes import Addressed
 from components.stack_outputs import platform_environment
 from settings.loading import SettingsError, from_config
 from settings.urls import checked_url, path_fault
@@ -184,7 +185,8 @@ def test_what_settings_take_mailjet_and_the_platform_s_env_take_too(changes: dic
     except SettingsError as error:
         assert error.problems  # noqa: PT017 - a refusal is one of the two right ends
         return
-    render_env(platform_environment(found, tunnel_token="eyJ", tunnel_target="x.cfargotunnel.com"))
+    nobody = Addressed(addresses={}, ahead={}, policies={})
+    render_env(platform_environment(found, nobody, tunnel_token="eyJ", tunnel_target="x.cfargotunnel.com"))
     identity = require_route_url(found.route_url)
     assert identity == RouteIdentity.of(found.route_identity)
     events = RouteIdentity.of(found.events_url)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from azmail.errors import AzmailError
 from commands.doctor.stack import NeverUpError, examine
 from settings.loading import from_config
+from tests.unit.azmail.conftest import packed_mailboxes
 from tests.unit.commands.doctor.world import mailboxes, settings
 
 OUTPUTS = {
-    "contractVersion": "1.0",
+    "contractVersion": "2.0",
     "domain": "mail.agents.example",
     "mailboxCount": 3,
-    "mailboxes": json.dumps([box.model_dump() for box in mailboxes()]),
+    "mailboxes": packed_mailboxes(
+        {"smtp_host": "mail-gateway", "smtp_port": 587, "inbound_url": "", "inbound_secret": ""},
+        {box.agent_id: box.address for box in mailboxes()},
+        {box.agent_id: "s3cr3t" for box in mailboxes()},
+    ),
     "platformEnv": {"MAILJET_API_KEY": "key", "MAILJET_API_SECRET": "s3cr3t", "AZT3KNET_DOMAIN": "mail.agents.example"},
     "expectedRecords": [
         {"name": "Mail.agents.example.", "type": "TXT", "content": '"v=spf1" " -all"', "ttl": 300, "proxied": False, "why": "w"},

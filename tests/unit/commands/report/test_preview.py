@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from commands.report.digest import MARKDOWN_LIMIT, as_markdown, as_text, headline
 from commands.report.preview import PreviewUnreadableError, read_preview
 from commands.report.summary import WIDTH, summary
+from tests.unit.azmail.conftest import packed_mailboxes
 
 ROUTES = "urn:pulumi:dev::agentmail::azt3knet:mail:AgentMailboxes$pulumi-python:dynamic/mailjet:InboundRoutes::agents-routes-"
 RECORD = "urn:pulumi:dev::agentmail::azt3knet:mail:MailDomain$cloudflare:index/dnsRecord:DnsRecord::mail-"
@@ -306,8 +307,10 @@ OUTPUTS = {
         {"type": "MX", "name": "dev.agents.example", "priority": 10, "content": "parse.mailjet.com", "why": "Inbound."},
         {"type": "TXT", "name": "k.dev.agents.example", "content": "x" * 300, "why": "A key."},
     ],
-    "mailboxes": json.dumps(
-        {"shared": {"smtp_password": "hunter2"}, "addresses": {str(n): f"{n}@dev.agents.example" for n in range(7)}}
+    "mailboxes": packed_mailboxes(
+        {"smtp_host": "mail-gateway", "smtp_port": 587, "inbound_url": "", "inbound_secret": ""},
+        {str(n): f"{n}@dev.agents.example" for n in range(7)},
+        {str(n): "hunter2" for n in range(7)},
     ),
 }
 

@@ -38,6 +38,21 @@ def book(old: dict[str, str], new: dict[str, str], **limits: object) -> dict[str
     return {"urn": BOOK, "op": "update", "oldState": state(old), "newState": state(new)}
 
 
+def test_what_agents_may_do_is_told_by_name() -> None:
+    step = book({"a": "ana@x", "b": "bo@x"}, {"a": "ana@x", "b": "bo@x", "c": "cy@x"})
+    step["oldState"]["inputs"]["policies"] = '{"a":{"credential_epoch":1},"b":{"credential_epoch":1}}'
+    step["newState"]["inputs"]["policies"] = (
+        '{"a":{"credential_epoch":2},"b":{"credential_epoch":1},"c":{"limits":[["messages_an_hour",5]]}}'
+    )
+    changes = read_preview(json.dumps({"config": {}, "steps": [step], "diagnostics": []}))
+    assert not changes.is_empty
+    text = as_text(changes)
+    assert "2 agents allowed something else" in text
+    assert "  ana@x: credential_epoch 1 -> credential_epoch 2  agent a\n" in text
+    assert "  cy@x: nothing special -> messages_an_hour 5  agent c\n" in text
+    assert "agent b" not in text
+
+
 def routes(old: dict[str, str], new: dict[str, str]) -> dict[str, Any]:
     def state(addresses: dict[str, str]) -> dict[str, Any]:
         return {"inputs": {"routes": json.dumps(addresses), "route_url": "[secret]"}}

@@ -1,0 +1,75 @@
+"""`azmail gateway serve` as a process, and the file that it is started with."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from azmail.smtp import SmtpTransport
+from emulators.embedded import EmbeddedMailjet
+
+ROOT = Path(__file__).parents[4]
+
+
+def write_config(folder: Path, mailjet: EmbeddedMailjet, agents: dict[str, Any], roots: dict[str, str]) -> None:
+    config = {
+        "domain": "agents.example",
+        "roots": roots,
+        "upstream": {
+            "apiKey": mailjet.api_key,
+            "apiSecret": mailjet.api_secret,
+            "smtpHost": "localhost",
+            "smtpPort": mailjet.submission_port,
+            "apiUrl": mailjet.url,
+        },
+        "agents": agents,
+    }
+    beside = folder / "gateway.json.new"
+    beside.write_text(json.dumps(config))
+    beside.replace(folder / "gateway.json")
+
+
+class Running:
+    """One gateway process and its doors."""
+
+    def __init__(self, folder: Path, ca_file: Path) -> None:
+        self.folder = folder
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AZMAIL_", "MAILJET_"))
+        }
+        self.log = (folder / "gateway.log").open("a")
+        self.process = subprocess.Popen(
+            [
+                sys.executable, "-m", "azmail", "gateway", "serve", "--config", "gateway.json", "--starttls-port", "0",
+                "--tls-port", "none",
+                "--http-port", "0", "--upstream-ca", str(ca_file),
+            ],
+            cwd=folder,
+            env=environment | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        lines = [self.process.stdout.readline() for _ in range(3)]
+        found = [re.search(r"127\.0\.0\.1:(\d+)", line) for line in lines[:2]]
+        assert all(found), [*lines, (folder / "gateway.log").read_text()]
+        self.port, self.http = (int(match[1]) for match in found if match)
+        self.ca_file = folder / "azmail-gateway-tls" / "ca.pem"
+
+    def transport(self, user: str, password: str) -> SmtpTransport:
+        return SmtpTransport("127.0.0.1", self.port, user, password, ca_file=self.ca_file)
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(40)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self.log.close()
+        return code
