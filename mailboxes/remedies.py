@@ -3,7 +3,7 @@
 A command that belongs to a stack always names it: without `--stack` a key would go into whichever stack is selected.
 Where the caller does not know which (a client of Mailjet's, the validation of one value), it is the stack that this
 process is about: `./mail` and the launcher say so in AGENTMAIL_STACK. `tests/unit/commands/test_hints.py` finds commands
-that are written elsewhere, `tests/e2e/test_docs.py` runs every kind on a real stack.
+that are written elsewhere, `tests/e2e/test_docs.py` asks the real engine whether it has them.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.clone import Clone, clone
 from tests.e2e.stack import ROOT
+from tests.unit.commands.hints import GLOBAL, GRAMMAR, WITHOUT_STACK
 from tests.unit.docs.pages import PAGES, Block, read
 
 RUN = {path: [block for block in read(path).blocks if block.info == "sh"] for path in PAGES}
@@ -70,6 +71,19 @@ def test_make_up_ends_as_the_readme_shows(first_up: tuple[Clone, str]) -> None:
         if line.strip() != "…":
             assert line in printed[position:].splitlines(), line
             position = printed.index(line, position) + len(line)
+
+
+class TestRemedies:
+    """What errors, findings and the summary propose of the engine's commands."""
+
+    def test_pulumi_has_what_is_proposed(self, first_up: tuple[Clone, str]) -> None:
+        """The table of `tests/unit/commands/hints.py`, which reads commands without the engine."""
+        reader, _ = first_up
+        lines = "\n".join(f"echo '== {command}'; ./mail pulumi {command} --help" for command in GRAMMAR)
+        told = dict(part.partition("\n")[::2] for part in reader.sh(lines).out.split("== ")[1:])
+        for command, (options, _, _) in GRAMMAR.items():
+            for option in options | GLOBAL | (set() if command in WITHOUT_STACK else {"--stack"}):
+                assert re.search(rf"{option}\b", told[command]), f"pulumi {command} has no {option}:\n{told[command]}"
 
 
 def test_there_is_something_to_run() -> None:
