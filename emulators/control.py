@@ -13,9 +13,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from emulators.cross_site import refused
 from emulators.error_pages import error_page
 from emulators.faults import STATUS_KINDS, FaultPlan
 from emulators.request_log import RequestLog
@@ -67,6 +69,11 @@ class Controlled:
             return
         path: str = scope["path"]
         if path.startswith(CONTROL_PATH):
+            # Nobody authenticates here: without this any website could reset what runs on its visitor's machine.
+            reason = refused(scope["method"], Headers(scope=scope), port=int(scope["server"][1]))
+            if reason:
+                await JSONResponse({"error": reason}, 403)(scope, receive, send)
+                return
             await self._control(path.removeprefix(CONTROL_PATH), scope, receive, send)
             return
         await self._serve(scope, receive, send)

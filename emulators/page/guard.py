@@ -1,8 +1,4 @@
-"""What a page on loopback is attacked with: another site's forms, and another name that leads here (DNS rebinding).
-
-Browsers say where a request comes from. The Host has to be this server, by whatever name leads here otherwise; what
-changes something has to come from a page of this server, or from no page at all (curl).
-"""
+"""The page's policies: what it may load, what a mail in it may do, and who is answered."""
 
 from __future__ import annotations
 
@@ -10,8 +6,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-SAFE = frozenset({"GET", "HEAD"})
-NAMES = ("127.0.0.1", "localhost")
+from emulators.cross_site import refused
 
 # No script but ours, nothing from another host, and nobody frames it.
 PAGE_POLICY = (
@@ -53,18 +48,3 @@ class Guard:
             await send(message)
 
         await self._app(scope, receive, sending)
-
-
-def refused(method: str, headers: Headers, *, port: int) -> str:
-    """Why a request is not answered; empty if it is."""
-    here = {f"{name}:{port}" for name in NAMES}
-    host = headers.get("host", "").lower()
-    if host not in here:
-        return f"This page is at http://127.0.0.1:{port}/ and answers to no other name; found the Host {host!a}."
-    if method in SAFE:
-        return ""
-    origin = headers.get("origin")
-    site = headers.get("sec-fetch-site", "same-origin")
-    if origin not in (None, *(f"http://{one}" for one in here)) or site not in ("same-origin", "none"):
-        return "Only this page's own forms change something here; another site has sent this one."
-    return ""

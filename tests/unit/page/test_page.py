@@ -63,6 +63,14 @@ class TestWhoIsRefused:
         )
         assert answer.status_code == 403
 
+    @pytest.mark.parametrize(
+        "headers", [{"Origin": "https://evil.example"}, {"Host": "evil.example"}, {"Sec-Fetch-Site": "cross-site"}]
+    )
+    def test_the_control_plane_is_no_other_sites_either(self, world: World, headers: dict[str, str]) -> None:
+        answer = requests.post(f"{world.mailjet}/_emulator/reset", headers=headers, timeout=10)
+        assert answer.status_code == 403
+        assert BOB in world.get("agents").text
+
     @pytest.mark.parametrize("path", SECTIONS)
     def test_nothing_comes_from_elsewhere_and_no_script_but_ours_runs(self, world: World, path: str) -> None:
         answer = world.get(path)
