@@ -12,6 +12,7 @@ from typing import Any
 from commands.cli.console import confirmed, working
 from commands.cli.running import DRIFT, CommandExit
 from commands.errors import CommandError, ProtectedError, RefusedPlanError, UpFailedError
+from commands.refusals import Overheard
 from commands.report.digest import as_data, as_markdown, as_text, failure_as_markdown
 from commands.report.preview import Changes, PreviewUnreadableError, preview_document, read_preview
 from commands.report.protection import protected_names
@@ -211,8 +212,9 @@ def bring_up(pulumi: Pulumi, *, refresh: bool = False) -> dict[str, Any]:
         "--stack",
         pulumi.stack,
     )
-    if code := pulumi.stream(*up):
-        raise UpFailedError(f"The up of {pulumi.stack}", code)
+    heard = Overheard(pulumi.stack, reading=True)
+    if code := pulumi.stream(*up, hear=heard.hear):
+        raise UpFailedError(f"The up of {pulumi.stack}", code, reasons=heard.sentences)
     outputs = pulumi.outputs()
     print(summary(outputs, stack=pulumi.stack, names=read_names(pulumi)), end="")
     return outputs
@@ -234,6 +236,7 @@ def destroy(stack: str, project: Path, *, confirm: str = "") -> int:
             typed=stack,
             remedy=f"give the stack's name with: {remedies.destroy(stack, confirmed=True)}",
         )
-    if code := pulumi.stream(*DESTROYING, "--stack", stack):
-        raise UpFailedError(f"The destroy of {stack}", code)
+    heard = Overheard(stack)
+    if code := pulumi.stream(*DESTROYING, "--stack", stack, hear=heard.hear):
+        raise UpFailedError(f"The destroy of {stack}", code, reasons=heard.sentences)
     return 0

@@ -10,6 +10,7 @@ from commands.cli.console import SOON, working
 from commands.deployment import DESTROYING, bring_up
 from commands.embedded_gateway import hand_over, warm
 from commands.errors import NoEmulatorsError, NoStackFileError, NotEmbeddedError, UpFailedError
+from commands.refusals import Overheard
 from commands.stack_commands import ROOT, Pulumi
 from emulators import commands as emulators
 from emulators import lifecycle
@@ -64,8 +65,9 @@ def down(stack: str, project: Path) -> int:
     """Raises NotEmbeddedError and UpFailedError."""
     _require_embedded(stack, project, command=remedies.down(), instead=remedies.destroy(stack))
     _emulators(emulators.up, "Starting the emulators")
-    if code := Pulumi(stack, project=project).stream(*DESTROYING, "--stack", stack):
-        raise UpFailedError(f"The destroy of {stack}", code)
+    heard = Overheard(stack)
+    if code := Pulumi(stack, project=project).stream(*DESTROYING, "--stack", stack, hear=heard.hear):
+        raise UpFailedError(f"The destroy of {stack}", code, reasons=heard.sentences)
     _emulators(emulators.down, "Ending the emulators")
     # It names agents that are gone, and holds their secrets.
     GatewayFolder(StateFolder(EMULATORS)).file.unlink(missing_ok=True)

@@ -51,9 +51,11 @@ class RefusedPlanError(CommandError):
 class UpFailedError(CommandError):
     """The engine's up or destroy ended with an error, which it has told."""
 
-    def __init__(self, command: str, status: int) -> None:
+    def __init__(self, command: str, status: int, *, reasons: Sequence[str] = ()) -> None:
+        """`reasons`: what it has told in a form that nobody reads."""
+        said = "".join(f"\n{reason}" for reason in reasons)
         super().__init__(
-            f"{command} failed (exit {status}); the reasons stand above, and the same command goes on from here."
+            f"{command} failed (exit {status}); the reasons stand above, and the same command goes on from here.{said}"
         )
 
 

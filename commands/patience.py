@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from commands.signals import Terminated
 
@@ -40,3 +42,54 @@ def finished(
     if interrupted:
         raise KeyboardInterrupt
     return subprocess.CompletedProcess(command, running.returncode, out or "", err or "")
+
+
+def overheard(command: Sequence[str], *, environment: Mapping[str, str], hear: Callable[[str], None]) -> int:
+    """The same with its output shown where this process shows its own, and each line heard; its exit status."""
+    interrupted = False
+    with subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        env=dict(environment),
+    ) as running:
+        passing_on = _PassingOn(running.stdout or (), hear)
+        passing_on.start()
+        while True:
+            try:
+                running.wait()
+                passing_on.join()
+                break
+            except Terminated:
+                running.send_signal(signal.SIGINT)
+                interrupted = True
+            except KeyboardInterrupt:
+                interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt
+    if passing_on.failure is not None:
+        raise passing_on.failure
+    return running.returncode
+
+
+class _PassingOn(threading.Thread):
+    """Reads to the end, also where nobody reads here any more: a command whose output is not taken would wait for ever."""
+
+    def __init__(self, lines: Iterable[str], hear: Callable[[str], None]) -> None:
+        super().__init__(name="passing on", daemon=True)
+        self._lines = lines
+        self._hear = hear
+        self.failure: OSError | None = None
+
+    def run(self) -> None:
+        for line in self._lines:
+            self._hear(line)
+            if self.failure is None:
+                try:
+                    sys.stdout.write(line)
+                    sys.stdout.flush()
+                except OSError as failure:
+                    self.failure = failure

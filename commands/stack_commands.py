@@ -8,16 +8,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any, Self
 
-from commands.cli.console import SOON, working
+from commands.cli.console import SOON, wants_colour, working
 from commands.engine_errors import explained
-from commands.patience import finished
+from commands.patience import finished, overheard
 from engine.environment import cli_environment
 from engine.errors import EngineError
 from engine.layout import layout
@@ -90,11 +89,12 @@ class Pulumi:
         with working(f"Waiting for the engine ({_named(arguments)})", after=SOON):
             return finished(command, environment=self.given)
 
-    def stream(self, *arguments: str) -> int:
-        """A command that shows its progress where this program does; its exit status."""
+    def stream(self, *arguments: str, hear: Callable[[str], None]) -> int:
+        """A command that shows its progress where this program does, and has each line heard; its exit status."""
         command = [str(ROOT / "engine" / "pulumi"), "-C", str(self.project), *arguments, "--non-interactive"]
-        sys.stdout.flush()
-        return finished(command, environment=self.given, captured=False).returncode
+        # Behind a pipe the engine cannot see the terminal that it writes to.
+        command += ["--color", "always"] if wants_colour() else []
+        return overheard(command, environment=self.given, hear=hear)
 
     def entries(self) -> dict[str, dict[str, Any]]:
         """Every key of the stack's configuration with its `value` in clear, and whether it is stored as a `secret`."""

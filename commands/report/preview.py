@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from clients.cloudflare.refusals import is_refused_request, request_sentences
 from mailboxes import remedies
 from mailboxes.address_map import recorded_address_map
 from mailboxes.guards import REMOVED_COUNT, REMOVED_PERCENT
@@ -254,7 +255,7 @@ def compare(
 
 def _note_diagnostics(changes: Changes, diagnostics: Iterable[Mapping[str, Any]], status: int | None) -> None:
     """Errors and warnings, each once; of an error only the reason where something stands beside it."""
-    for diagnostic in diagnostics:
+    for diagnostic in _told(diagnostics, changes.stack):
         message = _sentence(str(diagnostic.get("message", "")))
         listed = {"warning": changes.warnings, "error": changes.errors}.get(str(diagnostic.get("severity")))
         if message and listed is not None and message not in listed:
@@ -270,6 +271,21 @@ def _note_diagnostics(changes: Changes, diagnostics: Iterable[Mapping[str, Any]]
         changes.errors[:] = [error for error in changes.errors if error not in _SUMMARIES]
     if status and not changes.errors:
         changes.errors.append(f"the engine ended the preview with status {status} and gave no reason")
+
+
+def _told(diagnostics: Iterable[Mapping[str, Any]], stack: str) -> list[Mapping[str, Any]]:
+    """What Cloudflare's plugin says of refused requests in sentences, the first of them in the place of all."""
+    refused, others, urns = [], [], []
+    for diagnostic in diagnostics:
+        urn, message = str(diagnostic.get("urn") or ""), str(diagnostic.get("message", ""))
+        if diagnostic.get("severity") == "error" and "cloudflare" in _kind_of(urn) and is_refused_request(message):
+            refused.append((urn.rsplit("::", 1)[-1], message))
+            urns.append(urn)
+        else:
+            others.append(diagnostic)
+    stack = stack or next((found for urn in urns if (found := _stack_of(urn))), "")
+    told = [{"severity": "error", "message": sentence} for sentence in request_sentences(refused, stack=stack)]
+    return [*told, *others]
 
 
 def _switches(config: Mapping[str, Any]) -> Allowances:

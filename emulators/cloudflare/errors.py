@@ -119,12 +119,15 @@ class BelowDelegationError(RecordConflictError):
 
 
 class RecordQuotaError(RequestRefusedError):
+    """The words stand in public reports (ZoneABC #30, thunderbird-accounts #1060); the code is no recording."""
+
     def __init__(self) -> None:
         super().__init__(ApiProblem(code=81045, message="Record quota exceeded."))
 
 
 class RecordLockedError(RequestRefusedError):
-    """A record that Email Routing or another service has locked. The code of the real refusal is not known here."""
+    """A record that Email Routing or another service has locked. Code and words are made up: no recording of a refusal
+    was found."""
 
     def __init__(self) -> None:
         super().__init__(ApiProblem(code=1043, message="This record is managed by another service and is read-only."))
@@ -201,7 +204,7 @@ class UnauthorizedError(RequestRefusedError):
     status = HTTPStatus.FORBIDDEN
 
     def __init__(self) -> None:
-        super().__init__(ApiProblem(code=9109, message="UnauthorizedError to access requested resource"))
+        super().__init__(ApiProblem(code=9109, message="Unauthorized to access requested resource"))
 
 
 class AuthenticationError(RequestRefusedError):

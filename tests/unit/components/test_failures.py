@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from clients.cloudflare.client import CloudflareError
-from components.failures import write_sentence
+from clients.cloudflare.refusals import write_sentence
 
 URL = "https://api.cloudflare.com/client/v4/zones/0f/dns_records"
 RECORD = {"zoneId": "0f", "name": "dev.agents.example", "type": "MX", "content": "parse.mailjet.com"}
