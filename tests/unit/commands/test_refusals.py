@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
+import sys
+
 import pytest
 
 from commands.errors import UpFailedError
+from commands.patience import overheard
 from commands.refusals import Overheard
 from commands.report.preview import compare
 
@@ -96,3 +101,27 @@ def test_a_preview_that_refreshes_says_it_once() -> None:
     assert error.startswith("Cloudflare does not let this API token read mail-spf, code 10000")
     assert "; likewise mail-dkim, mail-dmarc;" in error
     assert error.endswith("./mail apply prod")
+
+
+def test_what_a_command_prints_is_shown_and_heard(capsys: pytest.CaptureFixture[str]) -> None:
+    script = "import sys; print('one'); print('tw\\xf6'); sys.exit(3)"
+    lines: list[str] = []
+    assert overheard([sys.executable, "-c", script], environment=os.environ, hear=lines.append) == 3
+    assert [line.strip() for line in lines] == ["one", "twö"]
+    assert capsys.readouterr().out == "".join(lines)
+
+
+class NobodyReads(io.StringIO):
+    """The writing end of a pipe whose reader has left."""
+
+    def write(self, _text: str, /) -> int:
+        raise BrokenPipeError
+
+
+def test_a_reader_who_has_left_does_not_stop_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its output is taken to the end, or it would wait for ever; then the broken pipe is told as ever."""
+    lines: list[str] = []
+    monkeypatch.setattr("sys.stdout", NobodyReads())
+    with pytest.raises(BrokenPipeError):
+        overheard([sys.executable, "-c", "print('y\\n' * 100000)"], environment=os.environ, hear=lines.append)
+    assert len(lines) > 100_000
