@@ -38,7 +38,9 @@ def request_sentences(said: Iterable[tuple[str, str]], *, stack: str) -> list[st
     for (operation, code), ones in alike.items():
         resource, text = ones[0]
         inputs = {"zoneId": ""} if "/zones/" in text.partition("{")[0] else {}
-        sentence = write_sentence(text, operation=operation, resource=resource, inputs=inputs, stack=stack)
+        sentence = write_sentence(
+            text, operation=operation, resource=resource, inputs=inputs, stack=stack, again="then run the same again"
+        )
         others = sorted({name for name, _ in ones[1:]} - {resource})
         if others:
             sentence += f"; likewise {', '.join(others)}"
@@ -51,14 +53,16 @@ def request_sentences(said: Iterable[tuple[str, str]], *, stack: str) -> list[st
     return told
 
 
-def write_sentence(text: str, *, operation: str, resource: str, inputs: Mapping[str, Any], stack: str) -> str:
-    """One sentence on a create, update or delete that failed: what, why, what to do."""
+def write_sentence(
+    text: str, *, operation: str, resource: str, inputs: Mapping[str, Any], stack: str, again: str = ""
+) -> str:
+    """One sentence on a request that failed: what, why, what to do; `again`: with what the run goes on, by default an up."""
     code = _said(text)
     message = match.group(1) if (match := _MESSAGE.search(text)) else ""
     of_zone = "zoneId" in inputs
     named = [str(inputs[key]) for key in ("name", "type") if isinstance(inputs.get(key), str)]
     what = resource + (f" ({' '.join(named)})" if named else "")
-    again = f"then run again, which goes on from here: {remedies.apply(stack)}"
+    again = again or f"then run again, which goes on from here: {remedies.apply(stack)}"
     if _is_refusal(text, code):
         right = "Zone.DNS Edit for this zone" if of_zone else "Account.Cloudflare Tunnel Edit for this account"
         return (
