@@ -12,6 +12,7 @@ from commands.adopt.command import AdoptOptions, adopt
 from commands.doctor.recorded import outdated, recorded_findings
 from commands.stack_commands import Pulumi
 from commands.stack_settings import read_settings
+from settings.credentials import GATEWAY_ROOTS
 from settings.loading import SECRET_KEYS, SettingsError
 from tests.unit.commands.doctor.world import examined
 
@@ -36,7 +37,8 @@ class Configured:
 
 def configured(key: str, *, secret: bool) -> Pulumi:
     entries = {name: {"value": value, "secret": False} for name, value in CONFIG.items()}
-    return cast(Pulumi, Configured(entries | {key: {"value": "s3cret" * 6, "secret": secret}}))
+    value = f"r1:{'s3cret' * 7}A" if key == GATEWAY_ROOTS.key else "s3cret" * 6
+    return cast(Pulumi, Configured(entries | {key: {"value": value, "secret": secret}}))
 
 
 @pytest.mark.parametrize("key", SECRET_KEYS)
