@@ -5,6 +5,8 @@ import datetime
 import ipaddress
 import json
 import ssl
+import subprocess
+import sys
 import tempfile
 import warnings
 import zlib
@@ -60,8 +62,10 @@ def postgres_url() -> Iterator[str]:
 
         server = PostgresServer(folder, cleanup_mode="delete")
         url = server.get_uri()
-    yield url
-    server.cleanup()
+    watchdog = [sys.executable, str(Path(__file__).with_name("watchdog.py")), str(folder)]
+    with subprocess.Popen(watchdog, stdin=subprocess.PIPE, start_new_session=True):
+        yield url
+        server.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -326,6 +326,19 @@ class TestOnce:
         again = post(url, message(), headers={"Idempotency-Key": "k"}).status_code
         assert again == (200 if told == 503 else 504)
 
+    @pytest.mark.parametrize("status", [401, 403])
+    def test_a_refused_account_shows_in_the_health_until_it_is_taken_again(
+        self, door: Callable[..., str], mailjet: tuple[RecordingMailjet, str], status: int
+    ) -> None:
+        url = door()
+        mailjet[0].answer = (status, {"ErrorMessage": "x"})
+        post(url, message())
+        answer = requests.get(f"{url}/healthz", timeout=20)
+        assert (answer.status_code, answer.json()["status"]) == (503, "Mailjet refuses the account")
+        mailjet[0].answer = None
+        post(url, message())
+        assert requests.get(f"{url}/healthz", timeout=20).status_code == 200
+
     def test_mailjet_is_not_there(self, make_relay: Callable[..., Relay]) -> None:
         app = send_api_app(make_relay(), MailjetSendApi("http://127.0.0.1:1", "k", "s"))
         with ServerThread(app) as server:
