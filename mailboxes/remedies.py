@@ -84,8 +84,8 @@ def cancel(stack: str = "") -> str:
 
 
 def forget_resource(urn: str, stack: str = "") -> str:
-    """Takes a resource out of the state; what it stands for is not touched."""
-    return mail("pulumi", "state", "delete", urn, *_of(stack))
+    """Takes a resource out of the state, and whatever depends on it; what they stand for is not touched."""
+    return mail("pulumi", "state", "delete", urn, *_of(stack), "--target-dependents", "--force", "--yes")
 
 
 def remove_stack(stack: str = "") -> str:

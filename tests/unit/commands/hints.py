@@ -197,7 +197,7 @@ GRAMMAR: dict[str, tuple[frozenset[str], int, int]] = {
     "stack rename": (frozenset(), 1, 1),
     "stack rm": (frozenset({"--yes", "--force", "--preserve-config"}), 0, 1),
     "stack select": (frozenset({"--create"}), 0, 1),
-    "state delete": (frozenset({"--yes", "--force"}), 0, 1),
+    "state delete": (frozenset({"--yes", "--force", "--target-dependents"}), 0, 1),
     "state edit": (frozenset(), 0, 0),
     "state unprotect": (frozenset({"--yes", "--all"}), 0, 1),
     "up": (RUN, 0, 1),
