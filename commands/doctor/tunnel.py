@@ -40,7 +40,7 @@ def tunnel_findings(examined: ExaminedStack, api: Cloudflare, *, emulated: bool 
     tunnel = api.tunnel(settings.account_id, examined.tunnel_id)
     if tunnel is None:
         urn = TUNNEL_URN.format(stack=settings.stack, project=PROJECT)
-        forget = remedies.remedies.forget_resource(urn, examined.stack)
+        forget = remedies.forget_resource(urn, examined.stack)
         yield TUNNEL.error(
             label,
             f"The tunnel {examined.tunnel_id} is gone from the account, but the state cannot see that, since Cloudflare goes on "
