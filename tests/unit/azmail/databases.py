@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
-import psycopg
-
 
 @contextmanager
 def empty_database(server: str) -> Iterator[str]:
     """The URL of an empty database for SQLAlchemy; it is dropped afterwards."""
+    import psycopg  # not on every Python of `tests.versions`, where no test has a database
+
     name = f"t{uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"'.encode())
