@@ -179,6 +179,21 @@ class TestRotation:
         send(running, "bot-a", A, old, "old")
         assert sorted(subjects(mailjet)) == ["new", "old"]
 
+    def test_a_changed_file_counts_without_a_signal(
+        self, start: Callable[[], Running], folder: Path, capsys: pytest.CaptureFixture[str], mailjet: EmbeddedMailjet
+    ) -> None:
+        running = start()
+        write_config(folder, mailjet, {"bot-a": {"address": A, "epoch": 1}, "bot-b": B}, {"r1": new_root()})
+        fresh = password(folder, capsys, "bot-a")
+        accepted = False
+        while not accepted:
+            try:
+                send(running, "bot-a", A, fresh, "followed")
+                accepted = True
+            except SendError:
+                accepted = False
+        assert subjects(mailjet) == ["followed"]
+
     def test_a_file_that_is_wrong_changes_nothing(
         self, start: Callable[[], Running], folder: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
