@@ -168,7 +168,7 @@ class TestBadInput:
         stack.config_file.write_text(good)
 
     def test_what_is_no_backup(self, stack: Stack, tmp_path: Path) -> None:
-        assert "does not exist; expected a file that `./mail adopt` wrote" in self.refused(
+        assert "does not exist; expected a file that an adoption wrote" in self.refused(
             stack, "--restore", tmp_path / "none.json"
         )
 
