@@ -33,7 +33,8 @@ def staging(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> S
 def dotenv(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the platform's own deployment has today."""
     path = tmp_path_factory.mktemp("platform") / ".env"
-    secrets = {name: value for name, value in emulators.credentials.items() if name != "MAILJET_INBOUND_SECRET"}
+    others = {"MAILJET_INBOUND_SECRET", "AGENTMAIL_GATEWAY_ROOTS"}
+    secrets = {name: value for name, value in emulators.credentials.items() if name not in others}
     values = {
         **secrets,
         "CLOUDFLARE_API": emulators.status["cloudflare"]["url"],
