@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from mailboxes import remedies
 from tests.e2e.clone import Clone, clone
 from tests.e2e.stack import ROOT
-from tests.unit.commands.hints import GLOBAL, GRAMMAR, WITHOUT_STACK
+from tests.terminal import terminal
+from tests.unit.commands.hints import GLOBAL, GRAMMAR, RENDERERS, WITHOUT_STACK
 from tests.unit.docs.pages import PAGES, Block, read
 
 RUN = {path: [block for block in read(path).blocks if block.info == "sh"] for path in PAGES}
@@ -74,7 +77,69 @@ def test_make_up_ends_as_the_readme_shows(first_up: tuple[Clone, str]) -> None:
 
 
 class TestRemedies:
-    """What errors, findings and the summary propose of the engine's commands."""
+    """Every kind of command that an error, a finding or the summary proposes, run as it is printed."""
+
+    def run(self, reader: Clone, command: str, *answers: tuple[str, str]) -> str:
+        """At a terminal; `answers`: what is waited for, and what is typed then. What was shown."""
+        with terminal(["bash", "-c", command], env=reader.environment, cwd=reader.folder) as shown:
+            for question, answer in answers:
+                shown.until(question)
+                shown.enter(answer)
+            status = shown.end()
+        assert status == 0, f"{command}\n{shown.shown}"
+        assert "Traceback" not in shown.shown, shown.shown
+        return shown.shown
+
+    def test_each_kind_runs(self, first_up: tuple[Clone, str]) -> None:
+        """Last on the clone: it takes the stack away in the end. The pages above and test_loop.py run the others."""
+        reader, _ = first_up
+        dev = "dev"
+        done: set[str] = set()
+
+        def run(name: str, *values: str, answers: tuple[tuple[str, str], ...] = (), **options: bool) -> str:
+            done.add(name)
+            return self.run(reader, getattr(remedies, name)(*values, **options), *answers)
+
+        assert "already up" in run("emulators", "up")
+        assert "_agentmail_completion" in run("completion", "bash")
+        assert json.loads(run("preview_json", dev).partition("{")[2].join(["{", ""]))["steps"]
+        agent, address = re.findall(r"([0-9a-f-]{36}) .*?(\S+)@dev\.agents\.example", run("list_agents", dev))[0]
+        done.add("pin")
+        assert address in self.run(reader, remedies.pin([(agent, address)]))
+        done.add("set_value")
+        self.run(reader, remedies.set_value("populations[0].file", "populations/dev.yaml", stack=dev, path=True))
+        run("cancel", dev, answers=(("confirm", dev),))
+        run("refresh", dev, answers=(("perform this refresh", "yes"),))
+        assert "No changes" in run("apply", dev, refresh=True)
+        run("clear_pending", dev)
+        run("change_passphrase", dev, answers=((":", "loopback-only"), (":", "loopback-only")))
+
+        # A record that the state has lost is taken back.
+        state = json.loads(reader.sh("./mail pulumi stack export --stack dev").out)
+        urn = next(r["urn"] for r in state["deployment"]["resources"] if r["urn"].endswith("::mail-dmarc"))
+        run("forget_resource", urn, dev)
+        run("adopt", dev, answers=(("[y/N]", "y"),))
+
+        # A state that was cut, and one that is gone.
+        file = reader.folder / ".state/backend/.pulumi/stacks/agentmail/dev.json"
+        (reader.folder / "whole.json").write_text(reader.sh("./mail pulumi stack export --stack dev").out)
+        file.write_text(file.read_text()[:1000])
+        run("restore_state", dev)
+        done.add("make_stack")
+        reader.sh("./mail pulumi stack rm dev --force --yes --preserve-config")
+        self.run(reader, remedies.make_stack(dev))
+        run("import_state", dev, "whole.json")
+
+        run("new_root", dev)
+        run("save_plan", dev)
+        assert "mailboxes, stack dev" in self.run(reader, remedies.apply(dev, yes=True, plan="plan.json"))
+        run("destroy", dev, confirmed=True)
+        run("down")
+
+        by_pages = {"up", "preview", "doctor", "check_environment", "new_environment", "remove_stack", "import_agents"}
+        by_pages |= {"set_secret", "remove_value"}
+        by_the_loop = {"demo", "send", "messages"}
+        assert done | by_pages | by_the_loop == set(RENDERERS)
 
     def test_pulumi_has_what_is_proposed(self, first_up: tuple[Clone, str]) -> None:
         """The table of `tests/unit/commands/hints.py`, which reads commands without the engine."""
