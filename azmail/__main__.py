@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
 
-from azmail.atomic import replace_file
+from azmail.atomic import replace_file, write_private
 from azmail.contract import schema_text
 from azmail.deliveries import DeliveryStore, MemoryDeliveries, SqliteDeliveries
 from azmail.dotenv import render_env
@@ -184,12 +184,7 @@ def _env(options: argparse.Namespace) -> None:
     if options.output is None:
         sys.stdout.write(text)
     else:
-        _write_private(options.output, text)
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Readable by its owner only, whatever an older file was."""
-    replace_file(path, text, mode=0o600)
+        write_private(options.output, text)
 
 
 def _mailboxes(options: argparse.Namespace) -> None:

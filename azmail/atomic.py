@@ -35,6 +35,11 @@ def replace_file(path: Path, text: str, *, mode: int | None = None) -> None:
         raise
 
 
+def write_private(path: Path, text: str) -> None:
+    """Replaced whole, and readable by its owner only, whatever an older file was. Raises OSError, which names `path`."""
+    replace_file(path, text, mode=0o600)
+
+
 def _umask() -> int:
     umask = os.umask(0o077)
     os.umask(umask)

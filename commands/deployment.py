@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from commands.cli.running import DRIFT, CommandExit
 from commands.errors import CommandError, ProtectedError, RefusedPlanError, UpFailedError
 from commands.refusals import Overheard
 from commands.report.digest import as_data, as_markdown, as_text, failure_as_markdown
-from commands.report.preview import Changes, PreviewUnreadableError, preview_document, read_preview
+from commands.report.preview import Changes, PreviewUnreadableError, announced, preview_document
 from commands.report.protection import protected_names
 from commands.report.thresholds import refusals
 from commands.report.up_plan import PlanDiffersError, UpPlan, planned, read_plan
@@ -69,15 +70,20 @@ class Looked:
     status: int | None = None
     """What the engine ended with; None for a preview that somebody else ran."""
 
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """Read once: it holds every resource of the stack. Raises PreviewUnreadableError."""
+        return preview_document(self.text)
+
     def changes(self, stack: str) -> Changes:
         """Raises PreviewUnreadableError."""
-        found = read_preview(self.text, status=self.status)
+        found = announced(self.document, status=self.status)
         return replace(found, stack=found.stack or stack)
 
     def plan(self, wanted: Wanted, *, refresh: bool, note: str = "") -> UpPlan:
         """What it announced, to hold an up to. Raises PreviewUnreadableError."""
         return planned(
-            preview_document(self.text),
+            self.document,
             project=PROJECT,
             stack=wanted.stack,
             refresh=refresh,

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from azmail.atomic import write_private
 from azmail.contract import Mailbox, expand_mailboxes
-from commands.environments.files import write_private
 from commands.errors import CommandError
 from commands.gateway import whole_file
 from engine.environment import emulator_credentials

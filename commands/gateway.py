@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from azmail.atomic import write_private
 from commands.cli.console import working
-from commands.environments.files import write_private
 from commands.errors import CommandError
 from commands.stack_commands import Pulumi
 from mailboxes import remedies

@@ -11,8 +11,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from commands.signals import Terminated
+
+_Said = TypeVar("_Said")
 
 
 def finished(
@@ -24,29 +27,22 @@ def finished(
     `captured`: whether its output is kept; else it shows where this process does.
     """
     pipe = subprocess.PIPE if captured else None
-    interrupted = False
+    given: str | None = stdin
     with subprocess.Popen(  # noqa: S603
         command, stdin=subprocess.PIPE, stdout=pipe, stderr=pipe, text=True, env=dict(environment)
     ) as running:
-        given: str | None = stdin
-        while True:
-            try:
-                out, err = running.communicate(given)
-                break
-            except Terminated:
-                running.send_signal(signal.SIGINT)
-                interrupted = True
-            except KeyboardInterrupt:
-                interrupted = True
-            given = None
-    if interrupted:
-        raise KeyboardInterrupt
+
+        def wait() -> tuple[str, str]:
+            nonlocal given
+            now, given = given, None  # it is handed over once, however often this is gone on with
+            return running.communicate(now)
+
+        out, err = _whatever_comes(running, wait)
     return subprocess.CompletedProcess(command, running.returncode, out or "", err or "")
 
 
 def overheard(command: Sequence[str], *, environment: Mapping[str, str], hear: Callable[[str], None]) -> int:
     """The same with its output shown where this process shows its own, and each line heard; its exit status."""
-    interrupted = False
     with subprocess.Popen(  # noqa: S603
         command,
         stdin=subprocess.DEVNULL,
@@ -58,21 +54,32 @@ def overheard(command: Sequence[str], *, environment: Mapping[str, str], hear: C
     ) as running:
         passing_on = _PassingOn(running.stdout or (), hear)
         passing_on.start()
-        while True:
-            try:
-                running.wait()
-                passing_on.join()
-                break
-            except Terminated:
-                running.send_signal(signal.SIGINT)
-                interrupted = True
-            except KeyboardInterrupt:
-                interrupted = True
-    if interrupted:
-        raise KeyboardInterrupt
+
+        def wait() -> None:
+            running.wait()
+            passing_on.join()
+
+        _whatever_comes(running, wait)
     if passing_on.failure is not None:
         raise passing_on.failure
     return running.returncode
+
+
+def _whatever_comes(running: subprocess.Popen[str], wait: Callable[[], _Said]) -> _Said:
+    """What `wait` returns when it has come to its end; raises the KeyboardInterrupt that came meanwhile."""
+    interrupted = False
+    while True:
+        try:
+            said = wait()
+            break
+        except Terminated:
+            running.send_signal(signal.SIGINT)
+            interrupted = True
+        except KeyboardInterrupt:
+            interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt
+    return said
 
 
 class _PassingOn(threading.Thread):

@@ -50,16 +50,22 @@ def run(arguments: Sequence[str]) -> None:
     chosen(options)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("azmail gateway", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument(
+def config_option() -> argparse.ArgumentParser:
+    """`--config`, for the commands that read the gateway's file: a parent of theirs."""
+    parent = argparse.ArgumentParser(add_help=False)
+    parent.add_argument(
         "--config",
         type=Path,
         default=os.environ.get(CONFIG_VARIABLE),
         help=f"the gateway's file (default: {CONFIG_VARIABLE})",
     )
+    return parent
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("azmail gateway", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    shared = config_option()
 
     serving = commands.add_parser("serve", parents=[shared], help="run both doors")
     serving.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")

@@ -56,26 +56,33 @@ MOST_OF_A_PAGE = 200
 MOST_OF_A_THREAD = 500
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemDocument, "content": {MEDIA_TYPE: {}}, "description": text}
-    for status, text in {
+
+def _described(refusals: dict[int, str]) -> dict[int | str, dict[str, Any]]:
+    """{status: when} for the API's page."""
+    return {
+        status: {"model": ProblemDocument, "content": {MEDIA_TYPE: {}}, "description": text}
+        for status, text in refusals.items()
+    }
+
+
+_REFUSALS = _described(
+    {
         400: "The request cannot be read.",
         401: "No credential, or a wrong one.",
         404: "This mailbox has nothing of that name.",
         422: "The request is not as described here.",
         503: "Not now; `Retry-After` says when.",
-    }.items()
-}
-_SENDING = _REFUSALS | {
-    status: {"model": ProblemDocument, "content": {MEDIA_TYPE: {}}, "description": text}
-    for status, text in {
+    }
+)
+_SENDING = _REFUSALS | _described(
+    {
         403: "The agent may not write to this recipient.",
         409: "The key was used for another request, or the message is on its way.",
         413: "The message is larger than Mailjet takes.",
         429: "A limit is reached; `Retry-After` says until when.",
         504: "The message may have been sent; it is not sent again.",
-    }.items()
-}
+    }
+)
 _OCTETS: dict[int | str, dict[str, Any]] = {200: {"content": {"application/octet-stream": {}}}}
 
 Cursor = Annotated[str | None, Query(max_length=64, description="A cursor: `next` of an earlier answer.")]

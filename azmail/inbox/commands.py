@@ -12,7 +12,7 @@ from pathlib import Path
 from azmail.errors import AzmailError, WebhookConfigError
 from azmail.forward import Forwarder
 from azmail.functions import named_function
-from azmail.gateway.commands import CONFIG_VARIABLE, INBOX_VARIABLE, gateway_config, gateway_ledger
+from azmail.gateway.commands import INBOX_VARIABLE, config_option, gateway_config, gateway_ledger
 from azmail.inbox.database import Database
 from azmail.inbox.exporting import export
 from azmail.inbox.queue import LEASE_SECONDS, HookQueue
@@ -40,13 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         description=f"{__doc__} The database is at {INBOX_VARIABLE} (default: {DEFAULT_DATABASE}).",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    config = argparse.ArgumentParser(add_help=False)
-    config.add_argument(
-        "--config",
-        type=Path,
-        default=os.environ.get(CONFIG_VARIABLE),
-        help=f"the gateway's file (default: {CONFIG_VARIABLE})",
-    )
+    config = config_option()
     hooks = argparse.ArgumentParser(add_help=False)
     hooks.add_argument(
         "--hook",

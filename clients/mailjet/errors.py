@@ -181,15 +181,18 @@ class KeyRefusedInRefreshError(MailjetError):
         )
 
 
+def _set_key() -> str:
+    return " && ".join(remedies.set_secret(name) for name in ("mailjetApiKey", "mailjetApiSecret"))
+
+
 class KeyRefusedInWriteError(MailjetError):
     """The key was refused to the first that wrote with it."""
 
     fatal = True
 
     def __init__(self, refusal: ApiError) -> None:
-        key, secret = (remedies.set_secret(name) for name in ("mailjetApiKey", "mailjetApiSecret"))
         super().__init__(
-            f"{refusal} Nothing more was asked in this run. Set them with: {key} && {secret}, then go on with: "
+            f"{refusal} Nothing more was asked in this run. Set them with: {_set_key()}, then go on with: "
             f"{remedies.apply()}"
         )
 
@@ -209,10 +212,9 @@ class AnotherAccountError(MailjetError):
     fatal = True
 
     def __init__(self, domain: str) -> None:
-        key, secret = (remedies.set_secret(name) for name in ("mailjetApiKey", "mailjetApiSecret"))
         super().__init__(
             f"mailjetApiKey or mailjetApiUrl is another than in the last up, and the account that it opens has no sender "
-            f"*@{domain}; expected the account in which this stack has made it; set that one's key with: {key} && {secret}, "
+            f"*@{domain}; expected the account in which this stack has made it; set that one's key with: {_set_key()}, "
             f"or, if the stack is to be made anew in this account, do that with: {remedies.apply(refresh=True)}"
         )
 

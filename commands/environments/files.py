@@ -5,11 +5,11 @@ Both hold credentials: they never stand in an argument, and the files have mode 
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 from azmail import MailStack
+from azmail.atomic import write_private
 from azmail.dotenv import render_env
 from commands.cli.console import working
 from commands.errors import NoTunnelTokenError
@@ -43,13 +43,3 @@ def platform(stack: str, project: Path, file: Path) -> int:
     write_private(file, render_env(outputs.platform_env))
     print(f"{file} holds the platform's variables (mode 0600)")
     return 0
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace the file in one step."""
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    new.replace(path)

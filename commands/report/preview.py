@@ -180,14 +180,16 @@ def preview_document(text: str) -> dict[str, Any]:
 
 
 def read_preview(text: str, *, status: int | None = None) -> Changes:
-    """The changes that `pulumi preview --json` announces.
+    """The changes in what `pulumi preview --json` printed. Raises PreviewUnreadableError for anything else."""
+    return announced(preview_document(text), status=status)
+
+
+def announced(document: Mapping[str, Any], *, status: int | None = None) -> Changes:
+    """The changes that a preview's document announces.
 
     `status` is what the engine ended with, None where nobody kept it. With 0 the preview is no failure, whatever was
     logged on the way: the official plugin logs a refused question as an error, also one that the program tolerates.
-
-    Raises PreviewUnreadableError for anything else.
     """
-    document = preview_document(text)
     return compare(
         document.get("steps") or [],
         document.get("diagnostics") or [],
