@@ -43,7 +43,8 @@ demo: $(INSTALLED) ## one agent mails another, through the whole loop
 test: lint test-unit test-e2e ## everything: lint, types, unit, e2e on the real engine
 
 lock: ## every package with its hash, for Python 3.11 and newer, from requirements-dev.txt
-	@for pair in requirements-dev.txt:$(LOCK) .github/audit.in:.github/audit.lock tests/browser.in:tests/browser.lock; do \
+	@for pair in requirements-dev.txt:$(LOCK) .github/audit.in:.github/audit.lock tests/browser.in:tests/browser.lock \
+		tests/tools.in:tests/tools.lock; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 			--custom-compile-command 'make lock' --output-file "$${pair#*:}" "$${pair%%:*}" || exit; done
 
@@ -58,10 +59,14 @@ lint: $(INSTALLED)
 	@for name in chromium chromium-browser google-chrome-stable google-chrome; do ! command -v $$name >/dev/null || found=yes; done; \
 	test -z "$$found" || { echo "setup: what drives a browser" && $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $< && touch $@; }
 
-test-unit: $(INSTALLED) .venv/.browser ## quick: no engine
+# 170 MB that only some tests and the benchmarks need: not for `make up`.
+.venv/.tools: tests/tools.lock $(INSTALLED)
+	@echo "setup: packages of $<"; $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $< && touch $@
+
+test-unit: $(INSTALLED) .venv/.browser .venv/.tools ## quick: no engine
 	$(RUN) pytest tests/unit -n auto
 
-test-e2e: $(INSTALLED) ## the real engine against the emulators
+test-e2e: $(INSTALLED) .venv/.tools ## the real engine against the emulators
 	@$(MAIL) setup
 	$(RUN) pytest tests/e2e -n 2 --dist loadfile
 
@@ -69,6 +74,6 @@ chaos: $(INSTALLED) ## faults, kills, replaces and two stacks, full size (about 
 	@$(MAIL) setup
 	$(RUN) tests.chaos $(CHAOS)
 
-bench: $(INSTALLED) ## the benchmarks, as ratios within one run (BENCH="--quick" for a short one)
+bench: $(INSTALLED) .venv/.tools ## the benchmarks, as ratios within one run (BENCH="--quick" for a short one)
 	@$(MAIL) setup
 	$(RUN) tests.bench $(BENCH)
