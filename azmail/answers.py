@@ -35,7 +35,7 @@ def digest(key: Sequence[str]) -> str:
 
 
 class MemoryAnswers:
-    """For one process."""
+    """The answers of one process, forgotten when it ends; several processes count in the file of their deliveries."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -195,7 +195,7 @@ class MailStack:
 
     @property
     def domain(self) -> str:
-        """The mail domain."""
+        """The domain of the addresses, as the stack has it."""
         return self._outputs.domain
 
     @property

@@ -38,7 +38,7 @@ class Control:
         return json.loads(text) if text else None
 
     def state(self) -> dict[str, Any]:
-        """The emulator's dump."""
+        """What the emulator holds, as its control endpoint dumps it."""
         found: dict[str, Any] = self.call("GET", "state")
         return found
 

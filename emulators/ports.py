@@ -32,7 +32,7 @@ class PortRole(StrEnum):
 
     @property
     def purpose(self) -> str:
-        """In words."""
+        """What listens on this port, in words for a person."""
         return _PURPOSES[self]
 
 

@@ -140,7 +140,7 @@ def meant(layout: Layout, environment: Mapping[str, str], arguments: Sequence[st
 
 
 def _start(layout: Layout, arguments: Sequence[str]) -> Path:
-    """Where Pulumi runs."""
+    """The folder in which Pulumi runs."""
     named = values(arguments, "--cwd", "C")
     return Path(named[-1] if named else layout.root).absolute()
 

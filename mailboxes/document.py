@@ -123,7 +123,7 @@ class Document:
     """Reading stopped before the end."""
 
     def complain(self, sentence: str, line: int | None = None) -> None:
-        """Notes a problem."""
+        """Notes one problem of the file; reading goes on, so that all are told at once."""
         self.problems.append(Problem(sentence, self.path, line))
 
     def give_up(self, sentence: str, line: int | None = None) -> None:

@@ -54,7 +54,7 @@ class WriteError(MailboxError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Added:
-    """A newcomer."""
+    """An agent that the import adds to the file."""
 
     agent_id: str
     name: str

@@ -41,7 +41,7 @@ class PopulationText(Protocol):
         """Writes a value of an agent who is in the file."""
 
     def add(self, fields: Mapping[str, str]) -> None:
-        """Appends an agent."""
+        """Appends an agent to the file's list, in the style of its last one."""
 
     def remove(self, entry: Entry) -> None:
         """Takes an agent out; comments on lines of their own stay."""

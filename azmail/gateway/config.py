@@ -64,7 +64,7 @@ class UpstreamConfig(_ConfigPart):
 
 
 class GatewayConfig(_ConfigPart):
-    """The whole file."""
+    """The gateway's configuration file, whole and checked."""
 
     domain: Annotated[str, Field(min_length=1)]
     roots: Annotated[dict[str, str], Field(repr=False, min_length=1)]

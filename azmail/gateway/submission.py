@@ -127,7 +127,7 @@ class SubmissionServer:
 
 
 class _SubmissionConnection(SMTP):
-    """One client."""
+    """One connected SMTP client, from its greeting to QUIT."""
 
     def __init__(self, server: SubmissionServer, loop: asyncio.AbstractEventLoop) -> None:
         self._gateway = server

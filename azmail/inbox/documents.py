@@ -174,7 +174,7 @@ class LabelCount(_Document):
 
 
 class LabelList(_Document):
-    """In alphabetical order."""
+    """An agent's labels, in alphabetical order."""
 
     labels: list[LabelCount]
 

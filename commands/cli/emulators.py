@@ -56,7 +56,7 @@ def up(state_dir: StateDir = EMULATORS, free_ports: FreePorts = False, fixed_por
 
 @app.command()
 def down(state_dir: StateDir = EMULATORS) -> int:
-    """End them."""
+    """End them; what they hold stays."""
     from emulators.commands import down as run
 
     with working("Ending the emulators", after=SOON):

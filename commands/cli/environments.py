@@ -17,7 +17,7 @@ Name = Annotated[str, Argument(metavar="NAME", help="Of the environment, its sta
 
 
 class SecretsIn(StrEnum):
-    """Where credentials live."""
+    """Where an environment's credentials are kept."""
 
     STACK = "stack"
     ENVIRONMENT = "environment"

@@ -46,7 +46,7 @@ class Inboxes:
         self._events: queue.Queue[tuple[MailEvent, str | None]] = queue.Queue()
 
     def take(self, mail: InboundMail, agent_id: str) -> None:
-        """The webhook's hook."""
+        """Keep one mail or event that the webhook accepted."""
         self._arrived.put((agent_id, mail))
 
     def take_event(self, event: MailEvent, agent_id: str | None) -> None:

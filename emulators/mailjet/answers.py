@@ -102,7 +102,7 @@ def unauthorized() -> Response:
 
 
 def blocked() -> Response:
-    """A suspended account."""
+    """What Mailjet answers for a suspended account."""
     return JSONResponse({"ErrorCode": "mj-0001", "StatusCode": 401, "ErrorMessage": BLOCKED_ACCOUNT}, 401)
 
 

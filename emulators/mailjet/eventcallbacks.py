@@ -111,7 +111,7 @@ class EventCallbacks:
         self._db.execute("UPDATE eventcallback SET status = ? WHERE id = ?", (DEAD, callback_id))
 
     def delete(self, row: sqlite3.Row) -> None:
-        """For good."""
+        """Remove the row; nothing is posted to its URL any more."""
         self._db.execute("DELETE FROM eventcallback WHERE id = ?", (row["id"],))
 
     def _shown_again(self, key: ApiKey, callback_id: int) -> Row:

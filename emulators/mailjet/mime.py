@@ -37,7 +37,7 @@ class Raw:
         return cls(tuple(fields), body.removeprefix(b"\r\n"))
 
     def octets(self) -> bytes:
-        """The message again."""
+        """The message as octets again, after its parts were changed."""
         return b"".join(field for _, field in self.fields) + b"\r\n" + self.body
 
     def get(self, name: str) -> str | None:

@@ -20,7 +20,7 @@ _MATCHING = (
 
 @dataclass(frozen=True)
 class ShownAgent:
-    """One route."""
+    """One agent as the page lists it: a route with its counts."""
 
     address: str
     id: str

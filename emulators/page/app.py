@@ -290,7 +290,7 @@ class EmulatorPage:
         return {service: api.log for service, api in self._apis.items()}
 
     async def faults(self, request: Request) -> Response:
-        """What goes wrong."""
+        """The page of faults: what the emulators do wrong at present, as switches."""
         return self._fault_page(request, said=request.query_params.get("said", ""))
 
     def _fault_page(self, request: Request, *, said: str = "", problem: str = "") -> Response:

@@ -34,7 +34,7 @@ class Progress:
                 self._next_line = self._clock.monotonic() + QUIET_SECONDS
 
     def step(self) -> None:
-        """One is done."""
+        """Count one finished mailbox, and say so if it is time for a line."""
         with self._lock:
             self._done += 1
             now = self._clock.monotonic()

@@ -51,7 +51,7 @@ class RouteListing:
                 self._routes.setdefault(route.email, {})[route.id] = route
 
     def remove(self, route: ParseRoute) -> None:
-        """`route` is gone."""
+        """Forget `route`: Mailjet has deleted it."""
         with self._lock:
             if self._routes is not None:
                 self._routes.get(route.email, {}).pop(route.id, None)
