@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 WARM := components.stack_outputs, components.mail_domain, components.api_tunnel, components.agent_mailboxes, \
 	components.platform_mail, pulumi.dynamic, cloudflare, emulators.server, engine.cloudflare.provider
 
-.PHONY: lock help up down demo test test-unit test-e2e lint bench chaos
+.PHONY: lock help up down demo docs test test-unit test-e2e lint bench chaos
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -44,7 +44,7 @@ test: lint test-unit test-e2e ## everything: lint, types, unit, e2e on the real 
 
 lock: ## every package with its hash, for Python 3.11 and newer, from requirements-dev.txt
 	@for pair in requirements-dev.txt:$(LOCK) .github/audit.in:.github/audit.lock tests/browser.in:tests/browser.lock \
-		tests/tools.in:tests/tools.lock; do \
+		tests/tools.in:tests/tools.lock docs/site/site.in:docs/site/site.lock; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 			--custom-compile-command 'make lock' --output-file "$${pair#*:}" "$${pair%%:*}" || exit; done
 
@@ -63,7 +63,15 @@ lint: $(INSTALLED)
 .venv/.tools: tests/tools.lock $(INSTALLED)
 	@echo "setup: packages of $<"; $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $< && touch $@
 
-test-unit: $(INSTALLED) .venv/.browser .venv/.tools ## quick: no engine
+# 70 MB that make a site of docs/: not for `make up`.
+.venv/.docs: docs/site/site.lock $(INSTALLED)
+	@echo "setup: packages of $<"; $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $< && touch $@
+
+docs: .venv/.docs ## the documentation as a site, with search and without a network: build/site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build
+	@echo "$(CURDIR)/build/site/index.html"
+
+test-unit: $(INSTALLED) .venv/.browser .venv/.tools .venv/.docs ## quick: no engine
 	$(RUN) pytest tests/unit -n auto
 
 test-e2e: $(INSTALLED) .venv/.tools ## the real engine against the emulators

@@ -5,21 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from emulators.serving import ServerThread
+from tests.unit.page.axe import findings
 from tests.unit.page.chromium import executable
 from tests.unit.page.conftest import BOB, World, letter
 
-AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 PICTURES = os.environ.get("PAGE_SCREENSHOTS")
-SERIOUS = ("serious", "critical")
 
 HOSTILE = """
 <h1>Hello</h1>
@@ -60,20 +57,6 @@ def page(browser: Browser, world: World) -> Iterator[Page]:
 
 def live(page: Page) -> None:
     expect(page.locator("#link")).to_have_text("live")
-
-
-def findings(page: Page, only: str = "") -> list[str]:
-    """What axe-core holds for serious; by one of its rules alone if named."""
-    if not page.evaluate("'axe' in window"):
-        page.evaluate(AXE.read_text(encoding="utf-8"))
-    options = {"resultTypes": ["violations"], **({"runOnly": [only]} if only else {})}
-    found: dict[str, Any] = page.evaluate("options => axe.run(document, options)", options)
-    return [
-        f"{one['id']}: {node['html']}"
-        for one in found["violations"]
-        if one["impact"] in SERIOUS
-        for node in one["nodes"]
-    ]
 
 
 def picture(page: Page, name: str) -> None:

@@ -13,6 +13,7 @@ LOCKS = {
     ".github/audit.lock": [".github/audit.in"],
     "tests/browser.lock": ["tests/browser.in"],
     "tests/tools.lock": ["tests/tools.in"],
+    "docs/site/site.lock": ["docs/site/site.in"],
 }
 
 

@@ -41,7 +41,7 @@ def steps() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
 
 
 def test_there_are_what_the_docs_name() -> None:
-    assert NAMES == ["audit", "chaos", "drift", "preview", "test", "up"]
+    assert NAMES == ["audit", "chaos", "docs", "drift", "preview", "test", "up"]
 
 
 def test_actionlint_finds_no_fault() -> None:
@@ -71,7 +71,12 @@ def test_who_may_write_what() -> None:
         for scope, right in body.get("permissions", {}).items()
         if right == "write"
     }
-    assert writing == {("preview", "preview", "pull-requests"), ("drift", "drift", "issues")}
+    assert writing == {
+        ("preview", "preview", "pull-requests"),
+        ("drift", "drift", "issues"),
+        ("docs", "publish", "pages"),
+        ("docs", "publish", "id-token"),
+    }
 
 
 def test_no_expression_in_a_shell() -> None:
