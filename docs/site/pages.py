@@ -79,6 +79,13 @@ def on_page_content(html: str, *, page: Page, **_rest: object) -> str:
     return _DIAGRAM.sub(lambda match: drawn(match["name"]), html)
 
 
+def on_post_page(output: str, **_rest: object) -> str:
+    """The theme's search is a dialog without a name."""
+    return output.replace(
+        'data-md-component="search" role="dialog"', 'data-md-component="search" role="dialog" aria-label="Search"'
+    )
+
+
 def on_post_build(*, config: MkDocsConfig) -> None:
     """Every link of what was built leads somewhere, and showing it asks no other host."""
     site = Path(config.site_dir)
