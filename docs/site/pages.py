@@ -151,7 +151,7 @@ def differences(expected: str, found: str) -> Iterator[tuple[str, int, int]]:
 def drawn(name: str) -> str:
     """A diagram as a part of the page."""
     svg = (ROOT / "docs" / "diagrams" / f"{name}.svg").read_text(encoding="utf-8")
-    return f'<div class="diagram">{svg[svg.index("<svg") :]}</div>'
+    return f'<div class="diagram" tabindex="0">{svg[svg.index("<svg") :]}</div>'
 
 
 class _Parts(HTMLParser):

@@ -28,7 +28,7 @@ SAID = (
 def test_everything_is_in_it(site: Path) -> None:
     front = (site / "index.html").read_text(encoding="utf-8")
     assert "Real mailboxes for Azt3kNet" in front, "the README is the front page"
-    assert front.count('<div class="diagram"><svg') == 2
+    assert front.count('<div class="diagram" tabindex="0"><svg') == 2
     for record in (ROOT / "docs" / "decisions").glob("[0-9]*.md"):
         assert f'href="decisions/{record.stem}.html"' in front, "the navigation has every decision"
     assert "AGENTMAIL_STACKS" in (site / "files" / "github" / "workflows.html").read_text(encoding="utf-8")
