@@ -28,10 +28,10 @@ FREE = ("azmail", "emulators", "engine")
 """Rooms that import nothing of the program: what they propose is written out there, whole and in backquotes or last."""
 RENDERER = "mailboxes/remedies.py"
 OLD = re.compile(
-    r"\./engine/pulumi|engine/pulumi [a-z]|(?<!-)\bpython3? -m (?!tests\b|pip\b|uv\b)|"
+    r"\./engine/pulumi|engine/pulumi [a-z]|(?<!-)\bpython3? -m (?!tests\b|docs\b|pip\b|uv\b)|"
     r"(?<!mail )(?<!`\./mail )\bpulumi (?:up|preview|destroy|refresh|config|stack|cancel|state|import|login|new|plugin|install) ?"
 )
-"""Commands as they were before there was one command line. `python -m tests.…` are a contributor's."""
+"""Commands as they were before there was one command line. `python -m tests.…` and `docs.…` are a contributor's."""
 PUT_IN = "{}"
 """Stands for what an f-string puts in."""
 
