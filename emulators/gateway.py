@@ -75,6 +75,8 @@ class GatewayProcess:
             f"fd:{descriptors[1]}",
             "--tls-port",
             "none",
+            "--https-port",
+            "none",
         ]
         command += ["--tls-folder", str(self._folder.certificates), "--upstream-ca", str(self._upstream_ca)]
         command.append("--end-with-stdin")

@@ -1,13 +1,16 @@
-"""What holds for every test: the profile of the property tests, a Ctrl-C that arrives, and a sentence where no browser is."""
+"""What holds for every test: the profile of the property tests, a Ctrl-C that arrives, and a sentence for each tool that is not there."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import tests.profiles  # noqa: F401 - loads the profile
+from tests.unit.azmail.gateway import official_clients
 from tests.unit.page import chromium
 
 # A shell without job control starts what it puts into the background with SIGINT ignored, and all that is started from
@@ -15,11 +18,20 @@ from tests.unit.page import chromium
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-PAGE = Path(chromium.__file__).parent
+WHAT_IS_MISSING: dict[Path, tuple[Callable[[], str], ...]] = {
+    Path(chromium.__file__).parent: (chromium.missing,),
+    Path(official_clients.__file__).parent: (
+        partial(official_clients.missing, "node"),
+        partial(official_clients.missing, "go"),
+    ),
+}
+"""By folder of tests: why some of them are not run on this machine, each a sentence or empty."""
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Said where the page's tests were asked for, by one of the folders above them or by themselves."""
+    """Said where the tests of a folder were asked for, by one of the folders above them or by themselves."""
     asked = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
-    if any(PAGE.is_relative_to(one) or one.is_relative_to(PAGE) for one in asked) and (sentence := chromium.missing()):
-        terminalreporter.write_line(sentence)
+    for folder, sentences in WHAT_IS_MISSING.items():
+        if any(folder.is_relative_to(one) or one.is_relative_to(folder) for one in asked):
+            for sentence in filter(None, (say() for say in sentences)):
+                terminalreporter.write_line(sentence)

@@ -78,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     serving.add_argument("--tls-port", type=_port, default=465, metavar="PORT")
     serving.add_argument("--http-port", type=_port, default=8025, metavar="PORT")
+    serving.add_argument(
+        "--https-port", type=_port, default=8443, metavar="PORT", help="the Send API with TLS, beside that without"
+    )
     serving.add_argument("--name", action="append", default=[], help="host name in the greeting and in the certificate")
     serving.add_argument("--certificate", type=Path, help="PEM file; without it one is made below --tls-folder")
     serving.add_argument("--key", type=Path, help="PEM file, where --certificate has no key in it")
@@ -144,20 +147,19 @@ def _serve(options: argparse.Namespace) -> None:
         tls = given_certificate(options.certificate, options.key)
     else:
         tls = own_certificate(options.tls_folder, names)
-    listening = Listening(options.host, options.starttls_port, options.tls_port, options.http_port)
+    listening = Listening(options.host, options.starttls_port, options.tls_port, options.http_port, options.https_port)
     ledger = gateway_ledger()
     gateway = Gateway(Path(options.config), ledger, upstream_ca=options.upstream_ca, keep=_keep())
-    try:
-        asyncio.run(
-            serve(
-                gateway, ledger, tls, listening, hostname=names[0], lifetime=Lifetime(with_stdin=options.end_with_stdin)
-            )
+    asyncio.run(
+        serve(
+            gateway,
+            ledger,
+            tls,
+            listening.bound(),
+            hostname=names[0],
+            lifetime=Lifetime(with_stdin=options.end_with_stdin),
         )
-    except OSError as error:
-        raise AzmailError(
-            f"cannot listen on {options.host} ({error.strerror}): expected free ports, which --starttls-port, --tls-port and "
-            "--http-port choose; below 1024 they need the right CAP_NET_BIND_SERVICE"
-        ) from None
+    )
 
 
 def _keep() -> Keep | None:

@@ -24,10 +24,12 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
     create_engine,
     delete,
     event,
     literal_column,
+    or_,
     select,
     update,
 )
@@ -208,17 +210,27 @@ class Ledger:
         limits: SendingLimits,
         account: SendingLimits,
         messages: int = 1,
+        remembered: int = RESULT_SECONDS,
     ) -> Earlier | None:
         """Take a message, or several that go together, on and count them.
 
-        None if this caller may go on; else what is known of an earlier attempt.
+        None if this caller may go on; else what is known of an earlier attempt, which is forgotten after `remembered`
+        seconds where it was answered.
 
         Raises LimitReachedError, with the seconds after which the window ends; nothing is counted or kept then.
         """
         with self._transaction() as connection:
             now = int(connection.execute(select(self._now)).scalar_one())
             mine = _RESULTS.c.agent == agent, _RESULTS.c.key == key
-            connection.execute(delete(_RESULTS).where(*mine, _RESULTS.c.at <= now - RESULT_SECONDS))
+            connection.execute(
+                delete(_RESULTS).where(
+                    *mine,
+                    or_(
+                        and_(_RESULTS.c.stage == Stage.ANSWERED, _RESULTS.c.at <= now - remembered),
+                        _RESULTS.c.at <= now - max(remembered, HANDLING_SECONDS),
+                    ),
+                )
+            )
             begun = connection.execute(
                 self._insert(_RESULTS)
                 .values(agent=agent, key=key, digest=digest, stage=Stage.UNDER_WAY, answer="", at=now)

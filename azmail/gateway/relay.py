@@ -30,7 +30,7 @@ from azmail.errors import (
 )
 from azmail.gateway.credentials import AgentLogin, Directory, Roots, Scope, authenticate
 from azmail.gateway.identity import MessageOffenceError, checked_message
-from azmail.gateway.ledger import Ledger, LedgerError, LimitReachedError, SendingLimits, Stage
+from azmail.gateway.ledger import RESULT_SECONDS, Ledger, LedgerError, LimitReachedError, SendingLimits, Stage
 
 log = logging.getLogger("azmail.gateway")
 
@@ -219,9 +219,19 @@ class Relay:
             recipients=len(recipients),
             send=lambda: self._hand_over(message.octets, agent.address, recipients),
         )
-        if reply.code == 250 and self._keep is not None:
-            self._keep(agent, key, message.octets, recipients)
+        if reply.code == 250:
+            self.keep_sent(agent, key, lambda: message.octets, recipients)
         return reply
+
+    def keep_sent(self, agent: AgentLogin, key: str, octets: Callable[[], bytes], recipients: Sequence[str]) -> None:
+        """Put a message that has left into its agent's mailbox, where there is one; `key` is the same for a repetition."""
+        if self._keep is None:
+            return
+        try:
+            self._keep(agent, key, octets(), recipients)
+        except Exception:
+            # It has left: whatever is wrong with keeping it, the client must hear that it was sent.
+            log.exception("a message of agent %s was sent and does not stand in its mailbox", agent.id)
 
     def once(
         self,
@@ -232,8 +242,9 @@ class Relay:
         recipients: int,
         send: Callable[[], Reply],
         messages: int = 1,
+        remembered: int = RESULT_SECONDS,
     ) -> Reply:
-        """Count and send what `key` names, or say what became of it before."""
+        """Count and send what `key` names, or say what became of it in the last `remembered` seconds."""
         with self._place(agent) as has_place:
             if not has_place:
                 return Reply(
@@ -248,6 +259,7 @@ class Relay:
                     messages=messages,
                     limits=self.policy(agent).limits,
                     account=self._account,
+                    remembered=remembered,
                 )
             except LimitReachedError as limit:
                 return Reply(450, "4.7.1", str(limit), retry_after=limit.again_in)

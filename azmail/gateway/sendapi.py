@@ -14,9 +14,11 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -29,23 +31,28 @@ from starlette.routing import Route
 
 from azmail.gateway.credentials import AgentLogin
 from azmail.gateway.identity import MAX_MESSAGE_OCTETS, MessageOffenceError, checked_name, event_payload
-from azmail.gateway.ledger import LedgerError
+from azmail.gateway.ledger import RESULT_SECONDS, LedgerError
 from azmail.gateway.relay import AWAY, BUSY, LOST, MAX_RECIPIENTS, Relay, Reply
-from azmail.gateway.submission import Sources
+from azmail.gateway.sentmail import PEOPLE, message_octets, recipients_of
+from azmail.gateway.submission import MESSAGE_SECONDS, Sources
 from azmail.sendapi import never_connected
 
 MAX_BODY_OCTETS = MAX_MESSAGE_OCTETS * 3 // 2
 MAX_MESSAGES = 50
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
+RETRY_SECONDS = 300
+"""Within this time a call with a key made of its content is the client's retry; later it is another mail."""
+_NOT_IN_KEY = frozenset({"CustomID", "EventPayload", "SandboxMode"})
 
 _ADDRESS_KEYS = frozenset({"Email", "Name"})
 _ATTACHMENT_KEYS = frozenset({"ContentType", "Filename", "Base64Content", "ContentID"})
 _TEXTS = frozenset({"Subject", "TextPart", "HTMLPart", "CustomID", "EventPayload", "TrackOpens", "TrackClicks"})
-_PEOPLE = ("To", "Cc", "Bcc")
 _MESSAGE_KEYS = frozenset(
-    {"From", "Sender", "ReplyTo", "Headers", "Attachments", "InlinedAttachments", *_PEOPLE, *_TEXTS}
+    {"From", "Sender", "ReplyTo", "Headers", "Attachments", "InlinedAttachments", *PEOPLE, *_TEXTS}
 )
-_CALL_KEYS = frozenset({"Messages", "Globals", "SandboxMode", "AdvanceErrorHandling"})
+_SANDBOX = ("SandboxMode", "SandBoxMode")
+"""As the documentation writes it, and as Mailjet's client for Go does."""
+_CALL_KEYS = frozenset({"Messages", "Globals", "AdvanceErrorHandling", *_SANDBOX})
 _HEADER_NAME = re.compile(r"[!-9;-~]{1,76}")
 _SET_BY_PROPERTIES = frozenset(
     {
@@ -129,10 +136,16 @@ class MailjetSendApi:
 
 
 def send_api_app(
-    relay: Relay, mailjet: MailjetSendApi, *, sources: Sources | None = None, workers: int = 32
+    relay: Relay,
+    mailjet: MailjetSendApi,
+    *,
+    sources: Sources | None = None,
+    workers: int = 32,
+    body_seconds: float = MESSAGE_SECONDS,
 ) -> Starlette:
-    """The ASGI app: `POST /v3.1/send` and `GET /healthz`."""
-    door = _Door(relay, mailjet, sources or Sources(), ThreadPoolExecutor(workers, thread_name_prefix="gateway-http"))
+    """The ASGI app: `POST /v3.1/send` and `GET /healthz`; a call whose body takes longer than `body_seconds` is refused."""
+    threads = ThreadPoolExecutor(workers, thread_name_prefix="gateway-http")
+    door = _Door(relay, mailjet, sources or Sources(), threads, body_seconds)
     return Starlette(
         routes=[
             Route("/v3.1/send", door.send, methods=["POST"]),
@@ -142,7 +155,15 @@ def send_api_app(
 
 
 class _Door:
-    def __init__(self, relay: Relay, mailjet: MailjetSendApi, sources: Sources, threads: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        relay: Relay,
+        mailjet: MailjetSendApi,
+        sources: Sources,
+        threads: ThreadPoolExecutor,
+        body_seconds: float,
+    ) -> None:
+        self._body_seconds = body_seconds
         self._relay = relay
         self._mailjet = mailjet
         self._sources = sources
@@ -165,9 +186,12 @@ class _Door:
             refusal = {"ErrorIdentifier": str(uuid4()), "StatusCode": 401, "ErrorMessage": _UNAUTHORIZED}
             return JSONResponse(refusal, 401, {"WWW-Authenticate": 'Basic realm="azmail"'})
         try:
-            body = await _body(request)
+            async with asyncio.timeout(self._body_seconds):
+                body = await _body(request)
         except ClientDisconnect:
             return Response(status_code=400)
+        except TimeoutError:
+            return _refused(RequestProblem("mj-0011", "The call did not come to its end in time.", "", 408))
         if body is None:
             return _refused(RequestProblem("mj-0011", f"The call has more than {MAX_BODY_OCTETS} octets.", "", 413))
         key = request.headers.get("idempotency-key", "")
@@ -180,18 +204,31 @@ class _Door:
         if isinstance(call, Response):
             return call
         digest = hashlib.sha256(json.dumps(call, sort_keys=True).encode()).hexdigest()
-        # Without a key of the client's each call is its own.
-        name = hashlib.sha256(f"http\0{key or uuid4()}".encode()).hexdigest()
+        name, remembered = f"{key or uuid4()}", RESULT_SECONDS
+        if key and key == content_key(body):
+            name, remembered = f"{key}\0{digest}", RETRY_SECONDS
+        name = hashlib.sha256(f"http\0{name}".encode()).hexdigest()
         messages = call["Messages"]
         reply = self._relay.once(
             agent,
             name,
             digest,
             messages=len(messages),
-            recipients=sum(len(message.get(people, ())) for message in messages for people in _PEOPLE),
+            recipients=sum(len(recipients_of(message)) for message in messages),
             send=lambda: self._post(call),
+            remembered=remembered,
         )
+        if reply.code == 200 and "SandboxMode" not in call:
+            self._keep(agent, name, messages, reply.text)
         return _response(reply)
+
+    def _keep(self, agent: AgentLogin, name: str, messages: Sequence[Mapping[str, Any]], answer: str) -> None:
+        """What Mailjet says that it has sent stands in the agent's mailbox, as what went by SMTP does."""
+        date = datetime.now(UTC)
+        for index, message in enumerate(messages):
+            if _was_sent(answer, index):
+                key = hashlib.sha256(f"{name}\0{index}".encode()).hexdigest()
+                self._relay.keep_sent(agent, key, partial(message_octets, message, date=date), recipients_of(message))
 
     def _post(self, call: Mapping[str, object]) -> Reply:
         reply = self._mailjet.post(call)
@@ -200,6 +237,21 @@ class _Door:
         elif reply.enhanced == "2.0.0":
             self._relay.note_account(blocked=False)
         return reply
+
+
+def content_key(body: bytes) -> str:
+    """The Idempotency-Key that Mailjet's client for Python (mailjet_rest 1.9) gives a call of its own accord.
+
+    It is made of the content but for three properties, so it names no intention: it tells its own retries from nothing.
+    """
+    content = json.dumps(_without(json.loads(body), _NOT_IN_KEY), sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _without(value: Any, names: frozenset[str]) -> Any:
+    if isinstance(value, dict):
+        return {name: _without(one, names) for name, one in value.items() if name not in names}
+    return [_without(one, names) for one in value] if isinstance(value, list) else value
 
 
 def checked_call(agent: AgentLogin, body: bytes, relay: Relay) -> dict[str, Any] | Response:
@@ -231,7 +283,7 @@ def checked_call(agent: AgentLogin, body: bytes, relay: Relay) -> dict[str, Any]
         status = next(problems[0].status for problems in found if problems)
         return JSONResponse({"Messages": results}, status)
     call: dict[str, Any] = {"Messages": [_canonical(agent, message) for message in merged]}
-    if given.get("SandboxMode") in (True, "true"):
+    if any(given.get(name) in (True, "true") for name in _SANDBOX):
         call["SandboxMode"] = True
     return call
 
@@ -247,14 +299,14 @@ def _problems(agent: AgentLogin, message: Mapping[str, Any], relay: Relay) -> It
     for name in ("From", "Sender", "ReplyTo"):
         if name in message:
             yield from _person(agent, name, message[name])
-    for name in _PEOPLE:
+    for name in PEOPLE:
         people = message.get(name, [])
         if not isinstance(people, list):
             yield RequestProblem("mj-0004", "Type mismatch. Expected an array.", name)
             continue
         for index, person in enumerate(people):
             yield from _person(agent, f"{name}[{index}]", person, relay)
-    if sum(len(message[name]) for name in _PEOPLE if isinstance(message.get(name), list)) > MAX_RECIPIENTS:
+    if sum(len(message[name]) for name in PEOPLE if isinstance(message.get(name), list)) > MAX_RECIPIENTS:
         yield RequestProblem("send-0015", f"The message has more than {MAX_RECIPIENTS} recipients.", "To")
     for name in sorted(_TEXTS & set(message)):
         if not isinstance(message[name], str):
@@ -334,6 +386,15 @@ def _canonical(agent: AgentLogin, message: Mapping[str, Any]) -> dict[str, Any]:
     written["From"] = {"Email": agent.address, **({"Name": name} if name else {})}
     written["EventPayload"] = event_payload(agent, message.get("EventPayload"))
     return written
+
+
+def _was_sent(answer: str, index: int) -> bool:
+    """What Mailjet answers to each message; where it cannot be read the call as a whole was taken."""
+    try:
+        status = json.loads(answer)["Messages"][index]["Status"]
+    except (ValueError, LookupError, TypeError):
+        return True
+    return bool(status == "success")
 
 
 async def _body(request: Request) -> bytes | None:

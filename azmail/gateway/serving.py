@@ -11,12 +11,15 @@ import socket
 import ssl
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Self
 
 import uvicorn
+from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from azmail.errors import AzmailError
 from azmail.gateway.config import GatewayConfig, GatewayConfigError
 from azmail.gateway.ledger import Ledger, LedgerError
 from azmail.gateway.relay import Keep, Relay
@@ -28,6 +31,9 @@ log = logging.getLogger("azmail.gateway")
 
 SWEEP_SECONDS = 3600.0
 UPSTREAM_CONNECTIONS = 32
+HEAD_SECONDS = 30.0
+"""How long a client may take for the head of a request."""
+GOODBYE_SECONDS = 1.0
 LOOK_SECONDS = 0.5
 """How often the file is looked at: what is written there counts within a second."""
 
@@ -43,6 +49,36 @@ class Listening:
     starttls: Port | None = 587
     implicit_tls: Port | None = 465
     http: Port | None = 8025
+    https: Port | None = 8443
+    """The Send API with TLS, for clients that speak nothing else, such as node-mailjet."""
+
+    def bound(self) -> Self:
+        """With a bound socket in the place of every number, or with none of them. Raises PortTakenError."""
+        ports = {name: getattr(self, name) for name in ("starttls", "implicit_tls", "http", "https")}
+        with contextlib.ExitStack() as opened:
+            for name, port in ports.items():
+                if isinstance(port, int):
+                    ports[name] = opened.enter_context(_bound(self.host, port))
+            opened.pop_all()
+        return replace(self, **ports)
+
+
+class PortTakenError(AzmailError):
+    """A door cannot listen."""
+
+    def __init__(self, host: str, port: int, error: OSError) -> None:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        super().__init__(
+            f"cannot listen on {host}:{port} ({reason}): expected a free port, which --starttls-port, --tls-port, "
+            "--http-port and --https-port choose (none: not at all); below 1024 it takes the right CAP_NET_BIND_SERVICE"
+        )
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise PortTakenError(host, port, error) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +178,7 @@ async def serve(
     hostname: str,
     lifetime: Lifetime = Lifetime(),
 ) -> None:
-    """Serve until SIGTERM or SIGINT; the file is read anew when it changes, and at SIGHUP."""
+    """Serve on bound sockets until SIGTERM or SIGINT; the file is read anew when it changes, and at SIGHUP."""
     sources = Sources()
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -153,29 +189,17 @@ async def serve(
         loop.add_reader(sys.stdin.fileno(), _end_with_stdin, loop, stopped)
     doors: list[SubmissionServer] = []
     for port, implicit in ((listening.starttls, False), (listening.implicit_tls, True)):
-        if port is not None:
+        if isinstance(port, socket.socket):
             door = SubmissionServer(gateway.relay, tls, hostname=hostname, implicit_tls=implicit, sources=sources)
             doors.append(door)
             found = await door.start(listening.host, port)
             print(f"submission{' with TLS' if implicit else ' with STARTTLS'} on {listening.host}:{found}", flush=True)
-    http = None
-    serving: asyncio.Task[None] | None = None
-    if listening.http is not None:
-        bound = [listening.http] if isinstance(listening.http, socket.socket) else None
-        http = _Http(
-            uvicorn.Config(
-                send_api_app(gateway.relay, gateway.mailjet, sources=sources),
-                host=listening.host,
-                port=0 if bound else cast("int", listening.http),
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                limit_concurrency=1000,
-            )
-        )
-        serving = asyncio.create_task(http.serve(bound))
-        await http.is_listening.wait()
-        print(f"Send API on http://{listening.host}:{http.port}/v3.1/send", flush=True)
+    app = send_api_app(gateway.relay, gateway.mailjet, sources=sources)
+    http = [
+        await _Http.open(app, bound, tls if scheme == "https" else None)
+        for scheme, bound in (("http", listening.http), ("https", listening.https))
+        if isinstance(bound, socket.socket)
+    ]
     print(f"{len(gateway.config.directory()):,} agents of {gateway.config.domain}", flush=True)
     chores = [asyncio.create_task(_sweep(ledger)), asyncio.create_task(_follow(gateway))]
     await stopped.wait()
@@ -183,9 +207,8 @@ async def serve(
         chore.cancel()
     for door in doors:
         await door.stop()
-    if http is not None and serving is not None:
-        http.should_exit = True
-        await serving
+    for server in http:
+        await server.close()
     await asyncio.to_thread(gateway.close)
     ledger.close()
 
@@ -208,7 +231,33 @@ class _Http(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.is_listening = asyncio.Event()
-        self.port = 0
+        self._serving: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(cls, app: Starlette, bound: socket.socket, tls: ssl.SSLContext | None) -> Self:
+        """Listen, with TLS where a context is given."""
+        config = uvicorn.Config(
+            app,
+            http=_PatientForAWhile,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            limit_concurrency=1000,
+        )
+        config.load()
+        config.ssl = tls
+        server = cls(config)
+        server._serving = asyncio.create_task(server.serve([bound]))
+        await server.is_listening.wait()
+        host, port = bound.getsockname()[:2]
+        print(f"Send API on http{'s' if tls else ''}://{host}:{port}/v3.1/send", flush=True)
+        return server
+
+    async def close(self) -> None:
+        """Answer what is on its way, and end."""
+        self.should_exit = True
+        if self._serving is not None:
+            await self._serving
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -216,9 +265,40 @@ class _Http(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self.servers:
-            self.port = (sockets or self.servers[0].sockets)[0].getsockname()[1]
         self.is_listening.set()
+
+
+class _PatientForAWhile(H11Protocol):
+    """uvicorn waits for ever for the rest of a request's head; here a connection is closed after `HEAD_SECONDS`."""
+
+    _waiting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def shutdown(self) -> None:
+        """An idle client is told and not waited for: half a minute is what TLS gives it to say goodbye."""
+        super().shutdown()
+        if self.transport.is_closing():
+            self.loop.call_later(GOODBYE_SECONDS, self.transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        has_request = self.cycle is not None and not self.cycle.response_complete
+        if self._waiting is not None and has_request:
+            self._waiting.cancel()
+            self._waiting = None
+        elif self._waiting is None and not has_request:
+            self._waiting = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
 
 async def _sweep(ledger: Ledger) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from email import message_from_bytes
+from email.errors import HeaderParseError
 from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Any, cast
@@ -252,7 +253,7 @@ class SentView:
                         part.get_content_disposition() == "inline",
                     )
                 )  # fmt: skip
-        headers = tuple((name, _clean(str(value))) for name, value in message.items())
+        headers = tuple((name, _clean(_field(message, name, value))) for name, value in message.raw_items())
         first = {name.lower(): value for name, value in reversed(headers)}
         return cls(
             message_id=first.get("message-id", ""),
@@ -298,6 +299,14 @@ def _text_of(part: EmailMessage) -> str:
         return _clean(octets.decode(part.get_content_charset("utf-8"), "replace"))
     except (LookupError, UnicodeError):
         return _clean(octets.decode("utf-8", "replace"))
+
+
+def _field(message: EmailMessage, name: str, value: str) -> str:
+    """As the standard library reads it, or as it stands: its parser fails on odd addresses and parameters."""
+    try:
+        return str(message.policy.header_fetch_parse(name, value))
+    except (HeaderParseError, LookupError, TypeError, ValueError, AttributeError):
+        return " ".join(value.split())
 
 
 def _clean(text: str) -> str:

@@ -41,6 +41,7 @@ def test_its_command_is_one_that_there_is(service: dict[str, Any], monkeypatch: 
     monkeypatch.setenv("AZMAIL_GATEWAY_FILE", service["environment"]["AZMAIL_GATEWAY_FILE"])
     options = azmail_commands._parser().parse_args(service["command"])
     assert (options.starttls_port, options.tls_port, options.http_port, options.host) == (587, 465, 8025, "0.0.0.0")
+    assert options.https_port == 8443
     assert str(options.config) == "/run/azmail/gateway.json"
 
 

@@ -8,13 +8,18 @@ import re
 import signal
 import subprocess
 import sys
+from email import message_from_bytes
+from email.policy import SMTP
 from pathlib import Path
 from typing import Any
+
+import requests
 
 from azmail.smtp import SmtpTransport
 from emulators.embedded import EmbeddedMailjet
 
 ROOT = Path(__file__).parents[4]
+A, B = "a.a.123.20250101120000@agents.example", "b.b.123.20250101120000@agents.example"
 
 
 def write_config(folder: Path, mailjet: EmbeddedMailjet, agents: dict[str, Any], roots: dict[str, str]) -> None:
@@ -35,6 +40,17 @@ def write_config(folder: Path, mailjet: EmbeddedMailjet, agents: dict[str, Any],
     beside.replace(folder / "gateway.json")
 
 
+def activate(mailjet: EmbeddedMailjet, address: str) -> None:
+    """Make the address a sender of the account, by the link in the mail that it gets."""
+    made = requests.post(f"{mailjet.url}/v3/REST/sender", json={"Email": address}, auth=mailjet.auth, timeout=20)
+    assert made.status_code == 201, made.text
+    newest = max(message["id"] for message in mailjet.control.outbox())
+    octets = requests.get(f"{mailjet.url}/_emulator/outbox/{newest}", timeout=20).content
+    link = re.search(r"http://127\.0\.0\.1:\S+", message_from_bytes(octets, policy=SMTP).get_content())
+    assert link is not None
+    assert requests.get(link[0], timeout=20).status_code == 200
+
+
 class Running:
     """One gateway process and its doors."""
 
@@ -48,7 +64,7 @@ class Running:
             [
                 sys.executable, "-m", "azmail", "gateway", "serve", "--config", "gateway.json", "--starttls-port", "0",
                 "--tls-port", "none",
-                "--http-port", "0", "--upstream-ca", str(ca_file),
+                "--http-port", "0", "--https-port", "0", "--upstream-ca", str(ca_file),
             ],
             cwd=folder,
             env=environment | {"PYTHONPATH": str(ROOT)},
@@ -57,10 +73,10 @@ class Running:
             text=True,
         )  # fmt: skip
         assert self.process.stdout is not None
-        lines = [self.process.stdout.readline() for _ in range(3)]
-        found = [re.search(r"127\.0\.0\.1:(\d+)", line) for line in lines[:2]]
+        lines = [self.process.stdout.readline() for _ in range(4)]
+        found = [re.search(r"127\.0\.0\.1:(\d+)", line) for line in lines[:3]]
         assert all(found), [*lines, (folder / "gateway.log").read_text()]
-        self.port, self.http = (int(match[1]) for match in found if match)
+        self.port, self.http, self.https = (int(match[1]) for match in found if match)
         self.ca_file = folder / "azmail-gateway-tls" / "ca.pem"
 
     def transport(self, user: str, password: str) -> SmtpTransport:

@@ -45,6 +45,13 @@ class TestMessages:
         monkeypatch.setattr(ledger_module, "HANDLING_SECONDS", -1)
         assert begin(ledger, "k") == Earlier("d", Stage.LOST, "")
 
+    def test_an_answer_may_be_remembered_for_less(self, ledger: Ledger) -> None:
+        begin(ledger, "k")
+        assert begin(ledger, "k", remembered=-1) == Earlier("d", Stage.UNDER_WAY, "")
+        ledger.answered("a", "k", "250 ok")
+        assert begin(ledger, "k") is not None
+        assert begin(ledger, "k", remembered=-1) is None
+
     def test_after_a_day_it_is_forgotten(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
         begin(ledger, "k")
         ledger.answered("a", "k", "250 ok")

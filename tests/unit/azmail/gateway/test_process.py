@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import smtplib
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from email import message_from_bytes
-from email.policy import SMTP
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +21,7 @@ from azmail.gateway.credentials import new_root
 from azmail.mail import MailAddress, OutgoingMail
 from azmail.service import MailService
 from emulators.embedded import EmbeddedMailjet
-from tests.unit.azmail.gateway.running import Running, write_config
-
-A, B = "a.a.123.20250101120000@agents.example", "b.b.123.20250101120000@agents.example"
+from tests.unit.azmail.gateway.running import A, B, Running, activate, write_config
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +38,6 @@ def folder(tmp_path: Path, mailjet: EmbeddedMailjet) -> Path:
         activate(mailjet, address)
     write_config(tmp_path, mailjet, {"bot-a": A, "bot-b": B}, {"r1": new_root()})
     return tmp_path
-
-
-def activate(mailjet: EmbeddedMailjet, address: str) -> None:
-    """Make the address a sender of the account, by the link in the mail that it gets."""
-    made = requests.post(f"{mailjet.url}/v3/REST/sender", json={"Email": address}, auth=mailjet.auth, timeout=20)
-    assert made.status_code == 201, made.text
-    newest = max(message["id"] for message in mailjet.control.outbox())
-    octets = requests.get(f"{mailjet.url}/_emulator/outbox/{newest}", timeout=20).content
-    link = re.search(r"http://127\.0\.0\.1:\S+", message_from_bytes(octets, policy=SMTP).get_content())
-    assert link is not None
-    assert requests.get(link[0], timeout=20).status_code == 200
 
 
 @pytest.fixture
@@ -120,7 +104,13 @@ class TestSending:
         assert requests.post(url, json={"Messages": [message]}, auth=("bot-a", secret), timeout=20).status_code == 200
         spoof = message | {"From": {"Email": B}}
         assert requests.post(url, json={"Messages": [spoof]}, auth=("bot-a", secret), timeout=20).status_code == 403
-        assert subjects(mailjet) == ["by api"]
+        with_tls = f"https://127.0.0.1:{running.https}/v3.1/send"
+        again = {"Messages": [message | {"Subject": "with TLS"}]}
+        sent = requests.post(with_tls, json=again, auth=("bot-a", secret), timeout=20, verify=str(running.ca_file))
+        assert sent.status_code == 200
+        with pytest.raises(requests.exceptions.SSLError):
+            requests.post(with_tls, json=again, auth=("bot-a", secret), timeout=20)
+        assert subjects(mailjet) == ["by api", "with TLS"]
 
     def test_as_the_platform_sends_today(
         self, start: Callable[[], Running], folder: Path, capsys: pytest.CaptureFixture[str], mailjet: EmbeddedMailjet
@@ -302,8 +292,10 @@ class TestRefusals:
     ) -> None:
         monkeypatch.chdir(folder)
         taken = str(mailjet.submission_port)
-        assert main(["gateway", "serve", "--config", "gateway.json", "--starttls-port", taken]) == 1
-        assert "cannot listen on 127.0.0.1 (" in capsys.readouterr().err
+        for door in ("--starttls-port", "--http-port", "--https-port"):
+            free = ["--starttls-port", "0", "--tls-port", "none", "--http-port", "0", "--https-port", "0"]
+            assert main(["gateway", "serve", "--config", "gateway.json", *free, door, taken]) == 1
+            assert f"cannot listen on 127.0.0.1:{taken} (Address already in use)" in capsys.readouterr().err
 
     def test_a_database_that_is_away(
         self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

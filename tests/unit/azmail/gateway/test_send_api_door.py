@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import random
+import socket
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from azmail.contract import Mailbox
+from azmail.gateway import sendapi, serving
 from azmail.gateway.credentials import Directory
 from azmail.gateway.ledger import Ledger, SendingLimits
 from azmail.gateway.relay import Policy, Relay
@@ -27,7 +31,7 @@ from azmail.service import MailService
 from emulators.serving import ServerThread
 from tests.unit.azmail.gateway.attempts import BOSS
 from tests.unit.azmail.gateway.attempts import ME as MY_ADDRESS
-from tests.unit.azmail.gateway.conftest import ME, ROOTS, YOU, QuickSources, Recorder
+from tests.unit.azmail.gateway.conftest import ME, ROOTS, YOU, Loop, QuickSources, Recorder
 
 PASSWORD = ROOTS.password("bot-1")
 AUTH = ("bot-1", PASSWORD)
@@ -287,6 +291,22 @@ class TestOnce:
         assert len(mailjet[0].calls) == 1
         assert post(url, message(Subject="other"), headers={"Idempotency-Key": "k"}).status_code == 409
 
+    def test_a_key_made_of_the_content_is_a_retry_for_five_minutes(
+        self,
+        door: Callable[..., str],
+        mailjet: tuple[RecordingMailjet, str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Python's official client makes one for every call, without CustomID, EventPayload and SandboxMode."""
+        with Client(auth=AUTH, version="v3.1", api_url=f"{door()}/") as client:
+            for changes in ({}, {}, {"CustomID": "a"}, {"CustomID": "b"}, {"EventPayload": "p"}):
+                assert client.send.create(data={"Messages": [message(**changes)]}).status_code == 200
+            assert len(mailjet[0].calls) == 4
+            assert client.send.create(data={"Messages": [message()], "SandboxMode": True}).status_code == 200
+            monkeypatch.setattr(sendapi, "RETRY_SECONDS", -1)
+            assert client.send.create(data={"Messages": [message()]}).status_code == 200
+        assert len(mailjet[0].calls) == 6
+
     def test_without_one_each_call_is_its_own(
         self, door: Callable[..., str], mailjet: tuple[RecordingMailjet, str]
     ) -> None:
@@ -358,3 +378,48 @@ class TestOnce:
         (tmp_path / "ledger.sqlite").mkdir()
         assert requests.get(f"{url}/healthz", timeout=20).status_code == 503
         assert post(url, message()).status_code == 503
+
+
+class TestSlowClients:
+    @pytest.mark.parametrize("with_tls", [False, True])
+    @pytest.mark.parametrize(
+        "octets", [b"", b"POST /v3.1/send HTTP/1.1\r\nX-A", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /h"]
+    )
+    def test_a_head_that_does_not_come_ends_the_connection(
+        self,
+        loop: Loop,
+        make_relay: Callable[..., Relay],
+        server_tls: ssl.SSLContext,
+        client_tls: ssl.SSLContext,
+        monkeypatch: pytest.MonkeyPatch,
+        octets: bytes,
+        with_tls: bool,
+    ) -> None:
+        monkeypatch.setattr(serving, "HEAD_SECONDS", 0.2)
+        bound = socket.create_server(("127.0.0.1", 0))
+        app = send_api_app(make_relay(), MailjetSendApi("http://127.0.0.1:1", "k", "s"))
+        server = loop.run(serving._Http.open(app, bound, server_tls if with_tls else None))
+        with contextlib.ExitStack() as held:
+            client = held.enter_context(socket.create_connection(bound.getsockname(), timeout=20))
+            if with_tls:
+                client = held.enter_context(client_tls.wrap_socket(client, server_hostname="localhost"))
+            client.sendall(octets)
+            answer = b"".join(iter(lambda: client.recv(4096), b""))
+        assert answer.count(b"HTTP/1.1 200") == octets.count(b"healthz")
+        loop.run(server.close())
+
+    def test_a_body_that_does_not_come_is_refused(
+        self, make_relay: Callable[..., Relay], mailjet: tuple[RecordingMailjet, str]
+    ) -> None:
+        api = MailjetSendApi(mailjet[1], "k", "s")
+        with ServerThread(send_api_app(make_relay(), api, body_seconds=0.2)) as server:
+            host, port = server.url.removeprefix("http://").split(":")
+            with socket.create_connection((host, int(port)), timeout=20) as client:
+                head = f"POST /v3.1/send HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {basic(AUTH)}\r\nContent-Length: 9\r\n\r\n{{"
+                client.sendall(head.encode())
+                assert client.recv(4096).startswith(b"HTTP/1.1 408 ")
+        assert mailjet[0].calls == []
+
+
+def basic(auth: tuple[str, str]) -> str:
+    return base64.b64encode(":".join(auth).encode()).decode()
