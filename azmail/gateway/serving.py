@@ -53,7 +53,7 @@ class Listening:
     """The Send API with TLS, for clients that speak nothing else, such as node-mailjet."""
 
     def bound(self) -> Self:
-        """With a bound socket in the place of every number, or with none of them. Raises PortTakenError."""
+        """With a bound socket in the place of every number, or with none of them. Raises DoorTakenError."""
         ports = {name: getattr(self, name) for name in ("starttls", "implicit_tls", "http", "https")}
         with contextlib.ExitStack() as opened:
             for name, port in ports.items():
@@ -63,7 +63,7 @@ class Listening:
         return replace(self, **ports)
 
 
-class PortTakenError(AzmailError):
+class DoorTakenError(AzmailError):
     """A door cannot listen."""
 
     def __init__(self, host: str, port: int, error: OSError) -> None:
@@ -78,7 +78,7 @@ def _bound(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise PortTakenError(host, port, error) from None
+        raise DoorTakenError(host, port, error) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -382,9 +382,7 @@ class TestOnce:
 
 class TestSlowClients:
     @pytest.mark.parametrize("with_tls", [False, True])
-    @pytest.mark.parametrize(
-        "octets", [b"", b"POST /v3.1/send HTTP/1.1\r\nX-A", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /h"]
-    )
+    @pytest.mark.parametrize("before", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"])
     def test_a_head_that_does_not_come_ends_the_connection(
         self,
         loop: Loop,
@@ -392,7 +390,7 @@ class TestSlowClients:
         server_tls: ssl.SSLContext,
         client_tls: ssl.SSLContext,
         monkeypatch: pytest.MonkeyPatch,
-        octets: bytes,
+        before: bytes,
         with_tls: bool,
     ) -> None:
         monkeypatch.setattr(serving, "HEAD_SECONDS", 0.2)
@@ -403,9 +401,13 @@ class TestSlowClients:
             client = held.enter_context(socket.create_connection(bound.getsockname(), timeout=20))
             if with_tls:
                 client = held.enter_context(client_tls.wrap_socket(client, server_hostname="localhost"))
-            client.sendall(octets)
-            answer = b"".join(iter(lambda: client.recv(4096), b""))
-        assert answer.count(b"HTTP/1.1 200") == octets.count(b"healthz")
+            if before:
+                client.sendall(before)
+                answer = b""
+                while not answer.endswith(b"}"):
+                    answer += client.recv(4096)
+            client.sendall(b"POST /v3.1/send HTTP/1.1\r\nX-A")
+            assert b"HTTP/1.1" not in b"".join(iter(lambda: client.recv(4096), b""))
         loop.run(server.close())
 
     def test_a_body_that_does_not_come_is_refused(
