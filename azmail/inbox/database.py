@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -20,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from azmail.errors import AzmailError, TryAgainError
 
-_ORDER_LOCK, _SCHEMA_LOCK = 0x617A6D61696C, 0x617A6D61696D
+ORDER_LOCK, _SCHEMA_LOCK = 0x617A6D61696C, 0x617A6D61696D
 """Numbers of PostgreSQL's advisory locks; "azmail" in ASCII."""
 CONNECTIONS = 8
 
@@ -91,10 +92,28 @@ class Database:
         with self._begun(self._reader) as connection:
             yield connection
 
+    @contextmanager
+    def direct(self) -> Iterator[psycopg.Connection[Any]]:
+        """psycopg's connection without SQLAlchemy between: for pipelines. What is not committed is undone."""
+        try:
+            pooled = self._engine.raw_connection()
+        except SQLAlchemyError as error:
+            raise InboxDatabaseError(error) from error
+        connection = cast("psycopg.Connection[Any]", pooled.driver_connection)
+        try:
+            yield connection
+        except psycopg.Error as error:
+            if connection.broken:
+                # The server has gone, and with it what the others in the pool lead to.
+                self._engine.dispose()
+            raise InboxDatabaseError(error) from error
+        finally:
+            pooled.close()
+
     def in_order(self, connection: Connection) -> None:
         """From here to the end of the transaction no other one gives positions. SQLite has one writer anyway."""
         if not self.is_sqlite:
-            connection.execute(select(func.pg_advisory_xact_lock(_ORDER_LOCK)))
+            connection.execute(select(func.pg_advisory_xact_lock(ORDER_LOCK)))
 
     def time(self, connection: Connection) -> int:
         """Milliseconds since 1970 by the database's clock."""

@@ -19,7 +19,7 @@ from email.policy import SMTP
 from typing import Any, cast
 
 from azmail.inbound import InboundAttachment, InboundMail, parse_inbound
-from azmail.inbox.tables import ID_CHARACTERS
+from azmail.inbox.tables import ID_CHARACTERS, PAYLOAD
 from azmail.inbox.words import indexed, without_markup
 from azmail.mail import MailAddress, find_message_ids
 
@@ -129,10 +129,11 @@ def kept_files(payload: bytes) -> frozenset[int]:
     return frozenset(value[_KEPT] for value in values if isinstance(value, dict) and value.keys() == {_KEPT})
 
 
-def pieces(content: bytes) -> Iterator[memoryview]:
-    """At least one, so that what is empty is there too; views, no copies."""
-    for begin in range(0, max(1, len(content)), PIECE_OCTETS):
-        yield memoryview(content)[begin : begin + PIECE_OCTETS]
+def contents(parcel: Parcel) -> Iterator[tuple[int, int, memoryview]]:
+    """Part, number and octets of each piece; of what is empty one too. Views, no copies."""
+    for part, content in enumerate((parcel.payload, *(file.content for file in parcel.files)), PAYLOAD):
+        for number, begin in enumerate(range(0, max(1, len(content)), PIECE_OCTETS)):
+            yield part, number, memoryview(content)[begin : begin + PIECE_OCTETS]
 
 
 def base_subject(subject: str) -> tuple[str, bool]:

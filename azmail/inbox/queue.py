@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Row, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, update
 
 from azmail.inbox.database import Database
 from azmail.inbox.tables import EVENTS, JOBS, MAILS
@@ -152,6 +152,22 @@ class HookQueue:
         counts = {bool(row[0]): (row[1], row[2]) for row in rows}
         waiting, oldest = counts.get(False, (0, now))
         return QueueState(waiting, counts.get(True, (0, now))[0], max(0.0, (now - oldest) / 1000))
+
+
+def add_jobs(
+    connection: Connection, hooks: Sequence[str], kind: str, subjects: Sequence[tuple[str, str]], now: int
+) -> None:
+    """One for each hook; `subjects` are ids with their agents, `now` the database's time in milliseconds."""
+    rows = [
+        {
+            "hook": hook, "kind": kind, "subject": subject, "agent": agent, "attempts": 0, "due_at": now,
+            "lease": None, "dead": False, "error": "",
+        }
+        for subject, agent in subjects
+        for hook in hooks
+    ]  # fmt: skip
+    if rows:
+        connection.execute(insert(JOBS), rows)
 
 
 @dataclass(frozen=True, slots=True)

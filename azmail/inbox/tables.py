@@ -47,7 +47,7 @@ MAILS = Table(
     Column("summary", Text, nullable=False),
     Index("inbox_mails_of_agent", "agent", "position"),
     Index("inbox_mails_of_thread", "agent", "thread", "position"),
-    Index("inbox_mails_stored_at", "stored_at"),
+    Index("inbox_mails_stored_at", "stored_at", postgresql_using="brin"),
     Index("inbox_mails_unread", "agent", "position", sqlite_where=_UNREAD, postgresql_where=_UNREAD),
     sqlite_autoincrement=True,
 )
@@ -105,7 +105,7 @@ EVENTS = Table(
     Column("stored_at", BigInteger, nullable=False),
     Column("payload", Text, nullable=False),
     Index("inbox_events_of_agent", "agent", "position"),
-    Index("inbox_events_stored_at", "stored_at"),
+    Index("inbox_events_stored_at", "stored_at", postgresql_using="brin"),
     sqlite_autoincrement=True,
 )
 JOBS = Table(

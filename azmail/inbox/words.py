@@ -26,8 +26,8 @@ def words_of(texts: Iterable[str]) -> list[str]:
 
 
 def indexed(agent: str, texts: Iterable[str]) -> str:
-    """What is indexed for a mail: its words, and one that stands for its agent."""
-    return " ".join((agent_word(agent), *words_of(texts)))[: 2 * MOST_CHARACTERS]
+    """What is indexed for a mail: its words, each once, and one that stands for its agent."""
+    return " ".join(dict.fromkeys((agent_word(agent), *words_of(texts))))[: 2 * MOST_CHARACTERS]
 
 
 def agent_word(agent: str) -> str:

@@ -229,9 +229,7 @@ class TestWhole:
         for one in threads:
             one.start()
         wait_until(lambda: len(store._waiting) == 4)
-        with store._changed:
-            store._is_writing = False
-            store._changed.notify_all()
+        store._write_waiting()
         for one in threads:
             one.join()
         assert [told[one.id] for one in good] == [True] * 3

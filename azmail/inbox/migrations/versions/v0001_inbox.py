@@ -1,4 +1,4 @@
-"""Mails, their content, threads and the search index."""
+"""Mails with their content, threads, search index and labels; hooks and events."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ _POSITION = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
+    _mails()
+    _hooks()
+
+
+def _mails() -> None:
     op.create_table(
         "inbox_mails",
         sa.Column("position", _POSITION, primary_key=True, autoincrement=True),
@@ -88,3 +93,44 @@ def upgrade() -> None:
         op.create_index("inbox_search_words", "inbox_search", ["words"], postgresql_using="gin")
         # Files are compressed already for the most part: trying again takes the time of a delivery.
         op.execute("ALTER TABLE inbox_pieces ALTER COLUMN content SET STORAGE EXTERNAL")
+
+
+def _hooks() -> None:
+    op.create_table(
+        "inbox_labels",
+        sa.Column("mail", sa.String(32), nullable=False),
+        sa.Column("label", sa.String(64), nullable=False),
+        sa.Column("agent", sa.String(255), nullable=False),
+        sa.Column("position", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("mail", "label"),
+    )
+    op.create_index("inbox_labels_of_agent", "inbox_labels", ["agent", "label", "position"])
+    op.create_table(
+        "inbox_events",
+        sa.Column("position", _POSITION, primary_key=True, autoincrement=True),
+        sa.Column("id", sa.String(32), nullable=False, unique=True),
+        sa.Column("agent", sa.String(255), nullable=False),
+        sa.Column("kind", sa.String(64), nullable=False),
+        sa.Column("stored_at", sa.BigInteger, nullable=False),
+        sa.Column("payload", sa.Text, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("inbox_events_of_agent", "inbox_events", ["agent", "position"])
+    op.create_index("inbox_events_stored_at", "inbox_events", ["stored_at"])
+    op.create_table(
+        "inbox_jobs",
+        sa.Column("position", _POSITION, primary_key=True, autoincrement=True),
+        sa.Column("hook", sa.String(64), nullable=False),
+        sa.Column("kind", sa.String(5), nullable=False),
+        sa.Column("subject", sa.String(32), nullable=False),
+        sa.Column("agent", sa.String(255), nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("due_at", sa.BigInteger, nullable=False),
+        sa.Column("lease", sa.String(32)),
+        sa.Column("dead", sa.Boolean, nullable=False),
+        sa.Column("error", sa.Text, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("inbox_jobs_due", "inbox_jobs", ["dead", "due_at"])
+    op.create_index("inbox_jobs_in_order", "inbox_jobs", ["hook", "agent", "position"])
+    op.create_index("inbox_jobs_about", "inbox_jobs", ["subject"])
