@@ -184,7 +184,8 @@ def _postgresql(url: str, timeout: float) -> Engine:
         pool_timeout=timeout,
         connect_args={
             "connect_timeout": max(2, int(timeout)),
-            "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds} "
+            # Compiling a plan costs more than any question here.
+            "options": f"-c jit=off -c statement_timeout={milliseconds} -c lock_timeout={milliseconds} "
             f"-c idle_in_transaction_session_timeout={milliseconds * 3}",
         },
     )

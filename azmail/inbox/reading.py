@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, exists, func, literal, select, text, update
+from sqlalchemy import ColumnElement, Select, delete, exists, func, literal, literal_column, select, text, update
 
 from azmail.inbox.database import Database
 from azmail.inbox.tables import EVENTS, LABELS, MAILS, SEARCH, SQLITE_SEARCH
 from azmail.inbox.words import has_terms, postgresql_query, sqlite_query
 
 MOST_LABELS = 20
+LOOKED_THROUGH = 1_000
+"""Mails of a mailbox that a search looks through before it asks the index for all that match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,10 @@ class Page:
     before: int | None = None
     limit: int = 50
 
+    def of(self, limit: int) -> Page:
+        """The same place with another length."""
+        return Page(after=self.after, before=self.before, limit=limit)
+
     def apply(self, query: Select[Any], position: ColumnElement[int]) -> Select[Any]:
         if self.before is not None:
             query = query.where(position < self.before)
@@ -91,17 +97,18 @@ class MailboxReader:
         direction: str | None = None,
         thread: int | None = None,
     ) -> list[MailRow]:
-        query = self._mine(select(*_SHOWN), MAILS.c.agent)
+        query, position = self._mine(select(*_SHOWN), MAILS.c.agent), MAILS.c.position
         if label is not None:
-            labelled = self._mine(exists().where(LABELS.c.mail == MAILS.c.id, LABELS.c.label == label), LABELS.c.agent)
-            query = query.where(labelled)
+            # Along the label's own index: few of many mails may have it.
+            query = query.join(LABELS, LABELS.c.mail == MAILS.c.id).where(LABELS.c.label == label)
+            query, position = self._mine(query, LABELS.c.agent), LABELS.c.position
         if seen is not None:
             query = query.where(MAILS.c.seen if seen else ~MAILS.c.seen)
         if direction is not None:
             query = query.where(MAILS.c.direction == direction)
         if thread is not None:
             query = query.where(MAILS.c.thread == thread)
-        return self._rows(page.apply(query, MAILS.c.position))
+        return self._rows(page.apply(query, position))
 
     def mail(self, mail: str) -> MailRow | None:
         found = self._rows(self._mine(select(*_SHOWN), MAILS.c.agent).where(MAILS.c.id == mail))
@@ -128,16 +135,34 @@ class MailboxReader:
         """Mails that have all the words; `word*` is the beginning of one. Nothing for a query without words."""
         if not has_terms(query):
             return []
-        if self._database.is_sqlite:
-            match = text("inbox_search MATCH :words").bindparams(words=sqlite_query(self.agent or "", query))
-            found = page.apply(select(SQLITE_SEARCH.c.rowid).where(match), SQLITE_SEARCH.c.rowid)
-        else:
-            words = literal(postgresql_query(self.agent or "", query)).op("::")(text("tsquery"))
-            found = page.apply(select(SEARCH.c.position).where(SEARCH.c.words.op("@@")(words)), SEARCH.c.position)
-        with self._database.reading() as connection:
-            positions = connection.execute(found).scalars().all()
+        positions = self._matches_in_sqlite(query, page) if self._database.is_sqlite else self._matches(query, page)
         rows = self._rows(self._mine(select(*_SHOWN), MAILS.c.agent).where(MAILS.c.position.in_(positions)))
         return sorted(rows, key=lambda row: row.position, reverse=page.after is None)
+
+    def _matches_in_sqlite(self, query: str, page: Page) -> Sequence[int]:
+        """FTS5 walks its matches in the order of rows."""
+        match = text("inbox_search MATCH :words").bindparams(words=sqlite_query(self.agent or "", query))
+        with self._database.reading() as connection:
+            rows = connection.execute(page.apply(select(SQLITE_SEARCH.c.rowid).where(match), SQLITE_SEARCH.c.rowid))
+            return rows.scalars().all()
+
+    def _matches(self, query: str, page: Page) -> Sequence[int]:
+        """PostgreSQL's index gives all matches before the first: words that many mails have are looked for without it."""
+        words = literal(postgresql_query(self.agent or "", query)).op("::")(text("tsquery"))
+        near = (
+            page.of(LOOKED_THROUGH)
+            .apply(self._mine(select(MAILS.c.position), MAILS.c.agent), MAILS.c.position)
+            .subquery()
+        )
+        matching = SEARCH.c.words.op("@@")(words)
+        walked = select(SEARCH.c.position).join(near, near.c.position == SEARCH.c.position).where(matching)
+        # OFFSET 0: the planner is not to guess that a limit will be reached soon.
+        every = select(SEARCH.c.position).where(matching).offset(literal_column("0")).subquery()
+        with self._database.reading() as connection:
+            found = connection.execute(page.apply(walked, SEARCH.c.position)).scalars().all()
+            if len(found) < page.limit:
+                found = connection.execute(page.apply(select(every.c.position), every.c.position)).scalars().all()
+        return found
 
     def labels(self) -> list[tuple[str, int]]:
         query = self._mine(select(LABELS.c.label, func.count()), LABELS.c.agent)

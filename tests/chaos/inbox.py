@@ -90,10 +90,15 @@ class KilledPostgres:
     def url(self) -> str:
         return self.plain_url.replace("postgresql://", "postgresql+psycopg://", 1)
 
+    @property
+    def pid(self) -> int:
+        found = self._server.get_pid()
+        assert found is not None
+        return int(found)
+
     def kill(self) -> None:
         """SIGKILL to the postmaster, whose children then end; and start again, with the recovery that this takes."""
-        pid = self._server.get_pid()
-        assert pid is not None
+        pid = self.pid
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the postmaster to be gone", seconds=30)
         wait_until(self._restarted, "PostgreSQL to come back", seconds=60, pause_seconds=0.2)
@@ -165,7 +170,7 @@ def run_inbox(
     _execute(url, _SQLITE_MARKS if database.is_sqlite else _POSTGRESQL_MARKS)
     (folder / "hook.py").write_text(_HOOK)
     (folder / "calls").touch()
-    _write_config(folder)
+    write_config(folder)
     outcome = InboxOutcome()
     with _processes(folder, url) as (replicas, workers, ports):
         todo = iter(range(mails))
@@ -281,7 +286,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _write_config(folder: Path) -> None:
+def write_config(folder: Path) -> None:
     config = {
         "domain": "d.example",
         "roots": {"r1": new_root()},

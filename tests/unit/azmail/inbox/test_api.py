@@ -10,6 +10,7 @@ from email import message_from_bytes
 from email.policy import SMTP
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import event
 
@@ -60,7 +61,11 @@ class TestReceiving:
         def away(dialect: Any, *_: object) -> None:
             raise dialect.loaded_dbapi.OperationalError("disk I/O error")
 
+        def gone(*_: object, **_options: object) -> None:
+            raise psycopg.OperationalError("server closed the connection")
+
         monkeypatch.setattr("sqlalchemy.engine.default.DefaultDialect.do_execute", away)
+        monkeypatch.setattr("psycopg.Connection.execute", gone)
         answer = desk.deliver(payload(1)) if path == HOOK_URL else desk.get(path)
         assert answer.status_code == 503
         assert answer.headers["retry-after"]
