@@ -11,10 +11,10 @@ UV := uv==0.13.9
 LOCK := requirements.lock
 
 # Byte code is kept, and made once for what every engine command imports: uv makes none, and where the environment says that
-# Python shall write none (PYTHONDONTWRITEBYTECODE) each command would compile the Cloudflare SDK anew, four seconds of CPU.
+# Python shall write none (PYTHONDONTWRITEBYTECODE) each command would compile it all anew, seconds of CPU.
 unexport PYTHONDONTWRITEBYTECODE
 WARM := components.stack_outputs, components.mail_domain, components.api_tunnel, components.agent_mailboxes, \
-	components.platform_mail, pulumi.dynamic, cloudflare, emulators.server, engine.cloudflare.provider
+	components.platform_mail, pulumi.dynamic, dns.resolver, emulators.server, engine.cloudflare.provider
 
 .PHONY: lock help up down demo docs test test-unit test-e2e lint bench chaos
 

@@ -105,10 +105,11 @@ def _definitions(body: bytes) -> Iterator[bytes]:
     for start in starts:
         before = body.rfind(b"\n", 0, start)
         decorated = body.startswith(b"\n@", before)
-        end = min(
-            (found for word in (b"\nclass ", b"\n@", b"\nif ") if (found := body.find(word, start + 1)) >= 0),
-            default=len(body),
-        )
+        # One word after the other, each only up to the one before: the nearest class is near, and the file long.
+        end = len(body)
+        for word in (b"\nclass ", b"\n@", b"\nif "):
+            found = body.find(word, start + 1, end)
+            end = found if found >= 0 else end
         yield body[before if decorated else start : end] + b"\n"
 
 

@@ -126,6 +126,8 @@ def _describe() -> int:
 
 
 def _plugin(name: str, arguments: list[str]) -> int:
+    if name == "pulumi-python":
+        _exec_dynamic_host(arguments)
     from engine.protocol import without_the_sdk
 
     without_the_sdk()
@@ -133,8 +135,6 @@ def _plugin(name: str, arguments: list[str]) -> int:
         from engine.language.host import serve
 
         serve(arguments)
-    elif name == "pulumi-python":
-        _exec_dynamic_host(arguments)
     elif name == "cloudflare":
         from engine.cloudflare.__main__ import main as serve_cloudflare
 

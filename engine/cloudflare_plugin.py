@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import shutil
 import socket
+import sys
 import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as package_version
 from pathlib import Path
 
 from engine.errors import CloudflarePluginError, ForcedChoiceError, PackageMissingError, PluginInstallError
@@ -70,10 +69,11 @@ class CloudflarePlugin:
 
 def wanted_version(layout: Layout) -> str:
     """The plugin version that the SDK in the virtualenv asks for. Raises PackageMissingError."""
-    try:
-        return package_version("pulumi_cloudflare")
-    except PackageNotFoundError:
-        raise PackageMissingError("pulumi-cloudflare", layout.venv) from None
+    # By the name of its folder (PEP 376): every command asks, and importlib.metadata alone takes 0.04 s of CPU.
+    for folder in sys.path:
+        for described in Path(folder).glob("pulumi_cloudflare-*.dist-info"):
+            return described.name.removeprefix("pulumi_cloudflare-").removesuffix(".dist-info")
+    raise PackageMissingError("pulumi-cloudflare", layout.venv)
 
 
 def forced_source(environment: Mapping[str, str]) -> Source | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 if __name__ == "__main__":
     lifetime = runpy.run_path(str(Path(__file__).with_name("lifetime.py")))
     lifetime["when_engine_ends"](lambda: os._exit(0))
+    runpy.run_path(str(Path(__file__).with_name("later.py")))
     # As `python -m` does: the project's directory comes first, the directory of this file is nowhere.
     here = str(Path(__file__).resolve().parent)
     sys.path[:] = [str(Path.cwd()), *(entry for entry in sys.path if entry != here)]

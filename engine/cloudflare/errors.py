@@ -112,16 +112,6 @@ class ZoneLookupError(OperationError):
         super().__init__(f"failed to find exactly one result: {found} found: name one zone by `zoneId` or a full name")
 
 
-class ClientMissingError(OperationError):
-    """Cloudflare's Python client is not installed beside the plugin."""
-
-    def __init__(self, module: str | None) -> None:
-        super().__init__(
-            f"this machine's stand-in for the Cloudflare plugin needs the Python module {module or 'cloudflare'!r}: "
-            f"install requirements-dev.txt into the virtualenv (`./mail setup`), or install the official plugin"
-        )
-
-
 class NotConfiguredError(OperationError):
     """The engine asked for an operation before it sent the configuration."""
 

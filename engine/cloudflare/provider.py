@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import os
@@ -133,8 +132,6 @@ class CloudflareProvider(ResourceProviderServicer):
         if not is_loopback(settings.base_url):
             raise StandInOffLoopbackError(settings.base_url)
         self._api = CloudflareApi(settings, self._cancelled)
-        # The program is being loaded meanwhile: by its first request the client is ready.
-        threading.Thread(target=_open, args=(self._api,), name="cloudflare-client", daemon=True).start()
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
     # Functions
@@ -247,12 +244,6 @@ class CloudflareProvider(ResourceProviderServicer):
         if self._api is None:
             raise NotConfiguredError
         return self._api
-
-
-def _open(api: CloudflareApi) -> None:
-    # The first request says again what is wrong, to somebody who listens.
-    with contextlib.suppress(OperationError):
-        api.open()
 
 
 def _resource(urn: str) -> Resource:

@@ -31,23 +31,23 @@ def installed(site_packages: list[Path]) -> list[Package]:
 def required_plugins(site_packages: list[Path]) -> list[PulumiPlugin]:
     """The plugins that the installed `pulumi-*` packages name in their `pulumi-plugin.json`."""
     plugins = set()
-    for found in _distributions(site_packages):
+    # Only their own metadata is read: of the hundred others a name tells enough (PEP 376), and every command asks.
+    described = (path for folder in site_packages for path in folder.glob("[Pp]ulumi[_-]*-info"))
+    for found in map(Distribution.at, described):
         name = found.metadata["Name"].lower().replace("_", "-")
-        if not name.startswith("pulumi-"):
-            continue
         module = name.replace("-", "_")
         file = Path(str(found.locate_file(f"{module}/pulumi-plugin.json")))
         if not file.is_file():
             continue
-        described = json.loads(file.read_text(encoding="utf-8"))
-        if not described.get("resource"):
+        wanted = json.loads(file.read_text(encoding="utf-8"))
+        if not wanted.get("resource"):
             continue
-        version = str(described.get("version") or found.version)
+        version = str(wanted.get("version") or found.version)
         plugins.add(
             PulumiPlugin(
-                name=described.get("name") or name.removeprefix("pulumi-"),
+                name=wanted.get("name") or name.removeprefix("pulumi-"),
                 version=version if version.startswith("v") else f"v{version}",
-                server=described.get("server") or "",
+                server=wanted.get("server") or "",
             )
         )
     return sorted(plugins)

@@ -18,9 +18,11 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pulumi
-import pulumi.log
-import pulumi.runtime
+runpy.run_path(str(Path(__file__).parents[1] / "later.py"))
+
+import pulumi  # noqa: E402
+import pulumi.log  # noqa: E402
+import pulumi.runtime  # noqa: E402
 
 # The official language host treats this status alike.
 ERROR_WAS_SHOWN = 32

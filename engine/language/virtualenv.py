@@ -51,7 +51,8 @@ class Interpreter:
         return [Path(line) for line in listing.stdout.splitlines() if line]
 
     def version(self) -> str:
-        if self.virtualenv is None and self.python.resolve() == Path(sys.executable).resolve():
+        # A virtualenv's Python is a link to the one that it was made with.
+        if self.python.resolve() == Path(sys.executable).resolve():
             return "{}.{}.{}".format(*sys.version_info[:3])
         said = subprocess.run(  # noqa: S603
             [str(self.python), "--version"], capture_output=True, text=True, check=True

@@ -192,8 +192,7 @@ class TestConfigure:
         headers = headers_of_one_request(plugin, api)
         assert headers["accept"] == "application/json"
         assert "content-type" not in headers
-        assert headers["user-agent"].startswith("azmail-cloudflare/6.23.1 Cloudflare/Python ")
-        assert headers["user-agent"].endswith(" azt3knet/1")
+        assert headers["user-agent"] == "azmail-cloudflare/6.23.1 azt3knet/1"
         assert headers["x-stainless-retry-count"] == "0"
 
     def test_the_environment_of_the_process_counts(self, api: RecordingApi) -> None:
