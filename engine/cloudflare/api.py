@@ -81,7 +81,7 @@ class CloudflareApi:
                 raise CancelledError(method, url)
         raise AssertionError("the last try either returns or raises")
 
-    def _ask(self, method: str, url: str, body: Properties | None, repeated: int) -> _Answer:
+    def _ask(self, method: str, url: str, body: Properties | None, repeated: int) -> _Received:
         """One request on a connection of its own. Raises OSError and HTTPException where no whole answer comes."""
         parts = urlsplit(url)
         names = (f"azmail-cloudflare/{VERSION}", self._settings.user_agent_suffix)
@@ -101,13 +101,13 @@ class CloudflareApi:
             connection.request(method, f"{parts.path}{'?' if parts.query else ''}{parts.query}", content, headers)
             response = connection.getresponse()
             named = {name.lower(): value for name, value in response.headers.items()}
-            return _Answer(response.status, named, response.read())
+            return _Received(response.status, named, response.read())
         finally:
             connection.close()
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _Received:
     status: int
     headers: Mapping[str, str]
     """Their names in lower case."""
@@ -161,7 +161,7 @@ def _number(text: str | None) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _decoded(method: str, url: str, answer: _Answer) -> Properties:
+def _decoded(method: str, url: str, answer: _Received) -> Properties:
     kind = answer.headers.get("content-type", "")
     try:
         decoded = json.loads(answer.content)
