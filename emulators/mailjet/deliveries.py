@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 CONCURRENT = 16
 KEPT = 5000
+ANSWER_KEPT = 2000
+"""Octets of a webhook's answer that are kept, for people to read."""
 USER_AGENT = "Mailjet"
 
 _log = logging.getLogger(__name__)
@@ -183,11 +185,13 @@ class Deliveries:
             return
         attempts = row["attempts"] + 1
         began = time.time()
-        status, error = await self._post(url, row["body"])
-        self._db.execute(
+        status, error, said = await self._post(url, row["body"])
+        tried = self._db.execute(
             "INSERT INTO attempt (delivery_id, at, ms, status, error) VALUES (?, ?, ?, ?, ?)",
             (row["id"], began, (time.time() - began) * 1000, status, error),
         )
+        if said:
+            self._db.execute("INSERT INTO answer VALUES (?, ?, ?)", (tried.lastrowid, row["id"], said))
         if status == 200:
             self._update(row["id"], State.DELIVERED, attempts, status, "")
         elif attempts >= self._state.switches.retry_attempts:
@@ -207,8 +211,10 @@ class Deliveries:
         if state is not State.PENDING:
             self._db.execute("DELETE FROM delivery WHERE id <= ? AND state != ?", (key - KEPT, State.PENDING))
             self._db.execute("DELETE FROM attempt WHERE delivery_id <= ?", (key - KEPT,))
+            self._db.execute("DELETE FROM answer WHERE delivery_id <= ?", (key - KEPT,))
 
-    async def _post(self, url: str, body: bytes) -> tuple[int | None, str]:
+    async def _post(self, url: str, body: bytes) -> tuple[int | None, str, str]:
+        """Status, what went wrong, and how the answer begins."""
         import httpx
 
         parts = urlsplit(url)
@@ -223,10 +229,11 @@ class Deliveries:
                 self._client = httpx.AsyncClient(trust_env=False, follow_redirects=False)
             answer = await self._client.post(target, content=body, headers=headers, timeout=timeout)
         except NoRouteError as error:
-            return None, str(error)
+            return None, str(error), ""
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            return None, f"{type(error).__name__}: no answer from {parts.hostname}"
-        return answer.status_code, "" if answer.status_code == 200 else f"status {answer.status_code}"
+            return None, f"{type(error).__name__}: no answer from {parts.hostname}", ""
+        wrong = "" if answer.status_code == 200 else f"status {answer.status_code}"
+        return answer.status_code, wrong, answer.content[:ANSWER_KEPT].decode("utf-8", "replace").strip()
 
     def _target(self, parts: SplitResult) -> tuple[str, str]:
         """(URL to connect to, Host header)."""

@@ -101,6 +101,12 @@ class MailjetEmulator:
             "deliveries": self.deliveries.counts(),
         }
 
+    def play(self, switches: Switches) -> None:
+        """Behave so from now on; what counts how often something happened begins anew."""
+        self.mailjet.change_switches(switches)
+        self.domains.count_looks_anew()
+        self.interruptions.count_anew()
+
     def reset(self) -> None:
         """Back to an account without senders, routes and mail."""
         self.mailjet.reset()
@@ -138,7 +144,7 @@ class MailjetEmulator:
             case "PUT", ["switches"]:
                 return self._put_switches(await request.body())
             case "DELETE", ["switches"]:
-                self.mailjet.change_switches(Switches())
+                self.play(Switches())
                 return Response(status_code=204)
             case "PUT", ["apikeys"]:
                 return self._put_api_key(await request.body())
@@ -163,9 +169,7 @@ class MailjetEmulator:
             switches = Switches.model_validate({**self.mailjet.switches.model_dump(), **given})
         except (ValueError, TypeError, ValidationError) as error:
             return JSONResponse({"error": str(error)}, 400)
-        self.mailjet.change_switches(switches)
-        self.domains.count_looks_anew()
-        self.interruptions.count_anew()
+        self.play(switches)
         return JSONResponse(switches.model_dump())
 
     def _put_api_key(self, body: bytes) -> Response:

@@ -161,7 +161,10 @@ class Letters:
 
     def attempts(self, delivery_id: int) -> list[Row]:
         """When a delivery was tried, and what was answered; oldest first, the latest hundred."""
-        query = "SELECT * FROM attempt WHERE delivery_id = ? ORDER BY id DESC LIMIT 100"
+        query = (
+            "SELECT attempt.*, answer.body AS said FROM attempt LEFT JOIN answer ON answer.attempt_id = attempt.id"
+            " WHERE attempt.delivery_id = ? ORDER BY attempt.id DESC LIMIT 100"
+        )
         return [dict(row) for row in self._db.execute(query, (delivery_id,))][::-1]
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Switches(BaseModel):
     """One field a question that the documentation leaves open (or a fault of one account)."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
     put_revives_deleted_sender: bool = False
     """A PUT on a soft-deleted sender makes it inactive again."""

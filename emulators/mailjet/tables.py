@@ -103,6 +103,12 @@ CREATE TABLE IF NOT EXISTS attempt (
   error TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS attempt_delivery ON attempt (delivery_id, id);
+CREATE TABLE IF NOT EXISTS answer (
+  attempt_id INTEGER PRIMARY KEY,
+  delivery_id INTEGER NOT NULL,
+  body TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS answer_delivery ON answer (delivery_id);
 CREATE TABLE IF NOT EXISTS letter (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   message_id INTEGER,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -13,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup, escape
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -26,6 +28,7 @@ from emulators.control import Controlled
 from emulators.faults import KINDS, FaultPlan, FaultPlanError
 from emulators.mailjet import MailjetEmulator
 from emulators.mailjet.letters import Row, Search
+from emulators.mailjet.switches import Switches
 from emulators.page.agent_view import AgentList
 from emulators.page.guard import MAIL_POLICY, Guard
 from emulators.page.letter_view import LetterView
@@ -33,13 +36,24 @@ from emulators.page.purposes import is_ours, purpose
 from emulators.page.request_view import PAGE as REQUESTS_PAGE
 from emulators.page.request_view import Filter, find, page_of
 from emulators.page.stream import changes
+from emulators.page.trouble import PRESETS, SwitchFormError, changed_count, shown_switches, switches_of
 from emulators.request_log import redacted
 
 HERE = Path(__file__).parent
 MAILS_PAGE = 50
 RECORDS_PAGE = 200
 LARGEST_FORM = 1024 * 1024
+MOST_BEGINNINGS = 30
+LARGEST_BEGINNING = 64 * 1024
+"""Octets of a mail that is taken apart only to show how it begins."""
 ADDRESS = re.compile(r"[^\s<>()\[\],;:\"\\@]+@[^\s<>()\[\],;:\"\\@]+")
+FIRST_MAIL = {
+    "name": "Ada Lovelace",
+    "from": "ada@example.com",
+    "subject": "Hello from outside",
+    "text": "Hello,\n\ndoes this reach you?\n\nAda\n",
+}
+"""What the form proposes, so that a first mail is one press."""
 SECTIONS = (("/", "Mail"), ("/agents", "Agents"), ("/dns", "DNS"), ("/requests", "Requests"), ("/faults", "Faults"))
 
 
@@ -55,7 +69,8 @@ class EmulatorPage:
         self._templates = Environment(
             loader=FileSystemLoader(HERE / "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
         )
-        self._templates.filters |= {"clock": _clock, "outcome": outcome, "redacted": redacted}
+        self._templates.filters |= {"clock": _clock, "outcome": outcome, "fate": fate, "redacted": redacted}
+        self._templates.filters |= {"moment": _moment, "plain_text": _marked_up}
         self._templates.globals |= {"sections": SECTIONS}
         self.app: ASGIApp = Guard(
             Starlette(
@@ -74,6 +89,9 @@ class EmulatorPage:
                     Route("/requests", self.requests),
                     Route("/requests/{service}/{number:int}", self.request),
                     Route("/faults", self.faults),
+                    Route("/faults/none", self.end_faults, methods=["POST"]),
+                    Route("/faults/preset", self.turn_preset, methods=["POST"]),
+                    Route("/faults/switches", self.change_switches, methods=["POST"]),
                     Route("/faults/{service}", self.change_faults, methods=["POST"]),
                     Route("/events", self.events),
                     Route("/letters", self.letters),
@@ -103,7 +121,7 @@ class EmulatorPage:
         names = self._agents.names([row["sender"] for row in shown] + [row["recipient"] for row in shown])
         return self._page(
             request, "mails.html", "Mail", search=search, rows=shown, names=names, older=older, before=before,
-            total=self._mailjet.letters.count(search),
+            total=self._mailjet.letters.count(search), agents=bool(shown or self._agents.some()),
         )  # fmt: skip
 
     async def mail(self, request: Request) -> Response:
@@ -111,11 +129,24 @@ class EmulatorPage:
         row, view = self._letter(request)
         attempts = self._mailjet.letters.attempts(row["delivery_id"]) if row["delivery_id"] else []
         route = self._mailjet.routes.for_recipient(row["recipient"])
+        thread = self._conversation(row)
+        people = [one[end] for one in thread or [row] for end in ("sender", "recipient")]
         return self._page(
             request, "mail.html", row["subject"] or "(no subject)", row=row, view=view, attempts=attempts,
-            thread=self._mailjet.letters.in_thread(row["thread"]), url=redacted(route["url"]) if route else "",
-            names=self._agents.names([row["sender"], row["recipient"]]), said=request.query_params.get("said", ""),
+            thread=thread, url=redacted(route["url"]) if route else "",
+            names=self._agents.names(people), said=request.query_params.get("said", ""),
         )  # fmt: skip
+
+    def _conversation(self, row: Row) -> list[Row]:
+        """Its thread, oldest first; with the beginning of what is written where that is quick to find."""
+        letters = self._mailjet.letters
+        found = letters.in_thread(row["thread"])
+        beginnings: dict[int, str] = {}
+        for one in found[-MOST_BEGINNINGS:]:
+            octets = letters.octets(one["id"]) or b""
+            if len(octets) <= LARGEST_BEGINNING:
+                beginnings[one["id"]] = " ".join(LetterView(octets).text.split())[:160]
+        return [{**one, "beginning": beginnings.get(one["id"], "")} for one in found]
 
     async def mail_html(self, request: Request) -> Response:
         """The HTML of a mail, for a frame that lets it do nothing."""
@@ -144,10 +175,9 @@ class EmulatorPage:
 
     async def write(self, request: Request) -> Response:
         """The form for a mail from outside."""
-        given = {"to": request.query_params.get("to", ""), "from": "ada@example.com", "name": "Ada Lovelace"}
-        return self._page(
-            request, "write.html", "Write from outside", given=given, problem="", agents=self._agents.some()
-        )
+        agents = self._agents.some()
+        given = FIRST_MAIL | {"to": request.query_params.get("to") or next((address for address, _ in agents), "")}
+        return self._page(request, "write.html", "Write from outside", given=given, problem="", agents=agents)
 
     async def write_now(self, request: Request) -> Response:
         """Take the mail in, as Mailjet's inbound host does."""
@@ -294,17 +324,50 @@ class EmulatorPage:
         return self._fault_page(request, said=request.query_params.get("said", ""))
 
     def _fault_page(self, request: Request, *, said: str = "", problem: str = "") -> Response:
-        plans = {service: api.plan for service, api in self._apis.items()}
+        plans, switches = self._plans(), self._mailjet.mailjet.switches
         return self._page(
-            request,
-            "faults.html",
-            "Faults",
-            plans=plans,
-            kinds=KINDS,
-            said=said,
-            problem=problem,
+            request, "faults.html", "Faults", plans=plans, kinds=KINDS, said=said, problem=problem,
+            presets=[(one, one.is_on(plans[one.service], switches)) for one in PRESETS], groups=shown_switches(switches),
             status=400 if problem else 200,
-        )
+        )  # fmt: skip
+
+    def _plans(self) -> dict[str, FaultPlan]:
+        return {service: api.plan for service, api in self._apis.items()}
+
+    def _trouble(self) -> int:
+        """How much is not as it should be: latencies, limits, rules, and Mailjet's switches."""
+        plans = self._plans().values()
+        faults = sum(bool(plan.latency_ms) + (plan.rate_limit is not None) + len(plan.rules) for plan in plans)
+        return faults + changed_count(self._mailjet.mailjet.switches)
+
+    async def turn_preset(self, request: Request) -> Response:
+        """One ready-made fault on or off, whatever else is on."""
+        form = await _form(request)
+        preset = next((one for one in PRESETS if one.name == form.get("preset")), None)
+        if preset is None:
+            raise HTTPException(404, "There is no such switch.")
+        on = form.get("on") == "1"
+        api = self._apis[preset.service]
+        api.plan = preset.turned(on, api.plan)
+        if changes := preset.switched(on):
+            self._mailjet.play(self._mailjet.mailjet.switches.model_copy(update=changes))
+        return _fault_redirect(f"On: {preset.title}." if on else f"Off: {preset.title}.")
+
+    async def change_switches(self, request: Request) -> Response:
+        """All of Mailjet's switches as the form has them."""
+        form = await _form(request)
+        try:
+            self._mailjet.play(Switches() if form.get("clear") else switches_of(form))
+        except SwitchFormError as error:
+            return self._fault_page(request, problem=str(error))
+        return _fault_redirect("Mailjet is as documented." if form.get("clear") else "Mailjet does as you said.")
+
+    async def end_faults(self, _request: Request) -> Response:
+        """No fault, no switch that is not as documented."""
+        for api in self._apis.values():
+            api.plan = FaultPlan()
+        self._mailjet.play(Switches())
+        return _fault_redirect("Everything works again.")
 
     async def change_faults(self, request: Request) -> Response:
         """Latency and limit as the form says; one more rule, or none at all."""
@@ -315,12 +378,12 @@ class EmulatorPage:
         form = await _form(request)
         if form.get("clear"):
             api.plan = FaultPlan()
-            return RedirectResponse(f"/faults?{urlencode({'said': f'{service.title()} works again.'})}", 303)
+            return _fault_redirect(f"{service.title()} works again.")
         try:
             api.plan = FaultPlan.parse(_plan(api.plan, form))
         except (FaultPlanError, ValueError) as error:
             return self._fault_page(request, problem=str(error))
-        return RedirectResponse(f"/faults?{urlencode({'said': f'{service.title()} does as you said.'})}", 303)
+        return _fault_redirect(f"{service.title()} does as you said.")
 
     # Live
 
@@ -333,10 +396,13 @@ class EmulatorPage:
             "mail": self._mailjet.mailjet.db.total_changes,
             "requests": sum(api.log.latest for api in self._apis.values()),
             "dns": self._cloudflare.account.version,
+            "faults": [plan.plain() for plan in self._plans().values()],
         }
 
     def _page(self, request: Request, template: str, title: str, *, status: int = 200, **values: object) -> Response:
-        text = self._templates.get_template(template).render(title=title, path=request.url.path, **values)
+        text = self._templates.get_template(template).render(
+            title=title, path=request.url.path, trouble=self._trouble(), today=_clock(time.time())[:10], **values
+        )
         return HTMLResponse(text, status)
 
     async def _problem(self, request: Request, error: Exception) -> Response:
@@ -359,6 +425,15 @@ def outcome(row: Row) -> str:
     if row["status"] == "queued":
         return "queued"
     return "sent" if row["status"] == "sent" else "received"
+
+
+def fate(row: Row) -> str:
+    """How a letter fares, for the eye: `good`, `bad` or `waits`."""
+    if row["status"] in ("bounce", "blocked") or row["state"] == "failed":
+        return "bad"
+    if row["state"] == "pending" or row["status"] == "queued":
+        return "bad" if row["attempts"] else "waits"
+    return "good"
 
 
 def composed(*, to: str, sender: str, name: str, subject: str, text: str) -> bytes:
@@ -389,6 +464,10 @@ def _plan(plan: FaultPlan, form: Mapping[str, str]) -> dict[str, object]:
         "rate_limit": {"requests": int(requests), "seconds": float(seconds or 1)} if requests else None,
         "rules": rules,
     }
+
+
+def _fault_redirect(said: str) -> Response:
+    return RedirectResponse(f"/faults?{urlencode({'said': said})}", 303)
 
 
 def _pages(
@@ -432,3 +511,19 @@ async def _limited_body(request: Request, most: int) -> bytes:
 
 def _clock(moment: float | None) -> str:
     return "" if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _moment(moment: float, today: str) -> Markup:
+    """The time of a day; of another day than today with its date. All of it is told to who points at it."""
+    whole = _clock(moment)
+    date, time_of_day, _ = whole.split()
+    shown = time_of_day if date == today else f"{date} {time_of_day}"
+    return Markup('<time datetime="{}T{}Z" title="{}">{}</time>').format(date, time_of_day, whole, shown)
+
+
+def _marked_up(text: str) -> Markup:
+    """A docstring in one line, with `names` as code."""
+    parts = " ".join(text.split()).split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if odd % 2 else escape(part) for odd, part in enumerate(parts)
+    )

@@ -12,23 +12,40 @@ function newest(within) {
   return row ? Number(row.dataset.mail) : 0;
 }
 
+function swap(text) {
+  const fresh = new DOMParser().parseFromString(text, "text/html");
+  for (const old of document.querySelectorAll("[data-swap]")) {
+    const put = fresh.getElementById(old.id);
+    if (!put || put.innerHTML === old.innerHTML) { continue; }
+    const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+    const open = [...old.querySelectorAll("details")].map((one) => one.open);
+    const before = newest(old);
+    old.replaceChildren(...put.childNodes);
+    old.querySelectorAll("details").forEach((one, place) => { one.open = one.open || Boolean(open[place]); });
+    if (focused) { document.getElementById(focused)?.focus({ preventScroll: true }); }
+    const row = old.querySelector("[data-mail]");
+    if (row && newest(old) > before) { document.getElementById("news").textContent = row.dataset.news; }
+  }
+}
+
+// A form that changes what its own page shows is answered in place: nobody is thrown to the top.
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!form.matches("[data-here]")) { return; }
+  event.preventDefault();
+  const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form, event.submitter)) });
+  swap(await answer.text());
+  const said = document.querySelector(".said");
+  document.getElementById("news").textContent = said ? said.textContent : "";
+});
+
 async function refresh() {
   if (busy) { again = true; return; }
   busy = true;
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
     if (!answer.ok) { return; }
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const old of document.querySelectorAll("[data-swap]")) {
-      const put = fresh.getElementById(old.id);
-      if (!put || put.innerHTML === old.innerHTML) { continue; }
-      const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
-      const before = newest(old);
-      old.replaceChildren(...put.childNodes);
-      if (focused) { document.getElementById(focused)?.focus({ preventScroll: true }); }
-      const row = old.querySelector("[data-mail]");
-      if (row && newest(old) > before) { document.getElementById("news").textContent = row.dataset.news; }
-    }
+    swap(await answer.text());
   } finally {
     busy = false;
     if (again) { again = false; refresh(); }
@@ -39,10 +56,14 @@ if (wanted.length) {
   const stream = new EventSource("/events");
   stream.addEventListener("hello", () => {
     link.textContent = "live";
+    link.classList.add("live");
     refresh(); // what happened between the page and its stream, or while the connection was away
   });
   stream.addEventListener("changed", (event) => {
     if (wanted.some((name) => name in JSON.parse(event.data))) { refresh(); }
   });
-  stream.addEventListener("error", () => { link.textContent = "not live: the emulators do not answer"; });
+  stream.addEventListener("error", () => {
+    link.textContent = "not live: the emulators do not answer";
+    link.classList.remove("live");
+  });
 }
