@@ -16,6 +16,7 @@ WIDTH = 100
 """Columns; a longer value ends in an ellipsis, since the zone has it whole."""
 
 EMBEDDED = (
+    (remedies.emulators("open"), "the page: write an agent a mail, and see what becomes of it"),
     (remedies.demo(), "one agent mails another, through the whole loop"),
     (remedies.messages(), "the mails of the agents"),
     (remedies.down(), "take everything away again"),
@@ -70,7 +71,7 @@ def _next(stack: str) -> list[tuple[str, str]]:
         (remedies.preview(stack), "what an up would change, by name"),
         (remedies.doctor(stack), "look at everything"),
     ]
-    return [*EMBEDDED[:2], *always[:1], *EMBEDDED[2:]] if stack == "dev" else always
+    return [*EMBEDDED[:-1], *always[:1], EMBEDDED[-1]] if stack == "dev" else always
 
 
 def _fitting(line: str) -> str:

@@ -103,6 +103,7 @@ class ShownSwitch:
     value: Any
     usual: Any
     choices: tuple[object, ...] = ()
+    may_be_none: bool = False
 
     @property
     def changed(self) -> bool:
@@ -123,9 +124,11 @@ def changed_count(switches: Switches) -> int:
 
 
 def switches_of(form: Mapping[str, str]) -> Switches:
-    """What a form with every switch says. Raises SwitchFormError."""
+    """What a form with every switch says: an empty number is no limit, or as usual. Raises SwitchFormError."""
     given: dict[str, object] = {}
     for one in _each(Switches()):
+        if one.kind in ("choice", "number") and one.name not in form:
+            continue
         text = form.get(one.name, "").strip()
         match one.kind:
             case "yes-no":
@@ -133,7 +136,7 @@ def switches_of(form: Mapping[str, str]) -> Switches:
             case "choice":
                 given[one.name] = next((choice for choice in one.choices if str(choice) == text), text)
             case "number":
-                given[one.name] = _number(text)
+                given[one.name] = _number(text) if text else None if one.may_be_none else one.usual
             case "replies":
                 replies = {step: form.get(f"{one.name}.{step}", "").strip() for step in _STEPS}
                 given[one.name] = {step: reply for step, reply in replies.items() if reply}
@@ -156,7 +159,9 @@ def _each(switches: Switches) -> Iterator[ShownSwitch]:
     usual = Switches()
     for name, known in Switches.model_fields.items():
         kind, choices = _kind(known.annotation)
-        yield ShownSwitch(name, known.description or "", kind, getattr(switches, name), getattr(usual, name), choices)
+        may_be_none = type(None) in get_args(known.annotation)
+        values = getattr(switches, name), getattr(usual, name)
+        yield ShownSwitch(name, known.description or "", kind, *values, choices, may_be_none)
 
 
 def _kind(annotation: Any) -> tuple[Literal["yes-no", "choice", "number", "replies"], tuple[object, ...]]:
@@ -172,8 +177,6 @@ def _kind(annotation: Any) -> tuple[Literal["yes-no", "choice", "number", "repli
 
 
 def _number(text: str) -> object:
-    if not text:
-        return None
     try:
         return int(text)
     except ValueError:

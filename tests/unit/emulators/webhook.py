@@ -50,22 +50,24 @@ class WebhookServer:
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         user, password = _credentials(request.headers.get("authorization"))
         payload = json.loads(await request.body())
-        status = 410
+        status, said = 410, ""
         if self.webhook is not None and path.startswith(f"{self.webhook.prefix}/"):
             path = path.removeprefix(self.webhook.prefix)
             self.webhook.calls.append(Call(path, request.headers["host"], user, password, payload))
             status = self.webhook.answers.popleft() if self.webhook.answers else 200
-        await Response(status_code=status)(scope, receive, send)
+            said = self.webhook.says
+        await Response(said, status_code=status)(scope, receive, send)
 
 
 class Webhook:
-    """`answers` are used up first; then it answers 200."""
+    """`answers` are used up first; then it answers 200. It `says` that in the body."""
 
     def __init__(self, port: int, prefix: str) -> None:
         self.port = port
         self.prefix = prefix
         self.calls: list[Call] = []
         self.answers: deque[int] = deque()
+        self.says = ""
 
     def url(self, path: str = "/hook", credentials: str = "") -> str:
         """Its URL, with `user:password` in it if given."""

@@ -14,6 +14,7 @@ import requests
 
 from emulators.mailjet.letters import Letters
 from emulators.mailjet.state import MailjetState
+from emulators.mailjet.switches import Switches
 from emulators.page.agent_view import AgentList
 from emulators.page.letter_view import LetterView
 from emulators.page.purposes import is_ours, purpose
@@ -26,9 +27,13 @@ from tests.waiting import wait_until
 SECTIONS = ["", "write", "agents", "dns", "requests", "faults"]
 
 
+def plain_text(answer: requests.Response) -> str:
+    return " ".join(markup.unescape(answer.text).split())
+
+
 def plain(answer: requests.Response) -> str:
     assert answer.status_code == 200, answer.text
-    return " ".join(markup.unescape(answer.text).split())
+    return plain_text(answer)
 
 
 class TestWhoIsRefused:
@@ -51,7 +56,9 @@ class TestWhoIsRefused:
             {"Sec-Fetch-Site": "same-site"},
         ],
     )
-    @pytest.mark.parametrize("path", ["write", "faults/mailjet", "mail/1/again"])
+    @pytest.mark.parametrize(
+        "path", ["write", "faults/mailjet", "faults/none", "faults/preset", "faults/switches", "mail/1/again"]
+    )
     def test_another_sites_form(self, world: World, path: str, headers: dict[str, str]) -> None:
         answer = world.post(path, {"to": BOB, "from": "a@b.example"}, headers=headers)
         assert answer.status_code == 403
@@ -120,15 +127,23 @@ class TestMail:
 
     def test_a_failure_is_shown_and_it_can_be_delivered_again(self, world: World) -> None:
         world.webhook.answers.extend([503, 200])
+        world.webhook.says = "<b>the database is away</b>, http://u:topsecret@127.0.0.1/"
         world.arrives(letter())
         key = world.settled()["id"]
         shown = plain(world.get(f"mail/{key}"))
         assert "Posted to the webhook" in shown
         assert "503 (status 503)" in shown
+        assert "<b>the database is away</b>, http://u:***@127.0.0.1/" in shown
         answer = world.post(f"mail/{key}/again")
         assert "on its way to the webhook again" in plain(answer)
         wait_until(lambda: len(world.webhook.calls) == 3)
         assert len(world.get("letters?after=0").json()["letters"]) == 1
+
+    def test_a_first_mail_is_one_press(self, world: World) -> None:
+        form = dict(re.findall(r'<input id="[a-z]+" name="([a-z]+)"[^>]* value="([^"]*)"', world.get("write").text))
+        assert form["to"] == BOB
+        assert "It was taken in." in plain(world.post("write", form))
+        assert world.settled()["subject"] == form["subject"]
 
     def test_search_agent_and_pages(self, world: World) -> None:
         for number in range(55):
@@ -245,6 +260,56 @@ class TestSections:
         assert world.post("faults/mailjet", {"requests": "-1"}).status_code == 400
         assert world.post("faults/other").status_code == 404
         assert "Mailjet works again." in plain(world.post("faults/mailjet", {"clear": "1"}))
+
+    def test_a_ready_made_fault_is_one_press(self, world: World) -> None:
+        def sender() -> int:
+            return requests.get(f"{world.mailjet}/v3/REST/sender", auth=world.auth, timeout=10).status_code
+
+        before = re.findall(r"(\d+) faults are on", world.get().text)
+        world.post("faults/mailjet", {"latency_ms": "1"})
+        for name, status in (("down", 503), ("key", 401)):
+            answer = world.post("faults/preset", {"preset": name, "on": "1"})
+            assert re.search(rf'id="preset-{name}"[^>]*aria-checked="true"', answer.text)
+            assert sender() == status
+            assert re.findall(r"(\d+) faults are on", world.get("dns").text) == [str(int(before[0]) + 2)]
+            off = world.post("faults/preset", {"preset": name, "on": "0"})
+            assert re.search(rf'id="preset-{name}"[^>]*aria-checked="false"', off.text)
+            assert sender() == 200
+        faults = requests.get(f"{world.mailjet}/_emulator/faults", timeout=10).json()
+        assert (faults["latency_ms"], faults["rules"]) == (1, []), "what else was on stays"
+        assert world.post("faults/preset", {"preset": "nothing"}).status_code == 404
+        assert "Everything works again." in plain(world.post("faults/none"))
+        assert "faults are on" not in world.get().text
+        assert requests.get(f"{world.mailjet}/_emulator/faults", timeout=10).json()["latency_ms"] == 0
+
+    def test_mailjets_switches_are_switched(self, world: World) -> None:
+        shown = world.get("faults").text
+        for name in Switches.model_fields:
+            assert f"<code>{name}</code>" in shown
+        form = dict(re.findall(r'<input id="([a-z_]+)"[^>]* value="([^"]*)"', shown))
+        form |= {
+            "plus_addresses": "1",
+            "not_found": "html",
+            "dns_lag": "2",
+            "smtp_replies.DATA": "451 later",
+            "retry_seconds": "0.5",
+        }
+        assert "Mailjet does as you said." in plain(world.post("faults/switches", form))
+        played = requests.get(f"{world.mailjet}/_emulator/switches", timeout=10).json()
+        wanted = {
+            "plus_addresses": True,
+            "not_found": "html",
+            "dns_lag": 2,
+            "retry_seconds": 0.5,
+            "smtp_replies": {"DATA": "451 later"},
+        }
+        assert {name: played[name] for name in wanted} == wanted
+        assert played["parse_in_plan"] is False, "what a form does not tick is off"
+        refused = world.post("faults/switches", form | {"dns_lag": "many"})
+        assert refused.status_code == 400
+        assert "dns_lag is 'many', expected: input should be a valid integer" in plain_text(refused)
+        assert "Mailjet is as documented." in plain(world.post("faults/switches", {"clear": "1"}))
+        assert requests.get(f"{world.mailjet}/_emulator/switches", timeout=10).json() == Switches().model_dump()
 
     def test_the_zone(self, world: World) -> None:
         shown = plain(world.get("dns"))

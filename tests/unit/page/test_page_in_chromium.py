@@ -152,6 +152,7 @@ def test_axe_finds_nothing_serious(page: Page, world: World) -> None:
     found: dict[str, list[str]] = {}
     for path in ("", f"mail/{key}", "write", "agents", "dns", "requests", "faults"):
         page.goto(world.page + path)
+        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
         found[path] = findings(page)
         picture(page, f"page-{path.partition('/')[0] or 'mails'}")
         # In the dark other colours stand beside each other, and nothing else is different.
@@ -171,3 +172,24 @@ def test_nothing_is_wider_than_the_window(page: Page, world: World, width: int) 
     for path in ("", f"mail/{key}", "write", "agents", "dns", "requests", "faults"):
         page.goto(world.page + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+def test_a_fault_is_switched_by_keyboard_in_its_place(page: Page, world: World) -> None:
+    world.post("faults/none")
+    page.goto(world.page + "faults")
+    page.evaluate("window.here = true")
+    switch = page.get_by_role("switch", name="Mailjet is down")
+    expect(switch).to_have_attribute("aria-checked", "false")
+    switch.focus()
+    page.keyboard.press("Space")
+    expect(switch).to_have_attribute("aria-checked", "true")
+    expect(switch).to_be_focused()
+    expect(page.get_by_role("link", name="1 fault is on")).to_be_visible()
+    page.keyboard.press("Space")
+    expect(switch).to_have_attribute("aria-checked", "false")
+    page.get_by_text("Inbound routes", exact=True).click()
+    page.get_by_label("reaches the route of").check()
+    page.get_by_role("button", name="Apply").first.click()
+    expect(page.locator("#news")).to_have_text("Mailjet does as you said.")
+    expect(page.get_by_label("reaches the route of")).to_be_checked()
+    assert page.evaluate("window.here"), "nobody was thrown to the top"
