@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from clients.mailjet.client import Answer, MailjetClient
-from clients.mailjet.errors import IncompleteAnswerError, RefusedError
+from clients.mailjet.errors import IncompleteAnswerError, NotFoundError, RefusedError, UnknownLookupError
 
 SENDER = "/v3/REST/sender"
 DNS = "/v3/REST/dns"
@@ -153,7 +153,7 @@ class Validation:
         return cls(method=str(row.get("ValidationMethod") or ""), reason=reason)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ParseRoute:
     """Inbound mail for `email` is posted to `url`, which may carry a password."""
 
@@ -164,6 +164,15 @@ class ParseRoute:
     @classmethod
     def parse(cls, row: Mapping[str, Any]) -> ParseRoute:
         return cls(id=int(row["ID"]), email=str(row.get("Email") or "").lower(), url=str(row.get("Url") or ""))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoutePage:
+    """Some of an account's routes. `total`: of all of them, None where Mailjet does not tell; `last`: no page follows."""
+
+    routes: tuple[ParseRoute, ...]
+    total: int | None
+    last: bool
 
 
 @dataclass(frozen=True)
@@ -274,13 +283,36 @@ class MailjetApi:
 
     def routes(self) -> Iterator[ParseRoute]:
         """All of the account's routes; the API offers no filter that can be relied on."""
-        for row in self.client.pages(PARSE_ROUTE):
-            yield _read(row, ParseRoute.parse, PARSE_ROUTE)
+        for page in self.route_pages():
+            yield from page.routes
 
-    def route(self, key: int | str) -> ParseRoute | None:
-        """By id or address."""
-        answer = self.client.find(_by(PARSE_ROUTE, key))
+    def route_pages(self) -> Iterator[RoutePage]:
+        """The same, page by page; with `countRecords` the first also tells how many there are."""
+        for page in self.client.in_pages(PARSE_ROUTE, {"countRecords": 1}):
+            found = tuple(_read(row, ParseRoute.parse, PARSE_ROUTE) for row in page.rows)
+            yield RoutePage(routes=found, total=page.total, last=page.last)
+
+    def route(self, route_id: int) -> ParseRoute | None:
+        """By id."""
+        answer = self.client.find(_by(PARSE_ROUTE, route_id))
         return _only(answer, ParseRoute.parse, PARSE_ROUTE) if answer is not None else None
+
+    def route_at(self, email: str) -> ParseRoute | None:
+        """By address, which clients do and the reference does not tell of. None for a 404 in Mailjet's own words.
+
+        Raises MailjetError; UnknownLookupError for an answer that is about another address.
+        """
+        path = _by(PARSE_ROUTE, email)
+        try:
+            answer = self.client.get(path)
+        except NotFoundError as missing:
+            if not missing.certain:
+                raise
+            return None
+        found = [_read(row, ParseRoute.parse, PARSE_ROUTE) for row in answer.rows]
+        if [route.email for route in found] != [email.lower()]:
+            raise UnknownLookupError(path)
+        return found[0]
 
     def create_route(self, email: str, url: str) -> ParseRoute:
         answer = self.client.write("POST", PARSE_ROUTE, {"Email": email, "Url": url})

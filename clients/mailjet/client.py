@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Literal, TypeVar
@@ -102,6 +102,22 @@ class Answer:
             return [dict(self.body)] if self.body else []
         return [dict(row) for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
 
+    @property
+    def total(self) -> int | None:
+        """How many objects there are, this answer's included; None where `Total` only repeats how many are in it, as it does
+        without `countRecords`."""
+        total = str(self.body.get("Total", ""))
+        return int(total) if total.isdecimal() and int(total) > len(self.rows) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Rows of a list that no page before had. `total`: of the whole list, where Mailjet has been asked and told it."""
+
+    rows: Sequence[dict[str, Any]]
+    total: int | None
+    last: bool
+
 
 def _nothing() -> None:
     """No check before a write."""
@@ -164,7 +180,12 @@ class MailjetClient:
             return None
 
     def pages(self, path: str, params: Mapping[str, str | int] | None = None) -> Iterator[dict[str, Any]]:
-        """Every row of a list once, `PAGE_SIZE` at a time; a short page is the last.
+        """Every row of a list once."""
+        for page in self.in_pages(path, params):
+            yield from page.rows
+
+    def in_pages(self, path: str, params: Mapping[str, str | int] | None = None) -> Iterator[Page]:
+        """Every row of a list once, `PAGE_SIZE` at a time; a short page is the last. A page is fetched when it is asked for.
 
         An offset counts what is there now: where somebody deletes rows meanwhile, later ones move forward, past the
         next offset. So each page begins with a row of the one before, and where it does not, the offset steps back.
@@ -172,13 +193,15 @@ class MailjetClient:
         seen: set[object] = set()
         offset = 0
         while True:
-            rows = self.get(path, {**(params or {}), "Limit": PAGE_SIZE, "Offset": offset}).rows
+            answer = self.get(path, {**(params or {}), "Limit": PAGE_SIZE, "Offset": offset})
+            rows = answer.rows
             fresh = [row for row in rows if row.get("ID") not in seen]
             if offset and len(fresh) == len(rows):
                 offset = max(0, offset - PAGE_SIZE // 2)
                 continue
-            yield from fresh
-            if len(rows) < PAGE_SIZE:
+            last = len(rows) < PAGE_SIZE
+            yield Page(rows=fresh, total=answer.total, last=last)
+            if last:
                 return
             seen.update(row.get("ID") for row in fresh)
             offset += PAGE_SIZE - 1

@@ -255,6 +255,13 @@ class IncompleteAnswerError(MailjetError):
         super().__init__(f"Mailjet's answer for {unquote(path)} has no object that can be read: {again()}.")
 
 
+class UnknownLookupError(ApiError):
+    """A success that is about something else than what was asked for, as of an API that ignores the name in a path."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"Mailjet's answer for {unquote(path)} is about something else: {again()}.", status=200)
+
+
 class RateLimitedError(ApiError):
     """429. Mailjet sends no `Retry-After`; one is honoured if it comes."""
 

@@ -122,7 +122,7 @@ def deleted() -> Response:
     return Response(status_code=204)
 
 
-def page(found: list[Row], query: Mapping[str, str]) -> Response:
+def page(found: Sequence[Row], query: Mapping[str, str]) -> Response:
     """`found` sorted and cut as the query's Sort, Limit, Offset, countOnly and countRecords say.
 
     Names are compared without case; a filter that does not exist is ignored, as Mailjet does.

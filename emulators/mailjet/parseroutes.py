@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import overload
 from urllib.parse import urlsplit
 
 from emulators.mailjet.answers import Duplicate, InvalidValue, MissingProperty, NotSettable, Refusal, Row, is_id
@@ -23,12 +25,25 @@ class ParseRoutes:
         self._senders = senders
 
     def find(self, key: ApiKey, name: str) -> sqlite3.Row | None:
-        """The key's route with this id or address."""
-        by_id = is_id(name)
-        column = "id" if by_id else "email"
+        """The key's route with this id, or with this address as far as the account answers to one."""
+        if is_id(name):
+            return self._one("id = ?", key, int(name))
+        match self._state.switches.route_by_address:
+            case "exact":
+                return self._one("email = ? COLLATE BINARY", key, name)
+            case "any-case":
+                return self._one("email = ?", key, name)
+            case "oldest":
+                return self._one("? <> '' ORDER BY id", key, name)
+            case "refused":
+                raise Refusal(400, "Object properties invalid", f'MJ03 Value "{name}" is not a valid integer')
+            case "unknown":
+                return None
+
+    def _one(self, condition: str, key: ApiKey, value: int | str) -> sqlite3.Row | None:
         row: sqlite3.Row | None = self._db.execute(
-            f"SELECT * FROM parseroute WHERE apikey_id = ? AND {column} = ?",  # noqa: S608 - one of two names
-            (key.id, int(name) if by_id else name),
+            f"SELECT * FROM parseroute WHERE apikey_id = ? AND {condition}",  # noqa: S608 - conditions of `find`
+            (key.id, value),
         ).fetchone()
         return row
 
@@ -48,10 +63,9 @@ class ParseRoutes:
                 return row
         return None
 
-    def listed(self, key: ApiKey, _query: dict[str, str]) -> list[Row]:
+    def listed(self, key: ApiKey, _query: dict[str, str]) -> Sequence[Row]:
         """All routes of the key: an Email filter does not exist."""
-        found = self._db.execute("SELECT * FROM parseroute WHERE apikey_id = ? ORDER BY id", (key.id,))
-        return [self.shown(row) for row in found]
+        return _RoutesOf(key, self._db)
 
     @staticmethod
     def shown(row: sqlite3.Row) -> Row:
@@ -122,6 +136,37 @@ class ParseRoutes:
         verified = self._senders.domain_is_verified(key, parts[1])
         if self._state.switches.route_needs_verified_domain and not verified:
             raise InvalidValue("Email", f'MJ07 Domain "{parts[1]}" is not a verified sender domain')
+
+
+class _RoutesOf(Sequence[Row]):
+    """The routes of a key, oldest first; a page of a hundred thousand reads no more than its own rows."""
+
+    def __init__(self, key: ApiKey, db: sqlite3.Connection) -> None:
+        self._key = key
+        self._db = db
+
+    def __len__(self) -> int:
+        count = self._db.execute("SELECT count(*) FROM parseroute WHERE apikey_id = ?", (self._key.id,))
+        return int(count.fetchone()[0])
+
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Row]: ...
+    def __getitem__(self, at: int | slice) -> Row | list[Row]:
+        if isinstance(at, int):
+            return self._rows(1, at)[0]
+        start, stop, _ = at.indices(len(self))
+        return self._rows(max(stop - start, 0), start)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._rows(-1, 0))
+
+    def _rows(self, limit: int, offset: int) -> list[Row]:
+        found = self._db.execute(
+            "SELECT * FROM parseroute WHERE apikey_id = ? ORDER BY id LIMIT ? OFFSET ?", (self._key.id, limit, offset)
+        )
+        return [ParseRoutes.shown(row) for row in found]
 
 
 def _refuse_url(url: str) -> None:

@@ -32,6 +32,9 @@ class Switches(BaseModel):
     """A route on an own domain is refused until `*@domain` is active."""
     route_quota: int | None = Field(default=None, ge=0)
     """Most routes of one API key."""
+    route_by_address: Literal["exact", "any-case", "unknown", "refused", "oldest"] = "exact"
+    """`parseroute/ADDRESS` finds the route, as clients rely on and the reference does not tell: only with the letters' case
+    as it was written, or with any; or it answers 404 for each address, or 400, or with a route of some other address."""
     parse_in_plan: bool = True
     """The plan includes the Parse API; otherwise creating a route is refused."""
     wildcard_routes: bool = False

@@ -98,6 +98,7 @@ class AddressBookProvider(MailjetProvider):
     def create(self, props: Props) -> CreateResult:
         process = plugin.current()
         process.route_claims.claim(_addresses(props).values())
+        process.routes.expect(_addresses(props).values())
         prove_key(process)
         digest = hashlib.sha256(text(props, "route_identity").encode()).hexdigest()[:12]
         return CreateResult(f"address-book-{digest}", _outputs(process, props))
@@ -117,6 +118,7 @@ class AddressBookProvider(MailjetProvider):
             _news.get("route_identity")
         )
         dropped = before - wanted
+        process.routes.expect(before ^ wanted)
         if dropped:
             _cleanup_writer(process, _olds, _news).release(sorted(dropped))
         return UpdateResult(_outputs(process, _news))

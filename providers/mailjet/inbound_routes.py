@@ -16,6 +16,7 @@ from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, Re
 from clients.mailjet.errors import MailjetError
 from clients.mailjet.route_identity import RouteIdentity, learn_password, require_route_url
 from mailboxes.address_map import parse_address_map, recorded_address_map, render_address_map
+from mailboxes.buckets import BUCKET_COUNT
 from mailboxes.errors import InvalidAddressMapError
 from mailboxes.packed_map import packed, unpacked
 from providers.mailjet import plugin
@@ -37,6 +38,8 @@ from providers.mailjet.route_writes import RouteWriter, owners_of
 
 _INPUTS = ("routes", "route_url", "take_over")
 _OUTPUTS = ("held", "route_url", "take_over", "drift")
+_TELLING = 4
+"""Addresses in a bucket, from which on their number says something about the other buckets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +95,7 @@ class InboundRoutesProvider(MailjetProvider):
         url, expected = text(props, "route_url"), _held(props)
         learn_password(url)
         owners = owners_of(url)
+        process.routes.look_up(expected.values(), standing=True, beside=_elsewhere(expected))
         found = {
             agent: [route for route in process.routes.at(address) if is_ours(route, owners)]
             for agent, address in expected.items()
@@ -114,21 +118,31 @@ class InboundRoutesProvider(MailjetProvider):
 
     def update(self, _id: str, _olds: Props, _news: Props) -> UpdateResult:
         process = plugin.current()
-        url, routes = text(_news, "route_url"), _routes(_news)
+        url, routes, held = text(_news, "route_url"), _routes(_news), _held(_olds)
         learn_password(text(_olds, "route_url"))
+        changes = process.address_book_changes
         writer = RouteWriter(
             process,
             url=url,
-            owners=owners_of(url, _olds.get("route_url")) | process.address_book_changes.former,
+            owners=owners_of(url, _olds.get("route_url")) | changes.former,
             take_over=flag(_news, "take_over"),
         )
-        wanted = set(routes.values())
-        writer.ensure(routes.values(), dropped=sorted(set(_held(_olds).values()) - wanted))
+        dropped = sorted(set(held.values()) - set(routes.values()))
+        if url != _olds.get("route_url") or changes.former:
+            writer.ensure(set(routes.values()), dropped=dropped, beside=_elsewhere(routes))
+        else:
+            if len(set(held.values())) < len(held):
+                process.routes.load()  # a refresh has found two routes at one address, of which a question gives one
+            changed = _changed(held, routes) | changes.again(routes.values())
+            if not changed and not dropped:
+                changed = set(routes.values())  # no reason is known here: look at all of it
+            writer.ensure(changed, dropped=dropped, of=len(routes))
         return UpdateResult(_outputs(_news, routes))
 
     def delete(self, _id: str, _props: Props) -> None:
-        url = text(_props, "route_url")
-        RouteWriter(plugin.current(), url=url, owners=owners_of(url)).release(sorted(set(_held(_props).values())))
+        url, held = text(_props, "route_url"), _held(_props)
+        writer = RouteWriter(plugin.current(), url=url, owners=owners_of(url))
+        writer.release(sorted(set(held.values())), beside=_elsewhere(held))
 
 
 class InboundRoutes(Resource, module="mailjet", name="InboundRoutes"):
@@ -150,6 +164,17 @@ def _routes(props: Props) -> dict[str, str]:
 def _held(outputs: Props) -> dict[str, str]:
     """The routes that the state holds."""
     return unpacked(text(outputs, "held"))
+
+
+def _changed(held: Mapping[str, str], routes: Mapping[str, str]) -> set[str]:
+    """Addresses of `routes` that the state does not hold as they are wanted: missing, another's, or twice."""
+    changed = {address for _, address in held.items() ^ routes.items()}
+    return changed & set(routes.values())
+
+
+def _elsewhere(routes: Mapping[str, str]) -> int:
+    """About how many addresses the other buckets have, judged by this one; a handful tells nothing."""
+    return (BUCKET_COUNT - 1) * len(routes) if len(routes) >= _TELLING else 0
 
 
 def _outputs(inputs: Props, routes: Mapping[str, str]) -> Props:

@@ -1,4 +1,4 @@
-"""What all providers of one plugin process share: account, engine, threads, claims, the listing of routes.
+"""What all providers of one plugin process share: account, engine, threads, claims, what is known of routes.
 
 The SDK pickles a provider into every resource's state, so providers hold nothing; `configure` fills this module
 instead, once per process (the engine starts one plugin per run).
@@ -94,9 +94,14 @@ class AddressBookChanges:
     former: set[RouteIdentity] = field(default_factory=set)
     """Whose routes were ours until now: still ours, to be redirected or removed."""
 
+    def again(self, addresses: Iterable[str]) -> set[str]:
+        """Those of a bucket's `addresses` that the book did not have: what the bucket's state says of them may be no
+        longer true."""
+        return {address for address in addresses if address.lower() in self.gained}
+
     def affects(self, addresses: Iterable[str]) -> bool:
         """Whether a bucket that already holds `addresses`, and that nothing else changes, was left behind."""
-        return bool(self.former) or any(address.lower() in self.gained for address in addresses)
+        return bool(self.former) or bool(self.again(addresses))
 
 
 class PluginProcess:
@@ -126,7 +131,8 @@ class PluginProcess:
         )
         self.api = MailjetApi(self.client)
         self.workers = Workers(settings.connections)
-        self.routes = RouteListing(self.api.routes)
+        self.readers = Workers(settings.connections)
+        self.routes = RouteListing(self.api.route_pages, self.api.route_at, self.readers)
         self.route_progress = Progress("inbound routes", clock=self.clock, say=self.engine.progress)
         self.sender_claims = InUse()
         self.route_claims = InUse()
@@ -141,6 +147,7 @@ class PluginProcess:
     def close(self) -> None:
         """Threads and connections end; needed by tests, a plugin simply exits."""
         self.workers.close()
+        self.readers.close()
         self.client.close()
         self.engine.close()
 

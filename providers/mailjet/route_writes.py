@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from clients.mailjet.api import ParseRoute
-from clients.mailjet.errors import AlreadyExistsError, ForeignRoutesError, NotFoundError, RoutesIncompleteError
+from clients.mailjet.client import KEY_REFUSED
+from clients.mailjet.errors import (
+    AlreadyExistsError,
+    ApiError,
+    ForeignRoutesError,
+    NotFoundError,
+    RateLimitedError,
+    RefusedError,
+    RoutesIncompleteError,
+)
 from clients.mailjet.route_identity import RouteIdentity, learn_password, shown
 from providers.mailjet.plugin import PluginProcess
 from providers.mailjet.route_plan import Owners, is_ours, ours_at, plan_routes
@@ -29,22 +38,32 @@ class RouteWriter:
         self._owners = owners
         self._take_over = take_over
 
-    def ensure(self, wanted: Collection[str], *, dropped: Iterable[str] = ()) -> None:
-        """One route of ours at each of `wanted`, none at `dropped`. A foreign route stops it before any write."""
+    def ensure(
+        self, wanted: Collection[str], *, dropped: Collection[str] = (), of: int | None = None, beside: int = 0
+    ) -> None:
+        """One route of ours at each of `wanted`, none at `dropped`. A foreign route stops it before any write.
+
+        `of`: how many are to have one, with those that are not looked at since nothing changes there. `beside`: how many
+        more addresses this run is likely to lead somewhere.
+        """
         self._process.route_claims.claim(wanted)
-        at = self._process.routes.at
-        plan = plan_routes(wanted, at=at, url=self._url, owners=self._owners, take_over=self._take_over)
+        routes = self._process.routes
+        routes.look_up(wanted, standing=False, beside=beside + len(dropped))
+        routes.look_up(dropped, standing=True, beside=beside)
+        plan = plan_routes(wanted, at=routes.at, url=self._url, owners=self._owners, take_over=self._take_over)
         if plan.foreign:
             raise self._foreign(plan.foreign)
-        gone = ours_at(dropped, at=at, owners=self._owners)
+        gone = ours_at(dropped, at=routes.at, owners=self._owners)
         writes = [_Write(address, self._creation(address)) for address in plan.create]
         writes += [_Write(route.email, self._redirection(route)) for route in plan.redirect]
         writes += [_Write(route.email, self._removal(route)) for route in plan.spare]
         writes += [_Write(route.email, self._release(route)) for route in gone]
-        run_writes(self._process, writes, settled=plan.settled)
+        untouched = 0 if of is None else of - len(wanted)
+        run_writes(self._process, writes, settled=plan.settled + untouched)
 
-    def release(self, addresses: Iterable[str]) -> None:
+    def release(self, addresses: Collection[str], *, beside: int = 0) -> None:
         """No route of ours at `addresses`, unless this run has claimed the address."""
+        self._process.routes.look_up(addresses, standing=True, beside=beside)
         gone = ours_at(addresses, at=self._process.routes.at, owners=self._owners)
         run_writes(self._process, [_Write(route.email, self._release(route)) for route in gone], removal=True)
 
@@ -59,14 +78,30 @@ class RouteWriter:
     def _create(self, address: str) -> ParseRoute:
         try:
             return self._process.client.ensure(
-                write=lambda: self._api.create_route(address, self._url), look=lambda: self._api.route(address)
+                write=lambda: self._api.create_route(address, self._url), look=lambda: self._now_at(address)
             )
-        except AlreadyExistsError:
-            # Lookup by address is customary but not documented: the list is the last word.
-            found = next((route for route in self._api.routes() if route.email == address.lower()), None)
+        except RefusedError as refusal:
+            # A route can be asked for by address by custom, not by the reference: the list is the last word.
+            if not isinstance(refusal, AlreadyExistsError) and self._process.routes.complete:
+                raise
+            found = self._listed_at(address)
             if found is None:
                 raise
             return found
+
+    def _now_at(self, address: str) -> ParseRoute | None:
+        """Asked afresh: by address, and by a new list where Mailjet does not answer that."""
+        try:
+            return self._api.route_at(address)
+        except (*KEY_REFUSED, RateLimitedError):
+            raise
+        except ApiError:
+            return self._listed_at(address)
+
+    def _listed_at(self, address: str) -> ParseRoute | None:
+        routes = self._process.routes
+        routes.list_again(routes.begun)
+        return next(iter(routes.at(address)), None)
 
     def _finish(self, route: ParseRoute, *, recreate: bool = True) -> None:
         """`route` is what Mailjet has at the address: as wanted, ours with another URL, or somebody else's."""

@@ -134,3 +134,34 @@ class TestSwitches:
         after = api.call("GET", "/_emulator/switches").json()
         assert after["not_found"] == "json"
         assert set(before) == set(after)
+
+    @pytest.mark.parametrize(
+        ("answer", "statuses"),
+        [
+            ("exact", {"box": 200, "BOX": 404, "nobody": 404}),
+            ("any-case", {"box": 200, "BOX": 200, "nobody": 404}),
+            ("unknown", {"box": 404, "BOX": 404, "nobody": 404}),
+            ("refused", {"box": 400, "BOX": 400, "nobody": 400}),
+            ("oldest", {"box": 200, "BOX": 200, "nobody": 200}),
+        ],
+    )
+    def test_by_address(
+        self, api: Api, mailjet: EmbeddedMailjet, verified: dict[str, Any], answer: str, statuses: dict[str, int]
+    ) -> None:
+        mailjet.control.switches(route_by_address=answer)
+        made = [api.row(api.post("parseroute", {"Url": URL, "Email": f"{name}@{DOMAIN}"})) for name in ("older", "box")]
+        answers = {name: api.get(f"parseroute/{name}%40{DOMAIN}") for name in statuses}
+        assert {name: found.status_code for name, found in answers.items()} == statuses
+        if answer == "oldest":
+            assert api.row(answers["box"]) == made[0]
+        assert api.row(api.get(f"parseroute/{made[1]['ID']}")) == made[1]
+
+
+def test_the_total_of_all_is_told_where_it_is_asked_for(api: Api, verified: dict[str, Any]) -> None:
+    for number in range(3):
+        api.post("parseroute", {"Url": URL, "Email": f"box{number}@{DOMAIN}"})
+    assert api.get("parseroute", Limit=2).json()["Total"] == 2
+    page = api.get("parseroute", Limit=2, Offset=2, countRecords=1).json()
+    assert (page["Count"], page["Total"], [row["Email"] for row in page["Data"]]) == (1, 3, [f"box2@{DOMAIN}"])
+    newest = api.get("parseroute", Limit=2, Sort="ID DESC").json()["Data"]
+    assert [row["Email"] for row in newest] == [f"box2@{DOMAIN}", f"box1@{DOMAIN}"]

@@ -199,7 +199,7 @@ class TestBroom:
         provider.update("id", recorded(props(BOOK)), props(without("agent-1")))
         routes.update("id", olds, {"routes": json.dumps(without("agent-1")), "route_url": URL})
         assert len(mailjet.writes()) == 1
-        assert mailjet.reads() == ["GET /v3/REST/parseroute"]
+        assert mailjet.reads() == [f"GET /v3/REST/parseroute/{BOOK['agent-1']}"]
         assert mailjet.routes() == dict.fromkeys(without("agent-1").values(), URL)
 
     def test_routes_under_the_identity_of_before_are_ours_too(self, mailjet: Mailjet, next_run: Any) -> None:

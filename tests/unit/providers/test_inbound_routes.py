@@ -285,7 +285,7 @@ class TestFaults:
         mailjet.faults({"method": "POST", "path": "/v3/REST/parseroute", "kind": "reset-after", "times": 1})
         provider.create(props({"agent-0": address}))
         assert mailjet.requests() == [
-            "GET /v3/REST/parseroute",
+            f"GET /v3/REST/parseroute/{address}",
             "POST /v3/REST/parseroute",
             f"GET /v3/REST/parseroute/{address}",
         ]

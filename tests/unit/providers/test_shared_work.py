@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from clients.mailjet.api import ParseRoute
+from clients.mailjet.api import ParseRoute, RoutePage
 from clients.mailjet.client import PAGE_SIZE
-from clients.mailjet.errors import AnswerLostError, EngineGoneError, MailjetError
+from clients.mailjet.errors import AnswerLostError, EngineGoneError, MailjetError, NotFoundError
 from emulators.serving import ServerThread
 from providers.mailjet import plugin
 from providers.mailjet.inbound_routes import InboundRoutesProvider
@@ -84,18 +84,60 @@ class TestWorkers:
         assert threading.active_count() == before
 
 
+def a_page(*routes: ParseRoute) -> RoutePage:
+    return RoutePage(routes=routes, total=None, last=True)
+
+
+def listing_of(pages: Callable[[], Iterator[RoutePage]], readers: Workers) -> RouteListing:
+    """Of an account that does not answer to addresses."""
+
+    def one(address: str) -> ParseRoute | None:
+        raise NotFoundError("GET", f"/v3/REST/parseroute/{address}")
+
+    return RouteListing(pages, one, readers)
+
+
 class TestListing:
-    def test_it_is_fetched_once_for_all_threads(self) -> None:
+    def test_what_is_written_while_a_listing_goes_on_is_newer_than_it(self, workers: Workers) -> None:
+        """A route that was on a page and is gone since must not come back with the last page."""
+        gone, made = ParseRoute(1, "a@x.example", "https://o:1@h/p"), ParseRoute(3, "c@x.example", "https://o:1@h/p")
+        listing: RouteListing
+
+        def pages() -> Iterator[RoutePage]:
+            yield RoutePage(routes=(gone,), total=2, last=False)
+            listing.remove(gone)
+            listing.record(made)
+            yield a_page(gone, ParseRoute(2, "b@x.example", "https://o:1@h/p"))
+
+        listing = listing_of(pages, workers)
+        listing.load()
+        assert [len(listing.at(f"{name}@x.example")) for name in "abc"] == [0, 1, 1]
+
+    def test_a_list_that_began_before_is_no_second_look(self, workers: Workers) -> None:
+        fetches: list[int] = []
+
+        def pages() -> Iterator[RoutePage]:
+            fetches.append(1)
+            yield a_page()
+
+        listing = listing_of(pages, workers)
+        listing.load()
+        listing.list_again(listing.begun)
+        listing.list_again(listing.begun - 1)
+        listing.load()
+        assert len(fetches) == 2
+
+    def test_it_is_fetched_once_for_all_threads(self, workers: Workers) -> None:
         begun, go_on = threading.Event(), threading.Event()
         fetches: list[int] = []
 
-        def fetch() -> Iterator[ParseRoute]:
+        def fetch() -> Iterator[RoutePage]:
             fetches.append(1)
             begun.set()
             go_on.wait(10)
-            yield ParseRoute(1, "a@x.example", "https://o@h/p")
+            yield a_page(ParseRoute(1, "a@x.example", "https://o@h/p"))
 
-        listing = RouteListing(fetch)
+        listing = listing_of(fetch, workers)
         found: list[int] = []
         threads = [threading.Thread(target=lambda: found.append(len(listing.at("A@x.example")))) for _ in range(6)]
         for thread in threads:
@@ -106,22 +148,22 @@ class TestListing:
             thread.join(10)
         assert (found, fetches) == ([1] * 6, [1])
 
-    def test_a_failure_is_everybodys_and_is_forgotten(self) -> None:
+    def test_a_failure_is_everybodys_and_is_forgotten(self, workers: Workers) -> None:
         answers: list[list[ParseRoute] | MailjetError] = [AnswerLostError("GET", "/x", "no answer in time"), []]
 
-        def fetch() -> list[ParseRoute]:
+        def fetch() -> Iterator[RoutePage]:
             answer = answers.pop(0)
             if isinstance(answer, MailjetError):
                 raise answer
-            return answer
+            yield a_page(*answer)
 
-        listing = RouteListing(fetch)
+        listing = listing_of(fetch, workers)
         with pytest.raises(AnswerLostError):
             listing.load()
         assert listing.at("a@x.example") == ()
 
-    def test_own_writes_keep_it_true(self) -> None:
-        listing = RouteListing(lambda: [ParseRoute(1, "a@x.example", "https://o:1@h/p")])
+    def test_own_writes_keep_it_true(self, workers: Workers) -> None:
+        listing = listing_of(lambda: iter([a_page(ParseRoute(1, "a@x.example", "https://o:1@h/p"))]), workers)
         listing.load()
         listing.record(ParseRoute(2, "b@x.example", "https://o:1@h/p"))
         listing.record(ParseRoute(1, "a@x.example", "https://o:2@h/p"))
