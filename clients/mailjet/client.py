@@ -111,7 +111,7 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Page:
+class ListPage:
     """Rows of a list that no page before had. `total`: of the whole list, where Mailjet has been asked and told it."""
 
     rows: Sequence[dict[str, Any]]
@@ -184,7 +184,7 @@ class MailjetClient:
         for page in self.in_pages(path, params):
             yield from page.rows
 
-    def in_pages(self, path: str, params: Mapping[str, str | int] | None = None) -> Iterator[Page]:
+    def in_pages(self, path: str, params: Mapping[str, str | int] | None = None) -> Iterator[ListPage]:
         """Every row of a list once, `PAGE_SIZE` at a time; a short page is the last. A page is fetched when it is asked for.
 
         An offset counts what is there now: where somebody deletes rows meanwhile, later ones move forward, past the
@@ -200,7 +200,7 @@ class MailjetClient:
                 offset = max(0, offset - PAGE_SIZE // 2)
                 continue
             last = len(rows) < PAGE_SIZE
-            yield Page(rows=fresh, total=answer.total, last=last)
+            yield ListPage(rows=fresh, total=answer.total, last=last)
             if last:
                 return
             seen.update(row.get("ID") for row in fresh)
