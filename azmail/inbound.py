@@ -41,6 +41,7 @@ __all__ = ["InboundAttachment", "InboundMail", "parse_inbound"]
 
 _CONTENT_KEY = re.compile(r"(text-part|html-part|attachment|inlineattachment)(\d*)", re.IGNORECASE)
 _ID_CHARACTERS = 100_000
+_STEP = 1_000_000
 _AUTOMATIC_PRECEDENCE = frozenset(("auto_reply", "auto-reply", "bulk", "junk", "list"))
 _AUTOMATIC_HEADERS = frozenset(("list-id", "x-autoreply", "x-autorespond", "x-auto-response-suppress"))
 
@@ -314,8 +315,16 @@ def _delivery_key(recipient: str, identity: Sequence[str], parts: Sequence[MailP
     described = (json.dumps([pair for pair in part.headers if pair[0].lower() in PACKING_HEADERS]) for part in parts)
     contents = (text for part in parts for text in (part.key.lower(), part.content))
     for item in (recipient.lower(), *identity, *described, *contents):
-        digest.update(hashlib.sha256(item.encode("utf-8", "surrogatepass")).digest())
+        digest.update(_digest(item))
     return digest.hexdigest()
+
+
+def _digest(text: str) -> bytes:
+    """Step by step: a file's text has 20 MB."""
+    digest = hashlib.sha256()
+    for begin in range(0, len(text), _STEP):
+        digest.update(text[begin : begin + _STEP].encode("utf-8", "surrogatepass"))
+    return digest.digest()
 
 
 def _says_automatic(name: str, value: str) -> bool:

@@ -339,10 +339,11 @@ def inbox_api(service: InboxService) -> FastAPI:
     def as_mime(viewer: Reads, id: Annotated[MessageId, Path()]) -> Response:
         """As MIME: what came in is rebuilt from what Mailjet posted, what went out is as it was handed over."""
         found(viewer, id)
-        octets = original(database, id)
-        if octets is None:
+        mime = original(database, id)
+        if mime is None:
             raise NotThereError
-        return Response(octets, media_type="message/rfc822", headers=_untrusted(f"{id}.eml"))
+        headers = _untrusted(f"{id}.eml") | {"Content-Length": str(mime.octets)}
+        return StreamingResponse(mime.content, media_type="message/rfc822", headers=headers)
 
     @app.get(
         "/v1/messages/{id}/attachments/{part}",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from base64 import encodebytes
+from binascii import b2a_base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.policy import SMTP
+from itertools import count
+from secrets import token_bytes
 
 from sqlalchemy import Connection, select
 
@@ -15,6 +19,14 @@ from azmail.inbound import InboundMail
 from azmail.inbox.database import Database
 from azmail.inbox.parcels import PIECE_OCTETS, SentView, kept_files, unpacked
 from azmail.inbox.tables import EVENTS, FILES, MAILS, PAYLOAD, PIECES
+
+MOST_HELD_OCTETS = 64 * 1024
+"""Of a file that is held while its mail is rebuilt as MIME."""
+_LINE_OCTETS = 57
+"""A line of base64 has 76 characters (RFC 2045, 6.8)."""
+_STEP_OCTETS = 1_000 * _LINE_OCTETS
+_STAND_IN_OCTETS = 48
+"""One line, and nobody's by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +65,75 @@ def sent_view(database: Database, mail: str, summary: dict[str, object]) -> Sent
     )
 
 
-def original(database: Database, mail: str) -> bytes | None:
-    """As MIME: of received mail rebuilt from what Mailjet posted, of sent mail as it was handed to Mailjet."""
+@dataclass(frozen=True, slots=True)
+class Mime:
+    """A message as it goes out; `content` reads the database as it is read, and ends early if the mail is deleted."""
+
+    octets: int
+    content: Iterator[bytes]
+
+
+def original(database: Database, mail: str) -> Mime | None:
+    """As MIME: of received mail rebuilt from what Mailjet posted, of sent mail as it was handed to Mailjet.
+
+    Large files are not held: where the standard library has written a short stand-in, the file is put when it is read.
+    """
     with database.reading() as connection:
-        direction = connection.execute(select(MAILS.c.direction).where(MAILS.c.id == mail)).scalar()
-        if direction == "out":
-            return _whole(connection, mail, PAYLOAD)
-    received = received_mail(database, mail)
-    if received is None:
+        row = connection.execute(select(MAILS.c.direction, MAILS.c.octets).where(MAILS.c.id == mail)).one_or_none()
+        if row is None:
+            return None
+        if row.direction == "out":
+            return Mime(row.octets, _pieces(database, mail, PAYLOAD))
+        payload = _whole(connection, mail, PAYLOAD)
+    if payload is None:
         return None
+    files, later = {}, {}
+    for file in files_of(database, mail):
+        if file.octets > MOST_HELD_OCTETS and not _is_read(file):
+            files[file.part] = token_bytes(_STAND_IN_OCTETS)
+            later[file.part] = file.octets
+        else:
+            files[file.part] = b"".join(_pieces(database, mail, file.part))
+    received = unpacked(payload, files)
     for number, part in enumerate(received.message.walk()):
         if part.get_content_maintype() == "multipart" and part.get_boundary() is None:
             part.set_boundary(f"=_{mail}_{number}")  # not by chance: the same mail is the same octets each time
-    return received.message.as_bytes()
+    octets = received.message.as_bytes()
+    found = ((octets.find(b2a_base64(files[part], newline=False)), part) for part in later)
+    places = sorted((at, part) for at, part in found if at >= 0)
+    grown = sum(_encoded_octets(later[part]) - _encoded_octets(_STAND_IN_OCTETS) for _, part in places)
+    return Mime(len(octets) + grown, _spliced(database, mail, octets, places))
+
+
+def _is_read(file: FileRow) -> bool:
+    """Whether rebuilding the mail looks into it: a message within the message, or a body that came as a file."""
+    is_body = file.inline and not file.filename and not file.content_id
+    return file.content_type.startswith("message/") or (is_body and file.content_type.startswith("text/"))
+
+
+def _spliced(database: Database, mail: str, octets: bytes, places: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+    done = 0
+    for at, part in places:
+        yield octets[done:at]
+        left = b""
+        for piece in _pieces(database, mail, part):
+            left += piece
+            whole = len(left) - len(left) % _LINE_OCTETS
+            for begin in range(0, whole, _STEP_OCTETS):
+                yield _lines(left[begin : min(begin + _STEP_OCTETS, whole)])
+            left = left[whole:]
+        yield _lines(left)
+        done = at + _encoded_octets(_STAND_IN_OCTETS)
+    yield octets[done:]
+
+
+def _lines(octets: bytes) -> bytes:
+    """As the standard library writes base64 into a message."""
+    return encodebytes(octets).replace(b"\n", b"\r\n")
+
+
+def _encoded_octets(octets: int) -> int:
+    return -(-octets // 3) * 4 + -(-octets // _LINE_OCTETS) * 2
 
 
 def stored_event(database: Database, event: str) -> MailEvent | None:
@@ -94,6 +162,17 @@ def file_range(database: Database, mail: str, part: int, begin: int, end: int) -
             return
         first = number * PIECE_OCTETS
         yield bytes(piece)[max(0, begin - first) : end - first]
+
+
+def _pieces(database: Database, mail: str, part: int) -> Iterator[bytes]:
+    for number in count():
+        with database.reading() as connection:
+            piece = connection.execute(
+                select(PIECES.c.content).where(PIECES.c.mail == mail, PIECES.c.part == part, PIECES.c.number == number)
+            ).scalar()
+        if piece is None:
+            return
+        yield bytes(piece)
 
 
 def _whole(connection: Connection, mail: str, part: int) -> bytes | None:

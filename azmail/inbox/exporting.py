@@ -29,9 +29,9 @@ def export(database: Database, agent: str, target: Path, *, maildir: bool) -> in
     written, after = 0, 0
     while rows := reader.mails(Page(after=after, limit=100)):
         for row in rows:
-            octets = original(database, row.id)
-            if octets is not None:  # else it was deleted meanwhile
-                box.add(_described(row) + octets)
+            mime = original(database, row.id)
+            if mime is not None:  # else it was deleted meanwhile
+                box.add(_described(row) + b"".join(mime.content))
                 written += 1
         box.flush()
         after = rows[-1].position

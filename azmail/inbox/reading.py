@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, delete, exists, func, literal, literal_column, select, text, update
 
 from azmail.inbox.database import Database
-from azmail.inbox.tables import EVENTS, LABELS, MAILS, SEARCH, SQLITE_SEARCH
+from azmail.inbox.tables import EVENTS, LABELS, MAILS, SEARCH, SQLITE_SEARCH, UNREAD
 from azmail.inbox.words import has_terms, postgresql_query, sqlite_query
 
 MOST_LABELS = 20
@@ -103,7 +103,7 @@ class MailboxReader:
             query = query.join(LABELS, LABELS.c.mail == MAILS.c.id).where(LABELS.c.label == label)
             query, position = self._mine(query, LABELS.c.agent), LABELS.c.position
         if seen is not None:
-            query = query.where(MAILS.c.seen if seen else ~MAILS.c.seen)
+            query = query.where(MAILS.c.seen if seen else UNREAD)
         if direction is not None:
             query = query.where(MAILS.c.direction == direction)
         if thread is not None:
@@ -123,7 +123,7 @@ class MailboxReader:
         if not newest:
             return []
         counted = self._mine(
-            select(MAILS.c.agent, MAILS.c.thread, func.count(), func.count().filter(~MAILS.c.seen)),
+            select(MAILS.c.agent, MAILS.c.thread, func.count(), func.count().filter(UNREAD)),
             MAILS.c.agent,
         ).where(MAILS.c.thread.in_({row.thread for row in newest}))
         with self._database.reading() as connection:
@@ -186,7 +186,7 @@ class MailboxReader:
         every = self._mine(select(func.count()).select_from(MAILS), MAILS.c.agent)
         with self._database.reading() as connection:
             total = connection.execute(every).scalar_one()
-            unread = connection.execute(every.where(~MAILS.c.seen)).scalar_one()
+            unread = connection.execute(every.where(UNREAD)).scalar_one()
         return int(total), int(unread)
 
     def mark(

@@ -30,7 +30,8 @@ PAYLOAD = 0
 
 Position = BigInteger().with_variant(Integer, "sqlite")
 METADATA = MetaData()
-_UNREAD = text("NOT seen")
+UNREAD = text("NOT seen")
+"""Of `inbox_mails`, in the words of its index: SQLite uses that for no other ones."""
 
 MAILS = Table(
     "inbox_mails",
@@ -48,7 +49,7 @@ MAILS = Table(
     Index("inbox_mails_of_agent", "agent", "position"),
     Index("inbox_mails_of_thread", "agent", "thread", "position"),
     Index("inbox_mails_stored_at", "stored_at", postgresql_using="brin"),
-    Index("inbox_mails_unread", "agent", "position", sqlite_where=_UNREAD, postgresql_where=_UNREAD),
+    Index("inbox_mails_unread", "agent", "position", sqlite_where=UNREAD, postgresql_where=UNREAD),
     sqlite_autoincrement=True,
 )
 PIECES = Table(
