@@ -83,3 +83,14 @@ def sqlite_desk(sqlite_database: Database, tmp_path: Path) -> Iterator[Desk]:
 @pytest.fixture
 def store(database: Database) -> MailStore:
     return MailStore(database, hooks=("work",))
+
+
+def opened_database(request: pytest.FixtureRequest, folder: Path) -> Database:
+    """For a module's fixture with the databases as its parameters."""
+    if request.param == "sqlite":
+        made = Database(f"sqlite:///{folder}/inbox.sqlite")
+        made.migrate()
+        request.addfinalizer(made.close)
+        return made
+    found: Database = request.getfixturevalue("emptied_postgresql")
+    return found

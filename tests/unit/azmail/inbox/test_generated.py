@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,29 +16,27 @@ from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
 from azmail.gateway.credentials import Scope
-from azmail.inbox.database import Database
-from tests.profiles import PROFILE, examples
+from tests.profiles import PROFILE
+from tests.unit.azmail.inbox.conftest import opened_database
 from tests.unit.azmail.inbox.desk import Desk, credential, opened_desk
 from tests.unit.azmail.inbox.mails import ME, parse_events_of, with_files
 
 OPERATIONS = 15
-CALLS = examples(10_000) if PROFILE == "full" else 300
+CALLS = 10_000 if PROFILE == "full" else 150
+"""On each database."""
 IDS: dict[Desk, Iterator[str | None]] = {}
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("generated")
-    database = Database(f"sqlite:///{folder}/inbox.sqlite")
-    database.migrate()
-    with opened_desk(database, Path(folder)) as desk:
+    with opened_desk(opened_database(request, folder), folder) as desk:
         desk.bring(1, 2)
         desk.deliver(with_files(3, b"file"))
         desk.store.store_events(parse_events_of(ME))
         listed = [one["id"] for one in desk.get("/v1/messages").json()["messages"]]
         IDS[desk] = itertools.cycle([*listed, None, None, None])
         yield desk
-    database.close()
 
 
 def test_no_call_ends_in_a_server_error(served: Desk) -> None:
