@@ -7,7 +7,8 @@ the gateway then sends nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,7 +18,9 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
+    CursorResult,
     Engine,
+    Executable,
     Integer,
     MetaData,
     PrimaryKeyConstraint,
@@ -25,6 +28,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     create_engine,
     delete,
     event,
@@ -159,11 +163,7 @@ class Ledger:
                 },
             )
             self._answers = self._engine
-        self._now: Any = (
-            literal_column("CAST(strftime('%s', 'now') AS INTEGER)")
-            if self._is_sqlite
-            else literal_column("CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT)")
-        )
+        self._statements = _Statements(self._engine, self._insert)
 
     def create(self) -> None:
         """Make the tables that are missing."""
@@ -220,27 +220,18 @@ class Ledger:
         Raises LimitReachedError, with the seconds after which the window ends; nothing is counted or kept then.
         """
         with self._transaction() as connection:
-            now = int(connection.execute(select(self._now)).scalar_one())
-            mine = _RESULTS.c.agent == agent, _RESULTS.c.key == key
-            connection.execute(
-                delete(_RESULTS).where(
-                    *mine,
-                    or_(
-                        and_(_RESULTS.c.stage == Stage.ANSWERED, _RESULTS.c.at <= now - remembered),
-                        _RESULTS.c.at <= now - max(remembered, HANDLING_SECONDS),
-                    ),
-                )
-            )
-            begun = connection.execute(
-                self._insert(_RESULTS)
-                .values(agent=agent, key=key, digest=digest, stage=Stage.UNDER_WAY, answer="", at=now)
-                .on_conflict_do_nothing(index_elements=["agent", "key"])
-                .returning(_RESULTS.c.key)
-            ).first()
+            now = self._statements.now(connection)
+            begun = self._statements.begin.run(
+                connection,
+                agent=agent,
+                key=key,
+                digest=digest,
+                at=now,
+                answered_before=now - remembered,
+                lost_before=now - max(remembered, HANDLING_SECONDS),
+            ).fetchone()
             if begun is None:
-                row = connection.execute(
-                    select(_RESULTS.c.digest, _RESULTS.c.stage, _RESULTS.c.answer, _RESULTS.c.at).where(*mine)
-                ).one()
+                row: Any = self._statements.earlier.run(connection, agent=agent, key=key).one()
                 is_lost = row[1] == Stage.UNDER_WAY and row[3] <= now - HANDLING_SECONDS
                 return Earlier(row[0], Stage.LOST if is_lost else Stage(row[1]), row[2])
             # The agent first: an agent at its limit must not hold the row that all others wait for.
@@ -252,16 +243,12 @@ class Ledger:
     def answered(self, agent: str, key: str, answer: str) -> None:
         """Remember what the agent was told."""
         with self._transaction(self._answers) as connection:
-            connection.execute(
-                update(_RESULTS)
-                .where(_RESULTS.c.agent == agent, _RESULTS.c.key == key)
-                .values(stage=Stage.ANSWERED, answer=answer)
-            )
+            self._statements.answered.run(connection, agent=agent, key=key, answer=answer)
 
     def take_back(self, agent: str, key: str, *, recipients: int, messages: int = 1) -> None:
         """The message has certainly not left: it counts for nothing and may be tried again."""
         with self._transaction() as connection:
-            now = int(connection.execute(select(self._now)).scalar_one())
+            now = self._statements.now(connection)
             connection.execute(delete(_RESULTS).where(_RESULTS.c.agent == agent, _RESULTS.c.key == key))
             for who in (agent, ACCOUNT):
                 for seconds in (HOUR, DAY):
@@ -283,16 +270,9 @@ class Ledger:
         messages, recipients = added
         seconds, most_messages, most_recipients = window
         begins = now - now % seconds
-        counted = (
-            self._insert(_USE)
-            .values(agent=who, seconds=seconds, begins=begins, messages=messages, recipients=recipients)
-            .on_conflict_do_update(
-                index_elements=["agent", "seconds", "begins"],
-                set_={"messages": _USE.c.messages + messages, "recipients": _USE.c.recipients + recipients},
-            )
-            .returning(_USE.c.messages, _USE.c.recipients)
-        )
-        used = connection.execute(counted).one()
+        used: Any = self._statements.count.run(
+            connection, agent=who, seconds=seconds, begins=begins, messages=messages, recipients=recipients
+        ).one()
         for what, most, found in (("messages", most_messages, used[0]), ("recipients", most_recipients, used[1])):
             if most and found > most:
                 raise LimitReachedError(who, what, most, seconds, again_in=begins + seconds - now)
@@ -300,7 +280,7 @@ class Ledger:
     def sweep(self) -> None:
         """Delete what is past its time."""
         with self._transaction() as connection:
-            now = int(connection.execute(select(self._now)).scalar_one())
+            now = self._statements.now(connection)
             connection.execute(delete(_RESULTS).where(_RESULTS.c.at <= now - RESULT_SECONDS))
             connection.execute(delete(_USE).where(_USE.c.begins <= now - 2 * DAY))
 
@@ -311,6 +291,68 @@ class Ledger:
                 yield connection
         except SQLAlchemyError as error:
             raise LedgerError(error) from error
+
+
+class _Statement:
+    """A statement compiled once: what builds and compiles it costs ten times what SQLite needs to run it."""
+
+    def __init__(self, engine: Engine, statement: Executable) -> None:
+        compiled = statement.compile(dialect=engine.dialect)  # type: ignore[attr-defined]  # what executes compiles
+        self._text = str(compiled)
+        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
+        self._order: Sequence[str] | None = compiled.positiontup
+
+    def run(self, connection: Connection, **values: object) -> CursorResult[Any]:
+        """By the driver itself."""
+        given = {**self._constants, **values}
+        parameters = given if self._order is None else tuple(given[name] for name in self._order)
+        return connection.exec_driver_sql(self._text, parameters)
+
+
+class _Statements:
+    """What every message needs."""
+
+    def __init__(self, engine: Engine, insert: Callable[[Table], Any]) -> None:
+        self._is_sqlite = engine.dialect.name == "sqlite"
+        self._now = _Statement(engine, select(literal_column("CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS BIGINT)")))
+        mine = _RESULTS.c.agent == bindparam("agent"), _RESULTS.c.key == bindparam("key")
+        begun = insert(_RESULTS).values(
+            agent=bindparam("agent"),
+            key=bindparam("key"),
+            digest=bindparam("digest"),
+            stage=Stage.UNDER_WAY.value,
+            answer="",
+            at=bindparam("at"),
+        )
+        self.begin = _Statement(
+            engine,
+            begun.on_conflict_do_update(
+                index_elements=["agent", "key"],
+                set_={name: begun.excluded[name] for name in ("digest", "stage", "answer", "at")},
+                where=or_(
+                    and_(_RESULTS.c.stage == Stage.ANSWERED.value, _RESULTS.c.at <= bindparam("answered_before")),
+                    _RESULTS.c.at <= bindparam("lost_before"),
+                ),
+            ).returning(_RESULTS.c.key),
+        )
+        self.earlier = _Statement(
+            engine, select(_RESULTS.c.digest, _RESULTS.c.stage, _RESULTS.c.answer, _RESULTS.c.at).where(*mine)
+        )
+        self.answered = _Statement(
+            engine, update(_RESULTS).where(*mine).values(stage=Stage.ANSWERED.value, answer=bindparam("answer"))
+        )
+        used = insert(_USE).values({column.name: bindparam(column.name) for column in _USE.columns})
+        self.count = _Statement(
+            engine,
+            used.on_conflict_do_update(
+                index_elements=["agent", "seconds", "begins"],
+                set_={name: _USE.c[name] + used.excluded[name] for name in ("messages", "recipients")},
+            ).returning(_USE.c.messages, _USE.c.recipients),
+        )
+
+    def now(self, connection: Connection) -> int:
+        """Seconds since 1970 by the database's clock; SQLite's is this machine's."""
+        return int(time.time()) if self._is_sqlite else int(self._now.run(connection).scalar_one())
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -37,6 +37,7 @@ log = logging.getLogger("azmail.gateway")
 MAX_RECIPIENTS = 50
 REVOCATIONS_SECONDS = 2.0
 """How old what is known of revocations may be; five seconds are promised."""
+_MOMENT = 0.5
 AT_ONCE_PER_AGENT = 4
 """Messages of one agent on their way at the same time, so that none takes every connection to Mailjet."""
 
@@ -123,8 +124,8 @@ class Relay:
         self.account_blocked = False
         self.renew(directory=directory, roots=roots, policies=policies, default=default, account=account)
         self._clock = clock
-        self._revoked: dict[str, int] = {}
-        self._revoked_at = float("-inf")
+        self._revoked: tuple[float, Mapping[str, int]] = (float("-inf"), {})
+        """When the database was asked, and what it knew."""
         self._looking = threading.Lock()
         self._at_once: Counter[str] = Counter()
         self._counting = threading.Lock()
@@ -155,6 +156,11 @@ class Relay:
         """The agent whose credential this is, None for whatever is wrong. Raises LedgerError."""
         return authenticate(self._directory, self._roots, user, secret, scope, revoked=self._revocations())
 
+    @property
+    def knows_revocations(self) -> bool:
+        """Whether a login in the next moment asks no database, and so blocks nobody."""
+        return self._clock() - self._revoked[0] <= REVOCATIONS_SECONDS - _MOMENT
+
     def agent_at(self, address: str) -> str | None:
         """The id of the agent with this address, in any case."""
         found = self._directory.find(address.lower())
@@ -166,12 +172,14 @@ class Relay:
 
     def _revocations(self) -> Mapping[str, int]:
         """What the database knows, at most `REVOCATIONS_SECONDS` old. Raises LedgerError: they fail closed."""
+        asked, revoked = self._revoked
+        if self._clock() - asked <= REVOCATIONS_SECONDS:
+            return revoked
         with self._looking:
-            if self._clock() - self._revoked_at > REVOCATIONS_SECONDS:
+            if self._clock() - self._revoked[0] > REVOCATIONS_SECONDS:
                 asked = self._clock()
-                self._revoked = self._ledger.revocations()
-                self._revoked_at = asked
-            return self._revoked
+                self._revoked = asked, self._ledger.revocations()
+            return self._revoked[1]
 
     def policy(self, agent: AgentLogin) -> Policy:
         return self._policies.get(agent.id, self._default)

@@ -71,5 +71,5 @@ def test_a_revoked_credential_ends_it(sqlite_desk: Desk, url: str) -> None:
         lines = answer.iter_lines(chunk_size=1, decode_unicode=True)
         assert next(lines).startswith("id: ")
         sqlite_desk.relay._ledger.revoke(ME, 1)
-        sqlite_desk.relay._revoked_at = float("-inf")  # as if the two seconds of what is known had passed
+        sqlite_desk.relay._revoked = (float("-inf"), {})  # as if the two seconds of what is known had passed
         assert not [line for line in lines if line.startswith("data: ")]
