@@ -97,7 +97,7 @@ class Database:
         """psycopg's connection without SQLAlchemy between: for pipelines. What is not committed is undone."""
         try:
             pooled = self._engine.raw_connection()
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, psycopg.Error) as error:  # without a connection it hands on the driver's own
             raise InboxDatabaseError(error) from error
         connection = cast("psycopg.Connection[Any]", pooled.driver_connection)
         try:

@@ -71,7 +71,8 @@ class InboxOutcome:
 
     @property
     def is_well(self) -> bool:
-        return not (self.lost or self.never_called or self.called_after_mark)
+        """A server error other than 503 would tell Mailjet's people of a fault, not of a moment."""
+        return not (self.lost or self.never_called or self.called_after_mark or self.refused["500"])
 
 
 class KilledPostgres:

@@ -94,8 +94,9 @@ class TestSchema:
         with pytest.raises(InboxUrlError, match="AZMAIL_INBOX_DATABASE"):
             Database(url)
 
-    def test_nobody_answers(self, tmp_path: Path) -> None:
-        database = Database(f"sqlite:///{tmp_path}/no/such/folder.sqlite")
+    @pytest.mark.parametrize("url", ["sqlite:///{}/no/such/folder.sqlite", "postgresql+psycopg:///x?host={}"])
+    def test_nobody_answers(self, tmp_path: Path, url: str) -> None:
+        database = Database(url.format(tmp_path))
         with pytest.raises(InboxDatabaseError, match=r"OperationalError.*503"):
             MailStore(database).store(received_parcel(mail(), ME))
 
