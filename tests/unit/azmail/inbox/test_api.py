@@ -8,23 +8,33 @@ import re
 from collections.abc import Iterator
 from email import message_from_bytes
 from email.policy import SMTP
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from azmail.errors import UnreachableError
 from azmail.gateway.credentials import Scope
 from azmail.inbox import guard
+from azmail.inbox.database import Database
 from azmail.inbox.parcels import PIECE_OCTETS
-from tests.unit.azmail.inbox.desk import HOOK_URL, SECRET, TOKEN, Desk, credential
+from tests.unit.azmail.inbox.conftest import empty
+from tests.unit.azmail.inbox.desk import HOOK_URL, SECRET, TOKEN, Desk, credential, opened_desk
 from tests.unit.azmail.inbox.mails import ME, YOU, payload, with_files
 
 
 def subjects(answer: Any) -> list[str]:
     assert answer.status_code == 200, answer.text
     return [one["subject"] for one in answer.json()["messages"]]
+
+
+DISK_FULL = """
+CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$;
+CREATE TRIGGER disk_full BEFORE INSERT ON {table} FOR EACH STATEMENT EXECUTE FUNCTION disk_full();
+"""
 
 
 class TestReceiving:
@@ -89,6 +99,23 @@ class TestReceiving:
         most[0] = "max_page_count = 100000"
         again = [sqlite_desk.deliver(payload(number) | {"Text-part": "x" * 50_000}) for number in range(12)]
         assert [one.json()["status"] for one in again] == ["duplicate" if one else "accepted" for one in stored]
+
+    @pytest.mark.parametrize("table", ["inbox_mails", "inbox_pieces", "inbox_jobs", "inbox_search"])
+    def test_a_full_disk_of_postgresql(self, migrated_postgresql: Database, tmp_path: Path, table: str) -> None:
+        """The server's own words for it, wherever it is full first."""
+        empty(migrated_postgresql)
+        with opened_desk(migrated_postgresql, tmp_path) as desk:
+            with migrated_postgresql.writing() as connection:
+                connection.execute(text(DISK_FULL.format(table=table)))
+            try:
+                refused = desk.deliver(payload(1))
+                large = desk.deliver(payload(2) | {"Text-part": "x" * 500_000})
+            finally:
+                with migrated_postgresql.writing() as connection:
+                    connection.execute(text("DROP FUNCTION disk_full CASCADE"))
+            assert [refused.status_code, large.status_code] == [503, 503]
+            assert desk.get("/v1/messages").json()["messages"] == []
+            assert [desk.deliver(payload(number)).json()["status"] for number in (1, 1)] == ["accepted", "duplicate"]
 
 
 class TestLists:
