@@ -40,6 +40,8 @@ down: $(INSTALLED) ## take the embedded default away and stop the emulators
 demo: $(INSTALLED) ## one agent mails another, through the whole loop
 	@$(MAIL) demo
 
+# Here the unit tests are all of them, those that start programs too.
+test: ONLY :=
 test: lint test-unit test-e2e ## everything: lint, types, unit, e2e on the real engine
 
 lock: ## every package with its hash, for Python 3.11 and newer, from requirements-dev.txt
@@ -52,7 +54,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/mypy
+	$(BIN)/mypy -n 2
 
 # 165 MB that only the tests of the page need, and they a browser: not for `make up`.
 .venv/.browser: tests/browser.lock $(INSTALLED)
@@ -71,12 +73,13 @@ docs: .venv/.docs ## the documentation as a site, with search and without a netw
 	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build
 	@echo "$(CURDIR)/build/site/index.html"
 
-test-unit: $(INSTALLED) .venv/.browser .venv/.tools .venv/.docs ## quick: no engine
-	$(RUN) pytest tests/unit -n auto
+ONLY := -m 'not process'
+test-unit: $(INSTALLED) .venv/.browser .venv/.tools .venv/.docs ## quick: no engine, no other programs
+	$(RUN) pytest tests/unit $(ONLY) -n auto --dist worksteal
 
 test-e2e: $(INSTALLED) .venv/.tools ## the real engine against the emulators
 	@$(MAIL) setup
-	$(RUN) pytest tests/e2e -n 2 --dist loadfile
+	$(RUN) pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder
 
 chaos: $(INSTALLED) ## faults, kills, replaces and two stacks, full size (about an hour; bounded by CHAOS="faults --seeds 3")
 	@$(MAIL) setup

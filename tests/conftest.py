@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Callable
 from functools import partial
@@ -26,6 +27,12 @@ WHAT_IS_MISSING: dict[Path, tuple[Callable[[], str], ...]] = {
     ),
 }
 """By folder of tests: why some of them are not run on this machine, each a sentence or empty."""
+
+
+def pytest_collection_finish() -> None:
+    """What six thousand tests and their modules are made of stays to the end: no collection need look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

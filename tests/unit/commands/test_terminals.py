@@ -25,6 +25,8 @@ from commands.doctor.table import as_table
 from commands.stack_commands import Pulumi
 from tests.terminal import terminal
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[3]
 MAIL = ROOT / "mail"
 POPULATION = ROOT / "populations" / "dev.yaml"

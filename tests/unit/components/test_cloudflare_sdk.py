@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[3]
 COUNT = "len([name for name in sys.modules if name.startswith('pulumi_cloudflare')])"
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.unit.docs.building import build, copy
 from tests.unit.docs.pages import ROOT
+
+pytestmark = pytest.mark.process
 
 PLANTED = """# Planted
 

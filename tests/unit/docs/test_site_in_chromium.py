@@ -13,6 +13,8 @@ from docs.site.diagrams import DIAGRAMS
 from tests.unit.page.axe import findings
 from tests.unit.page.chromium import executable
 
+pytestmark = pytest.mark.process
+
 CLIPPED = """() => [...document.querySelectorAll("svg.drawing")].flatMap(svg => {
   const paper = svg.viewBox.baseVal;
   const within = (inner, outer) => inner.x >= outer.x && inner.y >= outer.y

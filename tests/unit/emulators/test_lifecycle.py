@@ -31,6 +31,8 @@ from emulators.sockets import listen
 from emulators.state_folder import Process, StateFolder, StateFolderError
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[3]
 
 

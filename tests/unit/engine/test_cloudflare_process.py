@@ -39,6 +39,8 @@ from tests.unit.engine.cloudflare_driver import (
     running_plugin,
 )
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def process() -> Iterator[PluginProcess]:

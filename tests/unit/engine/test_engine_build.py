@@ -17,6 +17,8 @@ from engine.errors import BuildError, CliBrokenError, DiskTooSmallError, GoTooOl
 from tests.unit.engine.machines import ROOT, Machine, alive
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.process
+
 # A Go whose `build` gives a "CLI" that knows its version; it writes down its calls.
 GO = """#!/bin/sh
 here=$(dirname "$0")

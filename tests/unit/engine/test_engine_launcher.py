@@ -15,6 +15,8 @@ from engine.build import built_cli
 from engine.layout import layout
 from tests.unit.engine.machines import PULUMI, ROOT, Machine
 
+pytestmark = pytest.mark.process
+
 # Says where and how it was started, then does what its first argument says.
 SPEAKING = PULUMI.replace(
     "  *) exit 9 ;;",

@@ -14,6 +14,8 @@ from commands.letters import LetterBox
 from tests.unit.page.conftest import BOB, World, letter
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[3]
 
 

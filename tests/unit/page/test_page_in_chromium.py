@@ -16,6 +16,8 @@ from tests.unit.page.axe import findings
 from tests.unit.page.chromium import executable
 from tests.unit.page.conftest import BOB, World, letter
 
+pytestmark = pytest.mark.process
+
 PICTURES = os.environ.get("PAGE_SCREENSHOTS")
 
 HOSTILE = """

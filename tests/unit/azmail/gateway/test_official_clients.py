@@ -18,6 +18,8 @@ from emulators.embedded import EmbeddedMailjet
 from tests.unit.azmail.gateway import official_clients
 from tests.unit.azmail.gateway.running import A, B, Running, activate, write_config
 
+pytestmark = pytest.mark.process
+
 SECRET = new_root()
 PASSWORD = Roots({"r1": SECRET}, domain="agents.example").password("bot-a")
 

@@ -23,6 +23,8 @@ from azmail.service import MailService
 from emulators.embedded import EmbeddedMailjet
 from tests.unit.azmail.gateway.running import A, B, Running, activate, write_config
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def mailjet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedMailjet]:

@@ -28,6 +28,8 @@ from tests.chaos.inbox import free_port
 from tests.unit.azmail.inbox.mails import ME, YOU, mail, payload
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[4]
 
 

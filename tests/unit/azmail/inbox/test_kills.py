@@ -9,6 +9,8 @@ import pytest
 
 from tests.chaos.inbox import KilledPostgres, run_inbox
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def postgres() -> Iterator[KilledPostgres]:
