@@ -74,6 +74,7 @@ _REFUSALS = _described(
         503: "Not now; `Retry-After` says when.",
     }
 )
+_CHANGING = _REFUSALS | _described({413: "The body is larger than any that is taken."})
 _SENDING = _REFUSALS | _described(
     {
         403: "The agent may not write to this recipient.",
@@ -83,7 +84,10 @@ _SENDING = _REFUSALS | _described(
         504: "The message may have been sent; it is not sent again.",
     }
 )
-_OCTETS: dict[int | str, dict[str, Any]] = {200: {"content": {"application/octet-stream": {}}}}
+_OCTETS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {}}, "description": "The file, as the type that it came with."},
+    206: {"content": {"application/octet-stream": {}}, "description": "The range."},
+}
 
 Cursor = Annotated[str | None, Query(max_length=64, description="A cursor: `next` of an earlier answer.")]
 Of = Annotated[
@@ -316,7 +320,7 @@ def inbox_api(service: InboxService) -> FastAPI:
             raise NotThereError
         return MessageDetail.whole(row, content, files_of(database, id))
 
-    @app.patch("/v1/messages/{id}", tags=["messages"], responses=_REFUSALS)
+    @app.patch("/v1/messages/{id}", tags=["messages"], responses=_CHANGING)
     def mark(viewer: Reads, id: Annotated[MessageId, Path()], marks: Marks) -> MessageSummary:
         """Read marks and labels."""
         row = mine(viewer).mark(id, seen=marks.seen, add=marks.add_labels, remove=marks.remove_labels)
@@ -324,7 +328,7 @@ def inbox_api(service: InboxService) -> FastAPI:
             raise NotThereError
         return MessageSummary.of(row)
 
-    @app.delete("/v1/messages/{id}", tags=["messages"], responses=_REFUSALS, status_code=204)
+    @app.delete("/v1/messages/{id}", tags=["messages"], responses=_CHANGING, status_code=204)
     def remove(viewer: Reads, id: Annotated[MessageId, Path()]) -> None:
         """For good, with its files; a hook that has not had it does not get it any more."""
         if not delete_mail(database, viewer.agent_id, id):
@@ -348,7 +352,7 @@ def inbox_api(service: InboxService) -> FastAPI:
     @app.get(
         "/v1/messages/{id}/attachments/{part}",
         tags=["messages"],
-        responses=_REFUSALS | _OCTETS | {206: {"description": "The range."}, 416: {"description": "No such range."}},
+        responses=_REFUSALS | _OCTETS | _described({416: "The file has no such range."}),
         response_class=StreamingResponse,
     )
     def attachment(

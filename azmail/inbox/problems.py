@@ -5,6 +5,7 @@ from __future__ import annotations
 import http
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -43,7 +44,20 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
 
 
 def install(app: FastAPI) -> None:
-    """Every refusal of the app is one."""
+    """Every refusal of the app is one, and its page says so."""
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = described()
+        operations = (operation for path in document["paths"].values() for operation in path.values())
+        for answer in (answer for operation in operations for answer in operation["responses"].values()):
+            # The framework puts a model under plain JSON, beside the media type that is named.
+            content = answer.get("content", {})
+            if MEDIA_TYPE in content and "application/json" in content:
+                content[MEDIA_TYPE] = content.pop("application/json")
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # as the framework's documentation has it
 
     @app.exception_handler(ApiRefusalError)
     def refused(_request: Request, error: ApiRefusalError) -> JSONResponse:

@@ -13,7 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import Case
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
-from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from azmail.gateway.credentials import Scope
 from tests.profiles import PROFILE
@@ -56,6 +60,19 @@ def test_no_call_ends_in_a_server_error(served: Desk) -> None:
     assert calls.total() >= CALLS * 9 // 10, calls  # some operations have few different calls
 
 
+def test_every_refusal_is_described(served: Desk) -> None:
+    """As problem+json and nothing else, with its document; and each call says what may refuse it."""
+    paths = served.app.openapi()["paths"]
+    for path, method, operation in ((path, *one) for path, methods in paths.items() for one in methods.items()):
+        refusals = {code: one for code, one in operation["responses"].items() if int(code) >= 400}
+        for code, one in refusals.items():
+            reference = {"$ref": "#/components/schemas/ProblemDocument"}
+            assert one["content"] == {"application/problem+json": {"schema": reference}}, (method, path, code)
+            assert one["description"]
+        assert {"400", "401", "404", "422", "503"} <= refusals.keys(), (method, path)
+        assert ("413" in refusals) == (method != "get"), (method, path)
+
+
 def call(served: Desk, case: Case[Any]) -> None:
     if case.path == "/v1/messages/stream":
         case.query = {**(case.query or {}), "after": "not a cursor"}  # whoever is let in follows for ever
@@ -66,5 +83,5 @@ def call(served: Desk, case: Case[Any]) -> None:
         # Half of the calls with a message that is there: made-up names only ever meet 404.
         case.path_parameters["id"] = next(IDS[served]) or case.path_parameters["id"]
     scope = Scope.SEND if case.method == "POST" else Scope.INBOX
-    checks = [not_a_server_error, content_type_conformance, response_schema_conformance]
+    checks = [not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance]
     case.call_and_validate(auth=credential(ME, scope), checks=checks)
