@@ -105,6 +105,7 @@ class Database:
         except psycopg.Error as error:
             if connection.broken:
                 # The server has gone, and with it what the others in the pool lead to.
+                pooled.invalidate()
                 self._engine.dispose()
             raise InboxDatabaseError(error) from error
         finally:

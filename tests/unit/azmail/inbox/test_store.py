@@ -26,6 +26,7 @@ from azmail.inbox.removal import delete_mail, erase, expire, sweep
 from azmail.inbox.store import MailStore
 from azmail.inbox.tables import DELETED, JOBS, MAILS, METADATA, PIECES, THREADS
 from tests.profiles import examples
+from tests.unit.azmail.inbox.conftest import empty
 from tests.unit.azmail.inbox.mails import ME, YOU, mail, payload, with_files
 from tests.waiting import wait_until
 
@@ -99,6 +100,30 @@ class TestSchema:
         database = Database(url.format(tmp_path))
         with pytest.raises(InboxDatabaseError, match=r"OperationalError.*503"):
             MailStore(database).store(received_parcel(mail(), ME))
+
+
+class TestGoneAndBack:
+    def test_connections_that_the_server_has_ended(
+        self, migrated_postgresql: Database, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """One answer says so, no later one meets what is left in the pool, and nobody reads a traceback."""
+        empty(migrated_postgresql)
+        store = MailStore(migrated_postgresql)
+        with migrated_postgresql.reading(), migrated_postgresql.reading():  # three connections are in the pool then
+            assert store.store(received_parcel(mail(1), ME))
+        with migrated_postgresql.reading() as connection:
+            others = "pid <> pg_backend_pid() AND datname = current_database()"
+            connection.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
+        told: list[bool | None] = []
+        for number in range(2, 6):
+            try:
+                told.append(store.store(received_parcel(mail(number), ME)))
+            except InboxDatabaseError:
+                told.append(None)
+        assert told.count(None) <= 1
+        assert set(told) <= {None, True}
+        assert rows(migrated_postgresql)["inbox_mails"] == 1 + told.count(True)
+        assert not [one for one in caplog.records if one.exc_info]
 
 
 class TestOnce:
