@@ -134,7 +134,7 @@ class EmulatorPage:
         return self._page(
             request, "mail.html", row["subject"] or "(no subject)", row=row, view=view, attempts=attempts,
             thread=thread, url=redacted(route["url"]) if route else "",
-            names=self._agents.names(people), said=request.query_params.get("said", ""),
+            names=self._agents.names(people), pause=self._mailjet.mailjet.switches.retry_seconds, said=request.query_params.get("said", ""),
         )  # fmt: skip
 
     def _conversation(self, row: Row) -> list[Row]:
