@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -206,7 +207,7 @@ def _hold(stack: str, approved: UpPlan, now: UpPlan, *, file: str = "") -> None:
 
 def bring_up(pulumi: Pulumi, *, refresh: bool = False) -> dict[str, Any]:
     """The engine's up, then the summary; the stack's outputs. Raises UpFailedError."""
-    from commands.report.summary import summary
+    from commands.report.summary import WIDTH, summary
     from commands.roster import read_names
 
     up = (
@@ -222,7 +223,8 @@ def bring_up(pulumi: Pulumi, *, refresh: bool = False) -> dict[str, Any]:
     if code := pulumi.stream(*up, hear=heard.hear):
         raise UpFailedError(f"The up of {pulumi.stack}", code, reasons=heard.sentences)
     outputs = pulumi.outputs()
-    print(summary(outputs, stack=pulumi.stack, names=read_names(pulumi)), end="")
+    columns = shutil.get_terminal_size((WIDTH, 24)).columns
+    print(summary(outputs, stack=pulumi.stack, names=read_names(pulumi), columns=columns), end="")
     return outputs
 
 

@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "pictures"
 COLUMNS = (80, 120)
 LINES = 400
+WIDTH, HEIGHT = 1180, 720
 SAID = {"up": ("up",), "apply": ("apply", "dev", "--yes"), "doctor": ("doctor", "dev")}
 PATIENCE_SECONDS = 300
 
@@ -53,7 +54,7 @@ def main() -> int:
     if "page" in wanted:
         with sync_playwright() as playwright:
             chromium = playwright.chromium.launch(executable_path=executable(), args=["--no-sandbox"])
-            photograph(chromium.new_page(viewport={"width": 1120, "height": 640}), status["page"])
+            photograph(chromium.new_page(viewport={"width": WIDTH, "height": HEIGHT}), status["page"])
             chromium.close()
     return 0
 
@@ -115,6 +116,9 @@ def photograph(page: Page, url: str) -> None:
         page.goto(url)
         page.screenshot(path=FOLDER / f"page-{scheme}.png")
     page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.screenshot(path=FOLDER / "page-phone.png")
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
     page.get_by_role("link", name="Re:").first.click()
     page.screenshot(path=FOLDER / "page-mail.png")
     for section in ("agents", "dns", "requests", "faults"):

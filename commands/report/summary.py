@@ -23,29 +23,29 @@ EMBEDDED = (
 )
 
 
-def summary(outputs: Mapping[str, Any], *, stack: str, names: Mapping[str, str]) -> str:
+def summary(outputs: Mapping[str, Any], *, stack: str, names: Mapping[str, str], columns: int = WIDTH) -> str:
     """Domain and verification, records, tunnel, mailboxes and what to run next; no secret is shown.
 
-    `names`: {agent id: name}.
+    `names`: {agent id: name}. `columns`: of the terminal; a record that is longer is shortened, down from `WIDTH`.
     """
-    return "\n".join(_lines(outputs, stack, names)) + "\n"
+    return "\n".join(_lines(outputs, stack, names, min(columns, WIDTH))) + "\n"
 
 
-def _lines(outputs: Mapping[str, Any], stack: str, names: Mapping[str, str]) -> Iterator[str]:
+def _lines(outputs: Mapping[str, Any], stack: str, names: Mapping[str, str], columns: int) -> Iterator[str]:
     count = outputs["mailboxCount"]
     title = f"{outputs['domain']}: {count} mailbox{'' if count == 1 else 'es'}, stack {stack}"
     yield ""
     yield title
     yield "═" * len(title)
-    yield f"Verified by Mailjet   DKIM {outputs['dkimStatus']}, SPF {outputs['spfStatus']}"
+    yield f"Verified by Mailjet  DKIM {outputs['dkimStatus']}, SPF {outputs['spfStatus']}"
     if outputs["tunnelHostname"]:
-        yield f"Tunnel                https://{outputs['tunnelHostname']}"
-    yield f"Webhook               {outputs['webhookUrl']}"
+        yield f"Tunnel               https://{outputs['tunnelHostname']}"
+    yield f"Webhook              {outputs['webhookUrl']}"
     yield ""
     yield "Records"
     for record in outputs["expectedRecords"]:
         priority = "" if record.get("priority") is None else f"{record['priority']:g} "
-        yield _fitting(f"  {record['type']:<6}{record['name']}  {priority}{record['content']}")
+        yield shortened(f"  {record['type']:<6}{record['name']}  {priority}{record['content']}", columns)
         yield f"        {record['why']}"
     yield ""
     yield "Mailboxes"
@@ -72,7 +72,3 @@ def _next(stack: str) -> list[tuple[str, str]]:
         (remedies.doctor(stack), "look at everything"),
     ]
     return [*EMBEDDED[:-1], *always[:1], EMBEDDED[-1]] if stack == "dev" else always
-
-
-def _fitting(line: str) -> str:
-    return shortened(line, WIDTH)

@@ -60,6 +60,12 @@ class AgentList:
         query = f"SELECT email, coalesce(name, '') AS name{_ROUTES} ORDER BY email LIMIT {SOME}"
         return [(row["email"], row["name"]) for row in self._db.execute(query)]
 
+    def address(self, who: str) -> str:
+        """The address of a name or id, else `who` as it is."""
+        query = "SELECT address FROM agent WHERE name = ? COLLATE NOCASE OR agent_id = ? ORDER BY address LIMIT 1"
+        found = self._db.execute(query, (who, who)).fetchone() if who and "@" not in who else None
+        return who if found is None else str(found["address"])
+
     def names(self, addresses: Sequence[str]) -> dict[str, str]:
         """{address in lower case: name} of those who have one."""
         marks = ", ".join("?" * len(addresses))

@@ -109,9 +109,8 @@ class EmulatorPage:
 
     async def mails(self, request: Request) -> Response:
         """The list, the newest first."""
-        search = Search(
-            text=request.query_params.get("q", "").strip(), agent=request.query_params.get("agent", "").strip()
-        )
+        who = self._agents.address(request.query_params.get("agent", "").strip())
+        search = Search(text=request.query_params.get("q", "").strip(), agent=who)
         before = _number(request, "before")
         rows = self._mailjet.letters.listed(search, most=MAILS_PAGE + 1, before=before or None)
         shown = rows[:MAILS_PAGE]
@@ -121,7 +120,7 @@ class EmulatorPage:
         names = self._agents.names([row["sender"] for row in shown] + [row["recipient"] for row in shown])
         return self._page(
             request, "mails.html", "Mail", search=search, rows=shown, names=names, older=older, before=before,
-            total=self._mailjet.letters.count(search), agents=bool(shown or self._agents.some()),
+            total=self._mailjet.letters.count(search), agents=self._agents.some(),
         )  # fmt: skip
 
     async def mail(self, request: Request) -> Response:

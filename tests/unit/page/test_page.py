@@ -203,6 +203,12 @@ class TestSections:
         assert "id-7" in world.get("agents").text
         assert "No agent is like that" in world.get("agents?q=carol").text
         assert "Bob &lt;b&gt;" in world.get().text
+        assert (
+            world.get("?agent=bob+<B>").text.count("data-mail=")
+            == world.get("?agent=id-7").text.count("data-mail=")
+            == 1
+        )
+        assert "No mail is like that" in world.get("?agent=carol").text
 
     def test_ten_thousand_agents_come_in_pages(self) -> None:
         state = MailjetState(sqlite3.connect(":memory:", isolation_level=None), api_key="k", api_secret="s")

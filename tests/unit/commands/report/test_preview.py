@@ -327,4 +327,6 @@ class TestSummary:
         assert max(map(len, page.splitlines())) <= WIDTH
 
     def test_without_a_tunnel(self) -> None:
+        narrow = summary(OUTPUTS, stack="dev", names={}, columns=40).splitlines()
+        assert all(len(line) <= 40 for line in narrow if line.startswith(("  MX", "  TXT", "  CNAME")))
         assert "Tunnel " not in summary({**OUTPUTS, "tunnelHostname": ""}, stack="dev", names={})
