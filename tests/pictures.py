@@ -20,11 +20,12 @@ from fcntl import ioctl
 from pathlib import Path
 
 import pyte
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 from rich.console import Console
 from rich.text import Text
 
-from tests.unit.page.chromium import executable, missing
+from tests.unit.page.browsing import launched
+from tests.unit.page.chromium import missing
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "pictures"
@@ -52,10 +53,8 @@ def main() -> int:
             print(f"./mail {' '.join(words)} at {columns} columns", flush=True)
             draw(said(words, columns), FOLDER / f"{name}-{columns}.svg", columns, title=f"./mail {' '.join(words)}")
     if "page" in wanted:
-        with sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(executable_path=executable(), args=["--no-sandbox"])
+        with launched() as chromium:
             photograph(chromium.new_page(viewport={"width": WIDTH, "height": HEIGHT}), status["page"])
-            chromium.close()
     return 0
 
 

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from docs.site.diagrams import DIAGRAMS
-from tests.unit.page.axe import findings
-from tests.unit.page.chromium import executable
+from tests.unit.page.browsing import findings, launched
 
 pytestmark = pytest.mark.process
 
@@ -28,10 +27,8 @@ CLIPPED = """() => [...document.querySelectorAll("svg.drawing")].flatMap(svg => 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=executable(), args=["--no-sandbox"])
+    with launched() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture

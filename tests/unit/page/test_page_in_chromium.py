@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from emulators.serving import ServerThread
-from tests.unit.page.axe import findings
-from tests.unit.page.chromium import executable
+from tests.unit.page.browsing import findings, launched
 from tests.unit.page.conftest import BOB, World, letter
 
 pytestmark = pytest.mark.process
@@ -36,10 +35,8 @@ HOSTILE = """
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=executable(), args=["--no-sandbox"])
+    with launched() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture

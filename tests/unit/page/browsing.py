@@ -1,15 +1,28 @@
-"""What axe-core finds on a page."""
+"""A browser, and what axe-core finds on a page in it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import axe_playwright_python
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.unit.page.chromium import executable
 
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 SERIOUS = ("serious", "critical")
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """This machine's Chromium, until the end."""
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=executable(), args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
 
 
 def findings(page: Page, only: str = "") -> list[str]:
