@@ -16,7 +16,7 @@ WIDTH = 100
 """Columns; a longer value ends in an ellipsis, since the zone has it whole."""
 
 EMBEDDED = (
-    (remedies.emulators("open"), "the page: write an agent a mail, and see what becomes of it"),
+    (remedies.emulators("open"), "the page: write to an agent, see what becomes of it"),
     (remedies.demo(), "one agent mails another, through the whole loop"),
     (remedies.messages(), "the mails of the agents"),
     (remedies.down(), "take everything away again"),
