@@ -7,7 +7,7 @@ A minor version may add outputs, which this reader ignores; it never changes a m
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -122,6 +122,28 @@ class PackedMailboxes(_Model):
         )
 
 
+class InboxAccess(_Model):
+    """What reads mail: the inbox's URL, the platform's credential for all mailboxes, and each agent's own for its own.
+
+    The output is this as JSON text; `packed` is one column of passwords, in the order of `mailboxes`.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Text
+    platform: Annotated[str, Field(min_length=1, repr=False)]
+    packed: Annotated[PackedColumns, Field(repr=False)]
+
+    @model_validator(mode="after")
+    def _one_column(self) -> Self:
+        columns_of(self.packed, {1})
+        return self
+
+    @property
+    def passwords(self) -> tuple[str, ...]:
+        return self.packed[0]
+
+
 class ExpectedRecord(_Model):
     """One DNS record that agent mail needs, with the sentence that says what it is for."""
 
@@ -138,7 +160,7 @@ class PlatformEnv(_Model):
     """The platform's environment variables, every value a string; a variable left out has the platform's default.
 
     The three numbers are never empty: the platform reads them with `int()`. MAILJET_INBOUND_SECRET is "" unless
-    something adds it to each delivery as a body token (`azmail forward`): today's platform refuses every
+    something adds it to each delivery as a body token (the inbox, handing it on): today's platform refuses every
     genuine Mailjet delivery when it is set. With a gateway, MAILJET_API and the logins are the gateway's: those of the
     platform's own sender, or "" where the stack names none.
     """
@@ -198,6 +220,15 @@ class StackOutputs(_Model):
             repr=False,
             json_schema_extra=SECRET,
             description="The gateway's file: JSON text with the account's key, root secrets and directory; \"\" without a gateway.",
+        ),
+    ]
+    inbox_env: Annotated[
+        Json[InboxAccess] | Literal[""],
+        Field(
+            default="",
+            repr=False,
+            json_schema_extra=SECRET,
+            description="What reads mail: JSON text with the inbox's URL, the platform's credential and each agent's; \"\" without one.",
         ),
     ]
     domain: Text
@@ -280,6 +311,10 @@ def _contradictions(outputs: StackOutputs, mailboxes: tuple[Mailbox, ...]) -> li
     problems = []
     if outputs.mailbox_count != len(mailboxes):
         problems.append(f"mailboxCount is {outputs.mailbox_count}, mailboxes has {len(mailboxes)}")
+    if outputs.inbox_env and len(outputs.inbox_env.passwords) != len(mailboxes):
+        problems.append(
+            f"inboxEnv has {len(outputs.inbox_env.passwords)} passwords, mailboxes has {len(mailboxes)} agents"
+        )
     owners: dict[str, str] = {}
     for mailbox in mailboxes:
         first = owners.setdefault(mailbox.address.lower(), mailbox.agent_id)

@@ -66,6 +66,16 @@ class UnknownMailboxError(AzmailError, LookupError):
         )
 
 
+class NoInboxError(AzmailError, LookupError):
+    """The stack keeps no mail."""
+
+    def __init__(self, domain: str) -> None:
+        super().__init__(
+            f"the stack of {domain} has no inbox, its output inboxEnv is empty: set inboxService or inboxUrl and run "
+            "`./mail apply STACK` in the infrastructure's clone, then load the outputs again"
+        )
+
+
 class UnsafeEnvError(AzmailError):
     """A value cannot stand unquoted in a .env file that shells and compose both read."""
 

@@ -6,6 +6,7 @@ two stands this: Mailjet proves itself with basic authentication, and the delive
 
 import json
 import re
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import requests
@@ -21,13 +22,18 @@ TOKEN_KEYS = ("token", "Token", "x-mailjet-token", "X-Mailjet-Token")
 class Forwarder:
     """An `on_mail` hook that posts each delivery, unchanged but for the token, to the platform.
 
-    With an empty `token` nothing is added. A delivery that the platform does not accept is a ForwardError, which the
-    webhook answers with 503, so that Mailjet brings it again. `timeout` is in seconds, for the connection and then for
+    With an empty `token` nothing is added; a function is asked for it each time, since it may be rotated. A delivery that
+    the platform does not accept is a ForwardError: it is to come again. `timeout` is in seconds, for the connection and then for
     the answer. No redirect is followed: it would carry the token elsewhere.
     """
 
     def __init__(
-        self, url: str, token: str, *, timeout: tuple[float, float] = (5.0, 60.0), connections: int = 16
+        self,
+        url: str,
+        token: str | Callable[[], str],
+        *,
+        timeout: tuple[float, float] = (5.0, 60.0),
+        connections: int = 16,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path in ("", "/") or parts.username:
@@ -36,7 +42,7 @@ class Forwarder:
                 "http://api:8000/api/webhooks/mailjet/inbound"
             )
         self.url = url
-        self._token = token
+        self._token: Callable[[], str] = token if callable(token) else lambda: token
         self._timeout = timeout
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy of the environment is for the way out, not for the neighbour
@@ -47,8 +53,8 @@ class Forwarder:
     def __call__(self, mail: InboundMail, _agent_id: str) -> None:
         """Post one delivery; the agent id is not needed, the platform finds the agent by the recipient."""
         body = {key: value for key, value in mail.payload.items() if key not in TOKEN_KEYS}
-        if self._token:
-            body["token"] = self._token
+        if token := self._token():
+            body["token"] = token
         try:
             response = self._session.post(
                 self.url,
@@ -74,4 +80,4 @@ class Forwarder:
         self._session.close()
 
     def __repr__(self) -> str:
-        return f"Forwarder({self.url!r}, token={'set' if self._token else 'none'})"
+        return f"Forwarder({self.url!r}, token={'set' if self._token() else 'none'})"

@@ -10,7 +10,8 @@ from pathlib import Path
 from uuid import UUID
 
 from azmail.contract import ExpectedRecord, Mailbox, read_outputs
-from azmail.errors import ContractError, StackOutputsError, UnknownMailboxError
+from azmail.errors import ContractError, NoInboxError, StackOutputsError, UnknownMailboxError
+from azmail.inbox.client import InboxClient
 
 OUTPUTS_VARIABLE = "AGENTMAIL_OUTPUTS"
 OUTPUTS_FILE_VARIABLE = "AGENTMAIL_OUTPUTS_FILE"
@@ -30,6 +31,9 @@ class MailStack:
         Raises ContractError, and ContractVersionError for a major version other than 2.
         """
         self._outputs, self._mailboxes = read_outputs(outputs, source)
+        access = self._outputs.inbox_env
+        agents = (mailbox.agent_id for mailbox in self._mailboxes)
+        self._inbox_passwords = dict(zip(agents, access.passwords, strict=True)) if access else {}
         self._by_agent = {mailbox.agent_id: mailbox for mailbox in self._mailboxes}
         self._by_address = {mailbox.address.lower(): mailbox for mailbox in self._mailboxes}
 
@@ -207,6 +211,33 @@ class MailStack:
     def gateway_env(self) -> str:
         """The gateway's file as JSON text, "" without a gateway; secret, and no agent's business."""
         return self._outputs.gateway_env
+
+    @property
+    def inbox_url(self) -> str:
+        """Where mail is read, "" for a stack without an inbox."""
+        return self._outputs.inbox_env.url if self._outputs.inbox_env else ""
+
+    @property
+    def inbox_token(self) -> str:
+        """What the platform reads every mailbox with, "" without an inbox; secret."""
+        return self._outputs.inbox_env.platform if self._outputs.inbox_env else ""
+
+    def inbox_password(self, agent_id: str | UUID) -> str:
+        """What an agent reads its own mailbox with; secret. Raises UnknownMailboxError and NoInboxError."""
+        self.mailbox(agent_id)
+        if not self._inbox_passwords:
+            raise NoInboxError(self.domain)
+        return self._inbox_passwords[str(agent_id)]
+
+    def inbox(self, agent_id: str | UUID, *, url: str = "", ca_file: str | None = None) -> InboxClient:
+        """The agent's mailbox, to read and to send from; `url` where it is reached at another than the outputs say.
+
+        Raises UnknownMailboxError and NoInboxError.
+        """
+        password, box = self.inbox_password(agent_id), self.mailbox(agent_id)
+        return InboxClient(
+            url or self.inbox_url, box.agent_id, password, send_password=box.smtp_password, ca_file=ca_file
+        )
 
     @property
     def expected_records(self) -> tuple[ExpectedRecord, ...]:

@@ -27,7 +27,7 @@ from azmail.events import MailEvent, parse_events
 from azmail.inbound import InboundMail, parse_inbound
 from azmail.once import BusyError, FullError, Health, Once
 from azmail.stack import MailStack
-from azmail.webhook_auth import BasicAuth, PathSecret, Unauthenticated, WebhookAuth, valid_token
+from azmail.webhook_auth import BasicAuth, FollowedAuth, PathSecret, Unauthenticated, WebhookAuth, valid_token
 
 __all__ = [
     "BasicAuth",
@@ -209,7 +209,9 @@ class _Webhook:
 
     async def _answer(self, request: Request, handle: Callable[[bytes], Awaitable[Response]]) -> Response:
         if not self.auth.admits(request):
-            challenge = {"WWW-Authenticate": 'Basic realm="azmail"'} if isinstance(self.auth, BasicAuth) else {}
+            challenge = (
+                {"WWW-Authenticate": 'Basic realm="azmail"'} if isinstance(self.auth, BasicAuth | FollowedAuth) else {}
+            )
             return _detail(401, "invalid or missing webhook credentials", challenge)
         try:
             async with self.bodies.read(request) as body:

@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
@@ -50,6 +50,17 @@ class BasicAuth:
         return right & _among(password, self.passwords)
 
 
+@dataclass(frozen=True, slots=True)
+class FollowedAuth:
+    """The same with a password that may be another one tomorrow; an empty one admits nobody."""
+
+    password: Callable[[], str] = field(repr=False)
+
+    def admits(self, request: Request) -> bool:
+        password = self.password()
+        return bool(password) and BasicAuth(password).admits(request)
+
+
 @dataclass(frozen=True, slots=True, init=False)
 class PathSecret:
     """The secret as the last segment of the route's URL: `https://host/path/SECRET`.
@@ -75,7 +86,7 @@ class Unauthenticated:
         return True
 
 
-WebhookAuth = BasicAuth | PathSecret | Unauthenticated
+WebhookAuth = BasicAuth | FollowedAuth | PathSecret | Unauthenticated
 
 
 def _secrets(given: str | Iterable[str]) -> tuple[str, ...]:

@@ -8,13 +8,12 @@ from typing import Any
 
 from commands.cli.console import SOON, working
 from commands.deployment import DESTROYING, bring_up
-from commands.embedded_gateway import hand_over, warm
+from commands.embedded_mail import hand_over, warm
 from commands.errors import NoEmulatorsError, NoStackFileError, NotEmbeddedError, UpFailedError
 from commands.refusals import Overheard
 from commands.stack_commands import ROOT, Pulumi
 from emulators import commands as emulators
 from emulators import lifecycle
-from emulators.gateway import GatewayFolder
 from emulators.state_folder import StateFolder
 from engine.stacks import StackFile
 from mailboxes import remedies
@@ -69,8 +68,8 @@ def down(stack: str, project: Path) -> int:
     if code := Pulumi(stack, project=project).stream(*DESTROYING, "--stack", stack, hear=heard.hear):
         raise UpFailedError(f"The destroy of {stack}", code, reasons=heard.sentences)
     _emulators(emulators.down, "Ending the emulators")
-    # It names agents that are gone, and holds their secrets.
-    GatewayFolder(StateFolder(EMULATORS)).file.unlink(missing_ok=True)
+    # It is of agents that are gone.
+    lifecycle.forget_mail(StateFolder(EMULATORS))
     return 0
 
 

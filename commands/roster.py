@@ -129,14 +129,21 @@ def show_one(who: str, stack: str, project: Path, *, json: bool, show_secrets: b
     if login:
         print(f"Sends    {login['smtp_host']}:{login['smtp_port']}")
         print(f"User     {login['smtp_username']}\nPassword {login['smtp_password']}")
+    if "inbox_url" in login:
+        print(f"Reads    {login['inbox_url']}")
+        print(f"User     {agent.id}\nPassword {login['inbox_password']}")
     return 0
 
 
 def _login(pulumi: Pulumi, agent: RosterAgent) -> dict[str, str | int]:
     if not agent.is_up:
         raise NotUpYetError(agent.id, pulumi.stack)
-    box = stack_of(pulumi.stack, pulumi.outputs()).mailbox(agent.id)
-    return {name: value for name, value in box.model_dump().items() if name.startswith("smtp_")}
+    stack = stack_of(pulumi.stack, pulumi.outputs())
+    box = stack.mailbox(agent.id)
+    sends = {name: value for name, value in box.model_dump().items() if name.startswith("smtp_")}
+    if not stack.inbox_url:
+        return sends
+    return sends | {"inbox_url": stack.inbox_url, "inbox_password": stack.inbox_password(agent.id)}
 
 
 def _read(stack: str, project: Path) -> list[RosterAgent]:

@@ -10,6 +10,7 @@ between the creation of the new tunnel and the deletion of the old one. It must 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ from zone.records import AUTOMATIC_TTL, Record, tunnel_record
 if TYPE_CHECKING:
     from pulumi_cloudflare import ZeroTrustTunnelCloudflaredConfigConfigIngressArgsDict
 
+INBOX_API_PATH = "^/v1/"
 SEND_API_PATH = "^/v3\\.1/send$"
 """A regular expression, as cloudflared's ingress rules have it; nothing else of the gateway is on the internet."""
 
@@ -46,6 +48,10 @@ class ApiTunnelArgs:
     service: str
     gateway: str
     """What the Send API's path leads to; empty for no such way."""
+    inbox: str
+    """What takes Mailjet's deliveries in the platform's place; empty for nothing."""
+    inbox_paths: Sequence[str]
+    """Regular expressions of what the inbox gets."""
     existing_cname: str
     zone_id: str
     comment: str
@@ -66,6 +72,11 @@ class ApiTunnelArgs:
             hostname=settings.tunnel_hostname,
             service=settings.tunnel_service,
             gateway=settings.gateway_service,
+            inbox=settings.inbox_service,
+            inbox_paths=(
+                *(f"^{re.escape(path)}$" for path in settings.delivery_paths),
+                *([INBOX_API_PATH] if settings.inbox_is_public else []),
+            ),
             existing_cname=settings.tunnel_cname,
             zone_id=settings.zone_id if settings.dns is Dns.CLOUDFLARE else "",
             comment=settings.record_comment,
@@ -113,6 +124,10 @@ class ApiTunnel(pulumi.ComponentResource):
                 {"hostname": args.hostname, "service": args.service},
                 {"service": "http_status:404"},
             ]
+            if args.inbox:
+                rules[:0] = [
+                    {"hostname": args.hostname, "path": path, "service": args.inbox} for path in args.inbox_paths
+                ]
             if args.gateway:
                 rules.insert(0, {"hostname": args.hostname, "path": SEND_API_PATH, "service": args.gateway})
             ingress = ZeroTrustTunnelCloudflaredConfig(

@@ -7,19 +7,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.agent_mailboxes import Addressed
-from mailboxes.passwords import agent_passwords
+from mailboxes.packed_map import packed_columns
+from mailboxes.passwords import Scope, agent_passwords, platform_password
 from mailboxes.policies import AgentPolicy
 from settings.model import SendLimits, Settings
+from settings.values import InboundAuth
 
 _NOTHING_SPECIAL = AgentPolicy()
 
 
-def passwords(settings: Settings, agents: Addressed) -> dict[str, str]:
+def passwords(settings: Settings, agents: Addressed, scope: Scope = Scope.SEND) -> dict[str, str]:
     """{agent id: password}; empty texts in a preview that has no root secret."""
     epochs = {agent: agents.policies.get(agent, _NOTHING_SPECIAL).credential_epoch for agent in agents.addresses}
     if not settings.roots:
         return dict.fromkeys(epochs, "")
-    return agent_passwords(settings.roots, settings.domain, epochs)
+    return agent_passwords(settings.roots, settings.domain, epochs, scope)
 
 
 def platform_login(settings: Settings, agents: Addressed) -> tuple[str, str]:
@@ -36,8 +38,30 @@ def platform_senders(settings: Settings, agents: Addressed) -> list[str]:
     return [sender.email for sender in settings.mailjet_senders if sender.email.lower() not in taken]
 
 
+def inbox_access(settings: Settings, agents: Addressed) -> str:
+    """What reads mail, as JSON text: the inbox's URL, the platform's credential, and a column of the agents' own in the order
+    of `mailboxes`. Empty without an inbox."""
+    if not settings.has_inbox:
+        return ""
+    found = {
+        "url": settings.inbox_api_url,
+        "platform": platform_password(settings.roots, settings.domain) if settings.roots else "",
+        "packed": packed_columns(list(passwords(settings, agents, Scope.INBOX).values())),
+    }
+    return json.dumps(found, separators=(",", ":"))
+
+
+def inbound_secret(settings: Settings) -> str:
+    """The secret that the platform is told: empty unless something in front of it understands basic authentication.
+
+    Today's platform looks for a token in the JSON body, where Mailjet cannot put one: a secret here would make it
+    refuse every delivery.
+    """
+    return "" if settings.inbound_auth is InboundAuth.NONE else settings.webhook_secret
+
+
 def gateway_file(settings: Settings, agents: Addressed) -> str:
-    """The gateway's file as JSON text, without the agents of whom there is no more to say than `mailboxes` does, whose columns
+    """The file of gateway and inbox as JSON text, without the agents of whom there is no more to say than `mailboxes` does, whose columns
     complete it; the state holds every address often enough (decision record 131). Empty without a gateway."""
     if not settings.has_gateway:
         return ""
@@ -52,11 +76,22 @@ def gateway_file(settings: Settings, agents: Addressed) -> str:
             "smtpPort": settings.mailjet_smtp_port,
             "apiUrl": settings.mailjet_api_url,
         },
+        **({"webhook": _webhook(settings)} if settings.has_inbox else {}),
         "agentLimits": _limits(settings.gateway_agent_limits),
         "accountLimits": _limits(settings.gateway_account_limits),
         "agents": {sender: sender for sender in platform_senders(settings, agents)} | special,
     }
     return json.dumps(file, ensure_ascii=False, separators=(",", ":"))
+
+
+def _webhook(settings: Settings) -> dict[str, str]:
+    path, events_path = settings.delivery_paths
+    return {
+        "secret": settings.webhook_secret,
+        "forwardToken": inbound_secret(settings),
+        "path": path,
+        "eventsPath": events_path,
+    }
 
 
 def _entry(settings: Settings, agents: Addressed, agent: str) -> dict[str, Any]:

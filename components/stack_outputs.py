@@ -10,25 +10,15 @@ import pulumi
 
 from components.agent_mailboxes import Addressed, AgentMailboxes
 from components.api_tunnel import ApiTunnel
-from components.gateway_outputs import gateway_file, passwords, platform_login
+from components.gateway_outputs import gateway_file, inbound_secret, inbox_access, passwords, platform_login
 from components.mail_domain import MailDomain
 from components.shared_domain import SharedDomain
 from mailboxes.packed_map import packed_columns
 from settings.model import Settings
-from settings.values import InboundAuth
 
 CONTRACT_VERSION = "2.0"
 
 T = TypeVar("T")
-
-
-def inbound_secret(settings: Settings) -> str:
-    """The secret that the platform is told: empty unless something in front of it understands basic authentication.
-
-    Today's platform looks for a token in the JSON body, where Mailjet cannot put one: a secret here would make it
-    refuse every delivery.
-    """
-    return "" if settings.inbound_auth is InboundAuth.NONE else settings.webhook_secret
 
 
 def mailboxes(settings: Settings, agents: Addressed) -> str:
@@ -111,6 +101,7 @@ def stack_outputs(
         "mailboxCount": boxes.count,
         "mailboxes": _once_accepted(boxes, lambda: mailboxes(settings, agents)),
         "gatewayEnv": _once_accepted(boxes, lambda: gateway_file(settings, agents)),
+        "inboxEnv": _once_accepted(boxes, lambda: inbox_access(settings, agents)),
         "platformEnv": pulumi.Output.secret(environment),
         "expectedRecords": pulumi.Output.all(domain.expected_records, tunnel.expected_records).apply(
             lambda parts: [record.public() for records in parts for record in records]
@@ -137,6 +128,7 @@ def shared_domain_outputs(
         "mailboxCount": boxes.count,
         "mailboxes": _once_accepted(boxes, lambda: mailboxes(settings, agents)),
         "gatewayEnv": _once_accepted(boxes, lambda: gateway_file(settings, agents)),
+        "inboxEnv": _once_accepted(boxes, lambda: inbox_access(settings, agents)),
         "platformEnv": _once_accepted(
             boxes, lambda: platform_environment(settings, agents, tunnel_token="", tunnel_target="")
         ),

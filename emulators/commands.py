@@ -82,8 +82,9 @@ def table(found: dict[str, Any]) -> str:
         ("Tunnel entrance", at(cloudflare["edge"])),
         ("Platform expected at", at(found["platform"])),
         ("DNS of " + cloudflare["zone_name"], at(cloudflare["dns"])),
-        # Emulators of before there was one may still run.
+        # Emulators of before there were these may still run.
         *([("Mail gateway", at(found["gateway"]))] if "gateway" in found else []),
+        *([("Inbox", found["inbox"]["url"])] if "inbox" in found else []),
         ("Credentials", found["env_file"]),
     )
     return "\n".join(f"  {title:<22} {value}" for title, value in rows)

@@ -13,6 +13,9 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
+from emulators.azmail_process import forget_sqlite
+from emulators.gateway import GatewayFolder
+from emulators.inbox import InboxFolder
 from emulators.ports import Choice
 from emulators.state_folder import PROJECT, Process, StateFolder
 
@@ -144,9 +147,30 @@ def reset(folder: StateFolder) -> None:
         running = folder.server()
         if running is None:
             folder.forget_state()
+            forget_mail(folder)
             return
         for emulator in ("mailjet", "cloudflare"):
             _reset(running[1][emulator]["url"])
+        GatewayFolder(folder).file.unlink(missing_ok=True)
+        _until_forgotten(folder)
+
+
+def forget_mail(folder: StateFolder) -> None:
+    """Delete what gateway and inbox have: agents, secrets, mail (only while nothing runs)."""
+    gateway = GatewayFolder(folder)
+    gateway.file.unlink(missing_ok=True)
+    for database in (gateway.database, InboxFolder(folder).database):
+        forget_sqlite(database)
+
+
+def _until_forgotten(folder: StateFolder) -> None:
+    """Gateway and inbox end with their file, and what they kept goes with them. Raises ResetError."""
+    kept = (GatewayFolder(folder).database, InboxFolder(folder).database)
+    deadline = time.monotonic() + STOP_SECONDS * 2
+    while any(database.exists() for database in kept):
+        if time.monotonic() > deadline:
+            raise ResetError(str(folder.path), "gateway and inbox did not end")
+        time.sleep(0.02)
 
 
 def _reset(url: str) -> None:

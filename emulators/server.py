@@ -1,4 +1,4 @@
-"""The one process that is Mailjet, Cloudflare, its DNS and its edge on loopback; the mail gateway is its child."""
+"""The one process that is Mailjet, Cloudflare, its DNS and its edge on loopback; gateway and inbox are its children."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from emulators.sockets import LOOPBACK, listen
 from emulators.state_folder import Process, StateFolder
 
 if TYPE_CHECKING:
-    from emulators.gateway import GatewayProcess
+    from emulators.azmail_process import AzmailProcess
 
 LOOK_SECONDS = 1.0
 
@@ -54,7 +54,8 @@ async def _serve(
     # Imported after the ports are ours: a port in use is told at once.
     from emulators.cloudflare import CloudflareEmulator, fold_path, serve_dns
     from emulators.control import controlled
-    from emulators.gateway import GatewayProcess
+    from emulators.gateway import GatewayFolder, gateway_process
+    from emulators.inbox import InboxFolder, inbox_process
     from emulators.mailjet import Certificates, EdgeLookup, MailjetEmulator, MailjetService
     from emulators.page.app import EmulatorPage
     from emulators.serving import RunningServer
@@ -89,11 +90,22 @@ async def _serve(
             certificates=certificates,
         ),
     )
-    gateway = GatewayProcess(
-        folder,
-        smtp=sockets[PortRole.GATEWAY],
-        api=sockets[PortRole.GATEWAY_API],
-        upstream_ca=certificates.ca_file,
+    gateway, inbox = GatewayFolder(folder), InboxFolder(folder)
+    children = (
+        inbox_process(
+            inbox,
+            gateway,
+            http=sockets[PortRole.INBOX],
+            platform_port=ports[PortRole.PLATFORM],
+            upstream_ca=certificates.ca_file,
+        ),
+        gateway_process(
+            gateway,
+            smtp=sockets[PortRole.GATEWAY],
+            api=sockets[PortRole.GATEWAY_API],
+            upstream_ca=certificates.ca_file,
+            inbox_url=inbox.database_url,
+        ),
     )
     for server in servers:
         await server.start()
@@ -105,10 +117,10 @@ async def _serve(
     moved = {"moved": opening.moved} if opening.moved else {}
     folder.record({"pid": me.pid, "started": me.started, **addresses(ports, folder, certificates.ca_file), **moved})
     ready()
-    await _until_stopped(stop, folder, me, gateway)
+    await _until_stopped(stop, folder, me, children)
     if folder.serves(me):
         folder.forget()
-    await asyncio.to_thread(gateway.stop)
+    await asyncio.gather(*(asyncio.to_thread(child.stop) for child in children))
     page.close()
     await asyncio.gather(*(server.stop() for server in servers))
     name_server.close()
@@ -116,10 +128,13 @@ async def _serve(
     cloudflare.close()
 
 
-async def _until_stopped(stop: asyncio.Event, folder: StateFolder, me: Process, gateway: GatewayProcess) -> None:
+async def _until_stopped(
+    stop: asyncio.Event, folder: StateFolder, me: Process, children: Sequence[AzmailProcess]
+) -> None:
     """Also ends when the state folder is deleted or taken over: nobody could find this process any more."""
     while not stop.is_set() and folder.serves(me):
-        gateway.look()
+        for child in children:
+            await asyncio.to_thread(child.look)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
 
@@ -128,6 +143,7 @@ def addresses(ports: dict[PortRole, int], folder: StateFolder, ca_file: Path) ->
     """Where everything is, as `./mail emulators status --json` shows it."""
     from emulators.cloudflare import ACCOUNT_ID, ZONE_ID, ZONE_NAME
     from emulators.gateway import GatewayFolder
+    from emulators.inbox import InboxFolder
 
     def at(role: PortRole) -> Address:
         return {"host": LOOPBACK, "port": ports[role]}
@@ -150,5 +166,6 @@ def addresses(ports: dict[PortRole, int], folder: StateFolder, ca_file: Path) ->
             "account_id": ACCOUNT_ID,
         },
         "platform": at(PortRole.PLATFORM),
+        "inbox": InboxFolder(folder).described(port=ports[PortRole.INBOX]),
         "gateway": GatewayFolder(folder).described(port=ports[PortRole.GATEWAY], api_port=ports[PortRole.GATEWAY_API]),
     }

@@ -22,6 +22,7 @@ FIXED: Mapping[str, object] = {
     "agentmail:tunnelService": "http://127.0.0.1:8800",
     "agentmail:gatewayPort": 8588,
     "agentmail:gatewayApiUrl": "http://127.0.0.1:8589",
+    "agentmail:inboxService": "http://127.0.0.1:8826",
 }
 """What `Pulumi.dev.yaml` says; a value of the user's own is never followed."""
 
@@ -69,6 +70,8 @@ def _addresses(layout: Layout) -> dict[str, object]:
         if "gateway" in served:
             found["agentmail:gatewayPort"] = served["gateway"]["port"]
             found["agentmail:gatewayApiUrl"] = served["gateway"]["api_url"]
+        if "inbox" in served:
+            found["agentmail:inboxService"] = served["inbox"]["url"]
     except (KeyError, TypeError):
         return {}
     return found

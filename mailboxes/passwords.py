@@ -12,14 +12,25 @@ import hmac
 import re
 import secrets
 from collections.abc import Mapping
+from enum import StrEnum
 
 from mailboxes.errors import MailboxError
 
 ROOT_OCTETS = 32
 MOST_ROOTS = 2
 """One, and while all passwords change the one before it."""
+PLATFORM = "platform"
+"""In the place of an agent's id where the platform itself is meant."""
 _KEY_ID = re.compile(r"[a-z0-9]{1,16}")
 _EXAMPLE = "r1:SECRET"
+
+
+class Scope(StrEnum):
+    """What a password is good for: sending as an agent, reading its mailbox, reading every mailbox."""
+
+    SEND = "send"
+    INBOX = "inbox"
+    PLATFORM = "platform"
 
 
 class RootSecretError(MailboxError):
@@ -60,13 +71,17 @@ def with_new_root(roots: Mapping[str, str]) -> dict[str, str]:
     return {kid: secrets.token_urlsafe(ROOT_OCTETS), **(dict([before]) if before else {})}
 
 
-def agent_passwords(roots: Mapping[str, str], domain: str, epochs: Mapping[str, int]) -> dict[str, str]:
-    """{agent id: password} for sending, of the first root. `epochs`: {agent id: credential epoch}.
+def platform_password(roots: Mapping[str, str], domain: str) -> str:
+    """What the platform reads every mailbox with. Raises RootSecretError."""
+    return agent_passwords(roots, domain, {PLATFORM: 0}, scope=Scope.PLATFORM)[PLATFORM]
 
-    Raises RootSecretError.
-    """
+
+def agent_passwords(
+    roots: Mapping[str, str], domain: str, epochs: Mapping[str, int], scope: Scope = Scope.SEND
+) -> dict[str, str]:
+    """{agent id: password}, of the first root. `epochs`: {agent id: credential epoch}. Raises RootSecretError."""
     kid, secret = next(iter(roots.items()))
-    info = b"".join(map(_prefixed, ("azmail v1", domain.lower().rstrip("."), "send")))
+    info = b"".join(map(_prefixed, ("azmail v1", domain.lower().rstrip("."), scope)))
     # HKDF-SHA256 (RFC 5869) without salt; 32 octets are one block of its expansion.
     extracted = hmac.digest(bytes(32), _octets(kid, secret), "sha256")
     key = hmac.digest(extracted, info + b"\x01", "sha256")

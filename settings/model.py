@@ -29,6 +29,7 @@ from settings.values import (
     Host,
     InboundAuth,
     MailEventType,
+    NeighbourUrl,
     SecureUrl,
     Stamp,
     SubmissionKind,
@@ -149,6 +150,9 @@ class Settings(BaseModel):
     gateway_agent_limits: Annotated[SendLimits, BeforeValidator(from_json)] = SendLimits(messages_an_hour=100)
     gateway_account_limits: Annotated[SendLimits, BeforeValidator(from_json)] = SendLimits()
 
+    inbox_service: NeighbourUrl = ""
+    inbox_url: NeighbourUrl = ""
+
     spf_mechanisms: Annotated[list[str], BeforeValidator(from_json)] = []
     spf_qualifier: Literal["+", "?", "~", "-"] = "~"
     dmarc_policy: Literal["none", "quarantine", "reject"] = "none"
@@ -250,10 +254,30 @@ class Settings(BaseModel):
                 "it only where this stack's tunnel leads to the gateway; remove it with: "
                 f"{remedies.remove_value('gatewayService', stack=self.stack)}"
             )
+        problems += self._not_of_an_inbox()
         if self.webhook_url and urlsplit(self.webhook_url).path in {"", "/"}:
             problems.append(
                 f"agentmail:webhookUrl is {self.webhook_url!r}, the root of a site; expected a URL with a path, since Mailjet "
                 "refuses a root URL; add the path of the webhook"
+            )
+        return problems
+
+    def _not_of_an_inbox(self) -> list[str]:
+        """What an inbox cannot be without."""
+        problems = []
+        if self.has_inbox and not self.has_gateway:
+            key = "inboxService" if self.inbox_service else "inboxUrl"
+            problems.append(
+                f"agentmail:{key} is set although submission is mailjet; expected submission gateway, since agents read their mail "
+                f"with credentials of the gateway's root secret; set it with: "
+                f"{remedies.set_value('submission', 'gateway', stack=self.stack)}, or remove {key} with: "
+                f"{remedies.remove_value(key, stack=self.stack)}"
+            )
+        if self.inbox_service and not self.domain_stack and not self.account_id:
+            problems.append(
+                f"agentmail:inboxService is {self.inbox_service!r} although this stack creates no tunnel (accountId); expected it "
+                "only where this stack's tunnel leads to the inbox, and inboxUrl where something else does; remove it with: "
+                f"{remedies.remove_value('inboxService', stack=self.stack)}"
             )
         return problems
 
@@ -276,6 +300,12 @@ class Settings(BaseModel):
             )
             if value
         ]
+        problems += self._not_of_an_inbox()
+        if self.inbox_service:
+            problems.append(
+                f"agentmail:inboxService is set beside domainStack ({self.domain_stack}); expected inboxUrl alone, since the "
+                f"tunnel is that stack's; remove it with: {remedies.remove_value('inboxService', stack=self.stack)}"
+            )
         if self.gateway_service:
             problems.append(
                 f"agentmail:gatewayService is set beside domainStack ({self.domain_stack}); expected gatewayApiUrl alone, since "
@@ -334,6 +364,21 @@ class Settings(BaseModel):
         return self.submission is SubmissionKind.GATEWAY
 
     @property
+    def has_inbox(self) -> bool:
+        """Whether mail is kept and read in an inbox, which hands it on to the platform."""
+        return bool(self.inbox_service or self.inbox_url)
+
+    @property
+    def inbox_api_url(self) -> str:
+        """Where agents and the platform read mail; empty without an inbox."""
+        return (self.inbox_url or self.inbox_service).rstrip("/")
+
+    @property
+    def inbox_is_public(self) -> bool:
+        """Whether the tunnel leads to the inbox's API too, not only to its webhook."""
+        return bool(self.inbox_service) and self.inbox_api_url == f"https://{self.tunnel_hostname}"
+
+    @property
     def roots(self) -> dict[str, str]:
         """The root secrets by key id, the current one first; none in a preview without secrets."""
         return parse_roots(self.gateway_roots) if self.gateway_roots else {}
@@ -374,6 +419,11 @@ class Settings(BaseModel):
     def _public_events_url(self) -> str:
         """`eventsPath` on the webhook's host."""
         return urljoin(self.public_webhook_url, self.events_path)
+
+    @property
+    def delivery_paths(self) -> tuple[str, str]:
+        """Of inbound mail and of events, as Mailjet posts to them."""
+        return urlsplit(self.public_webhook_url).path, urlsplit(self._public_events_url).path
 
     @property
     def events_identity(self) -> str:

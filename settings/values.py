@@ -6,6 +6,7 @@ import json
 import re
 from enum import StrEnum
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import idna
 from pydantic import AfterValidator, Field
@@ -133,6 +134,18 @@ def _secure_url(value: str) -> str:
     return url
 
 
+def _neighbour_url(value: str) -> str:
+    """HTTPS, but on this machine and within the platform's own network, whose hosts have names without a dot."""
+    url = _url(value)
+    if url.startswith("http:") and not is_loopback(url) and "." in (urlsplit(url).hostname or ""):
+        raise _wrong(
+            repr(value),
+            "https, or the name of a service on the platform's network such as http://mail-inbox:8026, since passwords travel there",
+            f"write https{url[4:]}",
+        )
+    return url
+
+
 def _path(value: str) -> str:
     if fault := path_fault(value):
         raise _wrong(
@@ -254,6 +267,7 @@ HexId = Annotated[str, AfterValidator(_hex_id)]
 Host = Annotated[str, AfterValidator(_host)]
 Url = Annotated[str, AfterValidator(_url)]
 SecureUrl = Annotated[str, AfterValidator(_secure_url)]
+NeighbourUrl = Annotated[str, AfterValidator(_neighbour_url)]
 UrlPath = Annotated[str, AfterValidator(_path)]
 ApiKey = Annotated[str, AfterValidator(_api_key)]
 Token = Annotated[str, AfterValidator(_token)]

@@ -12,7 +12,7 @@ from pathlib import Path
 from azmail.errors import AzmailError
 from azmail.gateway.certificate import given_certificate, own_certificate
 from azmail.gateway.config import GatewayConfig
-from azmail.gateway.credentials import Scope, new_root
+from azmail.gateway.credentials import PLATFORM, Scope, new_root
 from azmail.gateway.ledger import Ledger, LedgerError
 from azmail.gateway.relay import Keep
 from azmail.gateway.serving import Gateway, Lifetime, Listening, Port, serve
@@ -71,15 +71,19 @@ def _parser() -> argparse.ArgumentParser:
     serving.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     serving.add_argument(
         "--starttls-port",
-        type=_port,
+        type=port_option,
         default=587,
         metavar="PORT",
         help="0: a free one; none: not at all; fd:N: the bound socket that is descriptor N",
     )
-    serving.add_argument("--tls-port", type=_port, default=465, metavar="PORT")
-    serving.add_argument("--http-port", type=_port, default=8025, metavar="PORT")
+    serving.add_argument("--tls-port", type=port_option, default=465, metavar="PORT")
+    serving.add_argument("--http-port", type=port_option, default=8025, metavar="PORT")
     serving.add_argument(
-        "--https-port", type=_port, default=8443, metavar="PORT", help="the Send API with TLS, beside that without"
+        "--https-port",
+        type=port_option,
+        default=8443,
+        metavar="PORT",
+        help="the Send API with TLS, beside that without",
     )
     serving.add_argument("--name", action="append", default=[], help="host name in the greeting and in the certificate")
     serving.add_argument("--certificate", type=Path, help="PEM file; without it one is made below --tls-folder")
@@ -88,13 +92,11 @@ def _parser() -> argparse.ArgumentParser:
         "--tls-folder", type=Path, default=Path("azmail-gateway-tls"), help="its ca.pem is for clients"
     )
     serving.add_argument("--upstream-ca", type=Path, help="PEM file of the authorities to trust for Mailjet's SMTP")
-    serving.add_argument(
-        "--end-with-stdin", action="store_true", help="end when standard input closes: with the process that started it"
-    )
+    lifetime_option(serving)
     serving.set_defaults(run=_serve)
 
     password = commands.add_parser("password", parents=[shared], help="print an agent's password")
-    password.add_argument("agent", help="its id or address")
+    password.add_argument("agent", nargs="?", help="its id or address; none for the scope platform")
     password.add_argument("--scope", choices=[scope.value for scope in Scope], default=Scope.SEND.value)
     password.set_defaults(run=_password)
 
@@ -107,7 +109,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _port(text: str) -> Port | None:
+def lifetime_option(serving: argparse.ArgumentParser) -> None:
+    """`--end-with-stdin`, for what another process starts."""
+    serving.add_argument(
+        "--end-with-stdin", action="store_true", help="end when standard input closes: with the process that started it"
+    )
+
+
+def port_option(text: str) -> Port | None:
+    """A number, None for `none`, or the bound socket of `fd:N`."""
     if text == "none":
         return None
     if text.startswith("fd:"):
@@ -177,18 +187,25 @@ def _keep() -> Keep | None:
 
 
 def _password(options: argparse.Namespace) -> None:
-    config = gateway_config(options.config)
+    config, scope = gateway_config(options.config), Scope(options.scope)
+    if (scope is Scope.PLATFORM) == bool(options.agent):
+        raise AzmailError(
+            f"found {options.agent or 'no agent'} and the scope {scope}, expected an agent for send and inbox, and none for platform"
+        )
+    if scope is Scope.PLATFORM:
+        print(config.keys().password(PLATFORM, scope=scope))
+        return
     agent = config.directory().find(options.agent)
     if agent is None:
-        raise NoSuchAgentError(options.agent, len(config.agents))
-    print(config.keys().password(agent.id, agent.epoch, Scope(options.scope)))
+        raise NoSuchAgentError(options.agent, len(config.directory()))
+    print(config.keys().password(agent.id, agent.epoch, scope))
 
 
 def _revoke(options: argparse.Namespace) -> None:
     config = gateway_config(options.config)
     agent = config.directory().find(options.agent)
     if agent is None:
-        raise NoSuchAgentError(options.agent, len(config.agents))
+        raise NoSuchAgentError(options.agent, len(config.directory()))
     ledger = gateway_ledger()
     try:
         ledger.revoke(agent.id, agent.epoch + 1)

@@ -63,12 +63,24 @@ class UpstreamConfig(_ConfigPart):
     api_url: str = "https://api.mailjet.com"
 
 
+class WebhookConfig(_ConfigPart):
+    """What the inbox shares with Mailjet and with the platform behind it."""
+
+    secret: Annotated[str, Field(repr=False)] = ""
+    """The password in the routes' URL."""
+    forward_token: Annotated[str, Field(repr=False)] = ""
+    """What the platform looks for in a delivery that is handed on; empty where it looks for nothing."""
+    path: str = "/api/webhooks/mailjet/inbound"
+    events_path: str = "/api/webhooks/mailjet/events"
+
+
 class GatewayConfig(_ConfigPart):
-    """The gateway's configuration file, whole and checked."""
+    """The configuration file of gateway and inbox, whole and checked."""
 
     domain: Annotated[str, Field(min_length=1)]
     roots: Annotated[dict[str, str], Field(repr=False, min_length=1)]
     upstream: UpstreamConfig
+    webhook: WebhookConfig = WebhookConfig()
     agents: Annotated[dict[str, AgentConfig | Address], Field(repr=False)] = {}
     packed: Annotated[PackedColumns, Field(repr=False)] = ()
     """All agents, as the output `mailboxes` has them: a column of ids and one of addresses; what `agents` says goes before it."""

@@ -38,6 +38,12 @@ class Scope(StrEnum):
 
     SEND = "send"
     INBOX = "inbox"
+    PLATFORM = "platform"
+    """Every mailbox of the stack, to read; made for `PLATFORM`, who is no agent."""
+
+
+PLATFORM = "platform"
+"""In the place of an agent's id in the password of scope `platform`."""
 
 
 class RootError(Exception):

@@ -28,7 +28,7 @@ from azmail.errors import (
     SendError,
     TlsError,
 )
-from azmail.gateway.credentials import AgentLogin, Directory, Roots, Scope, authenticate
+from azmail.gateway.credentials import PLATFORM, AgentLogin, Directory, Password, Roots, Scope, authenticate
 from azmail.gateway.identity import MessageOffenceError, checked_message
 from azmail.gateway.ledger import RESULT_SECONDS, Ledger, LedgerError, LimitReachedError, SendingLimits, Stage
 
@@ -160,6 +160,11 @@ class Relay:
     def knows_revocations(self) -> bool:
         """Whether a login in the next moment asks no database, and so blocks nobody."""
         return self._clock() - self._revoked[0] <= REVOCATIONS_SECONDS - _MOMENT
+
+    def opens_all(self, secret: str) -> bool:
+        """Whether it is the platform's credential, which reads every mailbox."""
+        password = Password.parse(secret)
+        return password is not None and self._roots.proves(password, PLATFORM, Scope.PLATFORM)
 
     def agent_at(self, address: str) -> str | None:
         """The id of the agent with this address, in any case."""

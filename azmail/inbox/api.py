@@ -111,7 +111,6 @@ class InboxService:
 
     database: Database
     gate: Gate
-    platform_tokens: tuple[str, ...] = field(default=(), repr=False)
     sources: Sources = field(default_factory=Sources)
     reply_bound: ReplyBound = field(default_factory=ReplyBound)
     recheck_seconds: float = 5.0
@@ -122,7 +121,7 @@ def inbox_api(service: InboxService) -> FastAPI:
     """The app; its page is at /docs, its schema at /openapi.json."""
     app = FastAPI(title="azmail inbox", version="1", description=__doc__, redoc_url=None)
     install(app)
-    app.add_middleware(BodyGuard, gate=service.gate, platform_tokens=service.platform_tokens, sources=service.sources)
+    app.add_middleware(BodyGuard, gate=service.gate, sources=service.sources)
     database, cursors = service.database, Cursors.of(service.database)
     watcher = Watcher(MailboxReader(database, None))
     basic = HTTPBasic(
@@ -132,7 +131,7 @@ def inbox_api(service: InboxService) -> FastAPI:
 
     async def knock(request: Request, scope: Scope) -> Viewer:
         header = request.headers.get("authorization", "")
-        found = await asyncio.to_thread(admitted, service.gate, service.platform_tokens, header, scope)
+        found = await asyncio.to_thread(admitted, service.gate, header, scope)
         if found is None:
             if get_authorization_scheme_param(header)[0]:
                 await asyncio.sleep(service.sources.failed(request.client.host if request.client else "?"))
@@ -260,10 +259,7 @@ def inbox_api(service: InboxService) -> FastAPI:
         while not await request.is_disconnected():
             if loop.time() - checked >= service.recheck_seconds:
                 header = request.headers.get("authorization", "")
-                if (
-                    await asyncio.to_thread(admitted, service.gate, service.platform_tokens, header, Scope.INBOX)
-                    is None
-                ):
+                if await asyncio.to_thread(admitted, service.gate, header, Scope.INBOX) is None:
                     return
                 checked = loop.time()
             mark = watcher.mark()

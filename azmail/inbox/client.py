@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase, HTTPBasicAuth
 
 from azmail.errors import AzmailError
 from azmail.mail import Attachment
@@ -43,6 +44,15 @@ class MailDidNotComeError(AzmailError, TimeoutError):
         super().__init__(f"no mail {what} came within {seconds:g} s: look at what did with messages()")
 
 
+class _Bearer(AuthBase):
+    def __init__(self, token: str) -> None:
+        self._header = f"Bearer {token}"
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = self._header
+        return request
+
+
 class InboxClient:
     """One agent's mailbox; `send_password` (scope `send`) is needed for `send` and `reply` alone.
 
@@ -60,14 +70,22 @@ class InboxClient:
         ca_file: str | None = None,
     ) -> None:
         self._url = url.rstrip("/")
-        self._read = (agent, password)
-        self._send = (agent, send_password)
+        self._user = agent
+        self._read: AuthBase = HTTPBasicAuth(agent.encode(), password.encode())
+        self._send = HTTPBasicAuth(agent.encode(), send_password.encode())
         self._timeout = timeout
         self._session = requests.Session()
         self._session.trust_env = False  # a .netrc would take the place of the agent's own credential
         self._session.verify = ca_file or True
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=16, max_retries=0))
+
+    @classmethod
+    def of_platform(cls, url: str, token: str, *, timeout: float = 30.0, ca_file: str | None = None) -> Self:
+        """Of all mailboxes, to read; `messages(agent=ID)` are those of one."""
+        client = cls(url, "platform", "", timeout=timeout, ca_file=ca_file)
+        client._read = _Bearer(token)
+        return client
 
     def mailbox(self) -> dict[str, Any]:
         """Whose it is, what is in it, and a `cursor` for what comes from now on."""
@@ -108,10 +126,14 @@ class InboxClient:
     def delete(self, message: str) -> None:
         self._call("DELETE", self._path(message))
 
-    def after(self, cursor: str, *, wait: int = 0) -> tuple[list[Message], str]:
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Bounces, blocks and complaints about what was sent, newest first."""
+        yield from self._pages("/v1/events", {}, "events")
+
+    def after(self, cursor: str, *, wait: int = 0, **query: object) -> tuple[list[Message], str]:
         """What came since the cursor, oldest first, waiting up to so many seconds for it; and the next cursor."""
-        query = {"after": cursor, "wait": wait}
-        page = self._json("GET", "/v1/messages", params=query, timeout=self._timeout + wait)
+        asked = {"after": cursor, "wait": wait, **query}
+        page = self._json("GET", "/v1/messages", params=asked, timeout=self._timeout + wait)
         return page["messages"], page["next"]
 
     def follow(self, cursor: str | None = None) -> Iterator[Message]:
@@ -172,7 +194,7 @@ class InboxClient:
         self.close()
 
     def __repr__(self) -> str:
-        return f"InboxClient({self._url!r}, {self._read[0]!r})"
+        return f"InboxClient({self._url!r}, {self._user!r})"
 
     def _path(self, message: str) -> str:
         return f"/v1/messages/{quote(message, safe='')}"

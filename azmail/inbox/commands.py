@@ -12,18 +12,27 @@ from pathlib import Path
 from azmail.errors import AzmailError, WebhookConfigError
 from azmail.forward import Forwarder
 from azmail.functions import named_function
-from azmail.gateway.commands import INBOX_VARIABLE, config_option, gateway_config, gateway_ledger
+from azmail.gateway.commands import (
+    INBOX_VARIABLE,
+    config_option,
+    gateway_config,
+    gateway_ledger,
+    lifetime_option,
+    port_option,
+)
+from azmail.gateway.config import GatewayConfig
+from azmail.gateway.serving import Gateway
 from azmail.inbox.database import Database
 from azmail.inbox.exporting import export
-from azmail.inbox.queue import LEASE_SECONDS, HookQueue
+from azmail.inbox.queue import LEASE_SECONDS, MOST_ATTEMPTS, HookQueue
 from azmail.inbox.removal import erase, expire, sweep
-from azmail.inbox.serving import serve, until_told
+from azmail.inbox.serving import Serving, keeper, serve, until_told
+from azmail.inbox.store import MailStore
 from azmail.inbox.worker import Hook, HookWorker, hook_of
-from azmail.webhook import INBOUND_PATH, BasicAuth, Unauthenticated, WebhookAuth
+from azmail.webhook import EVENTS_PATH, INBOUND_PATH, BasicAuth, Unauthenticated, WebhookAuth
 
 DEFAULT_DATABASE = "sqlite:///azmail-inbox.sqlite"
 SECRET_VARIABLE = "MAILJET_INBOUND_SECRET"  # noqa: S105 -- the name of a variable
-TOKEN_VARIABLE = "AZMAIL_INBOX_TOKEN"  # noqa: S105 -- the name of a variable
 FORWARD_VARIABLE = "AGENTMAIL_FORWARD_TOKEN"
 
 
@@ -63,23 +72,34 @@ def _parser() -> argparse.ArgumentParser:
         "--lease", type=float, default=LEASE_SECONDS, metavar="SECONDS",
         help="after so long a dead worker's jobs are taken over (default: %(default)s)",
     )  # fmt: skip
+    hooks.add_argument(
+        "--attempts", type=int, default=MOST_ATTEMPTS, metavar="N",
+        help="a hook call that failed so often is dead (default: %(default)s)",
+    )  # fmt: skip
     hooks.add_argument("--threads", type=int, default=8, help="hooks at once in this process (default: %(default)s)")
 
     serving = commands.add_parser("serve", parents=[config, hooks], help="run webhook, API and, with --hook, workers")
     serving.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    serving.add_argument("--port", type=int, default=8026, help="port to listen on (default: %(default)s)")
-    serving.add_argument("--path", default=INBOUND_PATH, help="path of deliveries (default: %(default)s)")
+    serving.add_argument(
+        "--port",
+        type=port_option,
+        default=8026,
+        help="port to listen on, or fd:N, a bound socket (default: %(default)s)",
+    )
+    serving.add_argument("--path", help=f"path of deliveries (default: that of the file, else {INBOUND_PATH})")
+    serving.add_argument("--events-path", help=f"path of events (default: that of the file, else {EVENTS_PATH})")
     serving.add_argument(
         "--auth", choices=("basic", "none"), default="basic",
-        help=f"how Mailjet proves itself; the secret is that of {SECRET_VARIABLE} (default: basic)",
+        help=f"how Mailjet proves itself; the secret is that of {SECRET_VARIABLE}, else of the file (default: basic)",
     )  # fmt: skip
     serving.add_argument("--upstream-ca", type=Path, help="PEM file of the authorities to trust for Mailjet's SMTP")
     serving.add_argument(
         "--no-workers", action="store_true", help="only store for the hooks; `work` runs them elsewhere"
     )
+    lifetime_option(serving)
     serving.set_defaults(run=_serve)
 
-    work = commands.add_parser("work", parents=[hooks], help="run hooks over what is stored")
+    work = commands.add_parser("work", parents=[config, hooks], help="run hooks over what is stored")
     work.set_defaults(run=_work)
 
     migrate = commands.add_parser("migrate", help="make the database's tables, or bring them up to date")
@@ -118,39 +138,49 @@ def _checked_database() -> Database:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    gateway_config(options.config)
-    secret = os.environ.get(SECRET_VARIABLE, "")
-    if options.auth == "basic" and not secret:
-        raise WebhookConfigError(
-            f"found no webhook secret in {SECRET_VARIABLE}, expected the stack's webhookSecret there: set it, or say "
-            "--auth none where something else checks"
-        )
-    auth: WebhookAuth = BasicAuth(secret) if options.auth == "basic" else Unauthenticated()
+    config = gateway_config(options.config)
+    auth = _auth(options, config)
     database = _database()
     if database.is_sqlite:
         database.migrate()  # of one machine: nobody else waits for another version's tables
-    listened = serve(
-        Path(options.config),
-        database,
-        gateway_ledger(),
-        auth=auth,
+    ledger = gateway_ledger()
+    store = MailStore(database, hooks=tuple(_hook_names(options)))
+    gateway = Gateway(Path(options.config), ledger, upstream_ca=options.upstream_ca, keep=keeper(store))
+    serving = Serving(
         host=options.host,
         port=options.port,
-        hooks=_hooks(options),
+        auth=auth,
+        hooks=_hooks(options, lambda: gateway.config.webhook.forward_token),
         threads=0 if options.no_workers else options.threads,
         lease_seconds=options.lease,
-        platform_tokens=[token for token in os.environ.get(TOKEN_VARIABLE, "").split(",") if token],
-        path=options.path,
-        upstream_ca=options.upstream_ca,
+        most_attempts=options.attempts,
+        path=options.path or config.webhook.path,
+        events_path=options.events_path or config.webhook.events_path,
+        with_stdin=options.end_with_stdin,
     )
-    if not listened:
+    if not serve(gateway, database, ledger, store, serving):
         raise WebhookConfigError(
             f"cannot listen on {options.host} port {options.port}, expected a free one: name another with --port"
         )
 
 
+def _auth(options: argparse.Namespace, config: GatewayConfig) -> WebhookAuth | None:
+    """None: the secret of the file. Raises WebhookConfigError."""
+    if options.auth == "none":
+        return Unauthenticated()
+    if secret := os.environ.get(SECRET_VARIABLE):
+        return BasicAuth(secret)
+    if not config.webhook.secret:
+        raise WebhookConfigError(
+            f"found no webhook secret in {SECRET_VARIABLE} or in the gateway's file, expected the stack's webhookSecret there: "
+            "set it, or say --auth none where something else checks"
+        )
+    return None
+
+
 def _work(options: argparse.Namespace) -> None:
-    hooks = _hooks(options)
+    token = gateway_config(options.config).webhook.forward_token if options.config else ""
+    hooks = _hooks(options, lambda: token)
     if not hooks:
         raise WebhookConfigError("found no hook to run, expected at least one: --hook NAME=MODULE:FUNCTION")
     database = _checked_database()
@@ -162,7 +192,10 @@ def _work(options: argparse.Namespace) -> None:
         print(f"working for {', '.join(hooks)}", flush=True)
         stopped.wait()
 
-    until_told(wait, [HookWorker(database, hooks, threads=options.threads, lease_seconds=options.lease)])
+    worker = HookWorker(
+        database, hooks, threads=options.threads, lease_seconds=options.lease, most_attempts=options.attempts
+    )
+    until_told(wait, [worker])
     database.close()
 
 
@@ -214,17 +247,22 @@ def _retention(options: argparse.Namespace) -> None:
     print(f"{count} messages and events of more than {options.days} days ago are gone")
 
 
-def _hooks(options: argparse.Namespace) -> dict[str, Hook]:
-    mails, events = (_named(given) for given in (options.hook, options.event_hook))
+def _hook_names(options: argparse.Namespace) -> list[str]:
+    return list({**_named(options.hook), **_named(options.event_hook)})
+
+
+def _hooks(options: argparse.Namespace, token: Callable[[], str]) -> dict[str, Hook]:
+    """`token`: what a URL's platform looks for in a delivery, where no variable says so."""
+    mails, events = _named(options.hook), _named(options.event_hook)
     if unknown := sorted(set(options.ordered) - {*mails, *events}):
         raise WebhookConfigError(f"found --ordered {unknown[0]}, expected the name of a --hook")
     return {
         name: hook_of(
-            None if name not in mails else _target(mails[name]),
+            None if name not in mails else _target(mails[name], token),
             None if name not in events else named_function(events[name]),
             ordered=name in options.ordered,
         )
-        for name in {**mails, **events}
+        for name in _hook_names(options)
     }
 
 
@@ -240,7 +278,7 @@ def _named(given: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
-def _target(target: str) -> Callable[..., object]:
+def _target(target: str, token: Callable[[], str]) -> Callable[..., object]:
     if target.startswith(("http://", "https://")):
-        return Forwarder(target, os.environ.get(FORWARD_VARIABLE, ""))
+        return Forwarder(target, os.environ.get(FORWARD_VARIABLE) or token)
     return named_function(target)

@@ -21,10 +21,9 @@ CHALLENGE = {"WWW-Authenticate": 'Basic realm="azmail inbox"'}
 class BodyGuard:
     """Stands before the API; whatever has no body goes through."""
 
-    def __init__(self, app: ASGIApp, *, gate: Gate, platform_tokens: tuple[str, ...], sources: Sources) -> None:
+    def __init__(self, app: ASGIApp, *, gate: Gate, sources: Sources) -> None:
         self._app = app
         self._gate = gate
-        self._tokens = platform_tokens
         self._sources = sources
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,9 +38,7 @@ class BodyGuard:
             return
         wanted = CredentialScope.SEND if scope["method"] == "POST" else CredentialScope.INBOX
         try:
-            viewer = await asyncio.to_thread(
-                admitted, self._gate, self._tokens, headers.get("authorization", ""), wanted
-            )
+            viewer = await asyncio.to_thread(admitted, self._gate, headers.get("authorization", ""), wanted)
         except LedgerError:
             await problem(503, "credentials cannot be checked now, try again", {"Retry-After": "5"})(
                 scope, receive, send

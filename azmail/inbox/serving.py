@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from azmail.gateway.config import GatewayConfig
 from azmail.gateway.credentials import AgentLogin
 from azmail.gateway.ledger import Ledger
 from azmail.gateway.relay import Keep
-from azmail.gateway.serving import Gateway
+from azmail.gateway.serving import LOOK_SECONDS, Gateway, Port
 from azmail.inbox.api import InboxService, inbox_api
 from azmail.inbox.database import Database, InboxDatabaseError
 from azmail.inbox.metrics import InboxMetrics
 from azmail.inbox.parcels import sent_parcel
-from azmail.inbox.queue import LEASE_SECONDS
+from azmail.inbox.queue import LEASE_SECONDS, MOST_ATTEMPTS
 from azmail.inbox.receiving import StoringReceiver
 from azmail.inbox.store import MailStore
 from azmail.inbox.worker import Hook, HookWorker
 from azmail.webhook import EVENTS_PATH, INBOUND_PATH, AgentAt, WebhookAuth, receiving_app
+from azmail.webhook_auth import FollowedAuth
 
 log = logging.getLogger("azmail.inbox")
 
@@ -48,8 +52,10 @@ def keeper(store: MailStore) -> Keep:
 
 
 def keeper_at(url: str) -> Keep:
-    """For a gateway beside the inbox. Raises InboxSchemaError and InboxDatabaseError."""
+    """For a gateway beside the inbox. Makes a SQLite's tables. Raises InboxSchemaError and InboxDatabaseError."""
     database = Database(url)
+    if database.is_sqlite:
+        database.migrate()
     database.check()
     return keeper(MailStore(database))
 
@@ -99,43 +105,97 @@ class _Counted:
         await self._app(scope, receive, counted)
 
 
-def serve(
-    config_file: Path,
-    database: Database,
-    ledger: Ledger,
-    *,
-    auth: WebhookAuth,
-    host: str,
-    port: int,
-    hooks: Mapping[str, Hook],
-    threads: int,
-    lease_seconds: float = LEASE_SECONDS,
-    platform_tokens: Sequence[str] = (),
-    path: str = INBOUND_PATH,
-    upstream_ca: Path | None = None,
-    connections: int = 500,
-) -> bool:
-    """Serve until SIGTERM or SIGINT; SIGHUP reads the file anew. False where it could not listen.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """What one process of the inbox runs, and where."""
 
-    Raises GatewayConfigError, InboxSchemaError, InboxDatabaseError before anything listens.
+    host: str
+    port: Port
+    auth: WebhookAuth | None = None
+    """None: the password in the gateway's file, which is followed."""
+    hooks: Mapping[str, Hook]
+    threads: int
+    """Of workers; 0 stores for them only."""
+    lease_seconds: float = LEASE_SECONDS
+    most_attempts: int = MOST_ATTEMPTS
+    path: str = INBOUND_PATH
+    events_path: str = EVENTS_PATH
+    connections: int = 500
+    with_stdin: bool = False
+    """End when standard input closes, which is when the process that started this one has gone."""
+
+
+def serve(gateway: Gateway, database: Database, ledger: Ledger, store: MailStore, serving: Serving) -> bool:
+    """Serve until SIGTERM or SIGINT, following the gateway's file. False where it could not listen.
+
+    Raises InboxSchemaError, InboxDatabaseError before anything listens.
     """
-    GatewayConfig.read(config_file)
     database.check()
-    store = MailStore(database, hooks=tuple(hooks))
-    gateway = Gateway(config_file, ledger, upstream_ca=upstream_ca, keep=keeper(store))
-    relay = gateway.relay
-    workers = [HookWorker(database, hooks, threads=threads, lease_seconds=lease_seconds)] if hooks and threads else []
-    service = InboxService(database=database, gate=relay, platform_tokens=tuple(platform_tokens))
-    app = whole_app(service, store, agents=relay.agent_at, auth=auth, workers=workers, path=path)
+    relay, hooks = gateway.relay, serving.hooks
+    workers = (
+        [
+            HookWorker(
+                database,
+                hooks,
+                threads=serving.threads,
+                lease_seconds=serving.lease_seconds,
+                most_attempts=serving.most_attempts,
+            )
+        ]
+        if hooks and serving.threads
+        else []
+    )
+    app = whole_app(
+        InboxService(database=database, gate=relay),
+        store,
+        agents=relay.agent_at,
+        auth=serving.auth or FollowedAuth(lambda: gateway.config.webhook.secret),
+        workers=workers,
+        path=serving.path,
+        events_path=serving.events_path,
+    )
+    bound = serving.port if isinstance(serving.port, socket.socket) else None
     listening: Any = importlib.import_module("azmail.listening")
-    server = listening.listener(app, host=host, port=port, limits=listening.Limits(connections=connections))
+    server = listening.listener(
+        app,
+        host=serving.host,
+        port=0 if bound else serving.port,
+        limits=listening.Limits(connections=serving.connections),
+    )
     server.config.timeout_graceful_shutdown = GRACE_SECONDS
     signal.signal(signal.SIGHUP, lambda *_: gateway.read_again())
-    until_told(lambda: server.run(), workers)
+    if serving.with_stdin:
+        threading.Thread(target=_end_with_stdin, args=(server,), daemon=True).start()
+    with _followed(gateway):
+        until_told(lambda: server.run(sockets=[bound] if bound else None), workers)
     gateway.close()
     database.close()
     ledger.close()
     return bool(server.started)
+
+
+def _end_with_stdin(server: Any) -> None:
+    while os.read(0, 4096):
+        pass
+    server.should_exit = True
+
+
+@contextmanager
+def _followed(gateway: Gateway) -> Iterator[None]:
+    """Agents, roots, limits and secrets as the file has them, within a second."""
+    stopped = threading.Event()
+
+    def follow() -> None:
+        while not stopped.wait(LOOK_SECONDS):
+            gateway.look()
+
+    thread = threading.Thread(target=follow, name="gateway-file", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
 
 
 def until_told(run: Callable[[], None], workers: Sequence[HookWorker]) -> None:

@@ -259,6 +259,10 @@ def adopt(
 
 # -- mail --------------------------------------------------------------------------------------------------------------
 
+InboxUrl = Annotated[
+    str,
+    Option("--inbox", metavar="URL", help="Where the stack's inbox is reached from here, such as a forwarded port."),
+]
 Watch = Annotated[bool, Option("--watch", "-w", help="Go on showing what comes, until Ctrl-C.")]
 
 
@@ -269,12 +273,13 @@ def messages(
     project: Project = ROOT,
     watch: Watch = False,
     json: Json = False,
+    inbox: InboxUrl = "",
     state_dir: StateFolder = EMULATORS,
 ) -> int:
-    """The mails of the embedded default, the newest last."""
+    """The mails of the embedded default, or of a real stack's inbox; the newest last."""
     from commands.mails import messages as run
 
-    return run(stack, project, agent=agent, watch=watch, json=json, state_dir=state_dir)
+    return run(stack, project, agent=agent, watch=watch, json=json, state_dir=state_dir, inbox=inbox)
 
 
 @app.command(rich_help_panel=MAIL)
@@ -288,12 +293,23 @@ def send(
     stack: Stack = "dev",
     project: Project = ROOT,
     watch: Watch = False,
+    inbox: InboxUrl = "",
     state_dir: StateFolder = EMULATORS,
 ) -> int:
-    """Send a mail as an agent, through the embedded default's Mailjet."""
+    """Send a mail as an agent: through the embedded default's Mailjet, or by a real stack's inbox."""
     from commands.mails import send as run
 
-    return run(stack, project, sender=sender, to=to or [], subject=subject, text=text, watch=watch, state_dir=state_dir)
+    return run(
+        stack,
+        project,
+        sender=sender,
+        to=to or [],
+        subject=subject,
+        text=text,
+        watch=watch,
+        state_dir=state_dir,
+        inbox=inbox,
+    )
 
 
 # -- underneath --------------------------------------------------------------------------------------------------------

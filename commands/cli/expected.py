@@ -27,8 +27,7 @@ def _expected() -> tuple[type[BaseException], ...]:
     from clients.cloudflare.zone_api import CloudflareRefusedError
     from clients.mailjet.errors import MailjetError
     from commands.adopt.errors import AdoptError
-    from commands.demo.loop import UnexpectedError
-    from commands.demo.platform import NoMailError
+    from commands.demo.loop import NoMailError, UnexpectedError
     from commands.doctor.emulators import EmulatorsDownError
     from commands.doctor.stack import NeverUpError
     from commands.environments.errors import EnvironmentRefusedError

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from azmail import MailStack
 from commands.demo.loop import Mailjet, run
-from commands.demo.platform import Inboxes, webhook
-from commands.embedded_gateway import ca_file
+from commands.embedded_mail import ca_file
 
 
 def show(stack: MailStack, status: dict[str, Any], *, patience: float) -> None:
     """Run the loop against running emulators. `patience`: seconds to wait for each mail.
 
-    Raises AzmailError, NoMailError or UnexpectedError at the first step that has another outcome than it must have, and
-    WebhookPortError.
+    Raises AzmailError, NoMailError or UnexpectedError at the first step that has another outcome than it must have.
     """
-    environment = stack.platform_env
-    service, secret = urlsplit(environment["CLOUDFLARE_TUNNEL_SERVICE"]), environment["MAILJET_INBOUND_SECRET"]
-    inboxes = Inboxes(patience)
-    with webhook(stack, inboxes, host=service.hostname or "127.0.0.1", port=service.port or 80, secret=secret):
-        run(stack, inboxes, _mailjet(status, ca_file(stack.mailboxes[0], status)), lambda line: print(line, flush=True))
-    print("The loop is closed: sent, signed, routed, delivered and answered.")
+    run(
+        stack,
+        _mailjet(status, ca_file(stack.mailboxes[0], status)),
+        lambda line: print(line, flush=True),
+        patience=patience,
+    )
+    print("The loop is closed: sent, signed, routed, delivered, kept, read and answered.")
 
 
 def _mailjet(status: dict[str, Any], authority: str) -> Mailjet:

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import smtplib
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
+from email.utils import formataddr, make_msgid
 
 import requests
 
-from azmail import Attachment, EventKind, InboundMail, Mailbox, MailService, MailStack, OutgoingMail, SmtpTransport
-from commands.demo.platform import Inboxes
+from azmail import (
+    Attachment,
+    EventKind,
+    InboxClient,
+    InboxError,
+    Mailbox,
+    MailDidNotComeError,
+    MailService,
+    MailStack,
+    OutgoingMail,
+    SmtpTransport,
+)
+from azmail.inbox.client import Message
+from mailboxes import remedies
 
+_BETWEEN_LOOKS = 0.1
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
     "1f15c4890000000d49444154789c6360000002000001e221bc330000000049454e44ae426082"
@@ -42,18 +57,55 @@ def require(step: str, found: object, expected: object) -> None:
         raise UnexpectedError(step, found, expected)
 
 
-def run(stack: MailStack, inboxes: Inboxes, mailjet: Mailjet, tell: Callable[[str], None]) -> list[InboundMail]:
-    """Run every step and return the mails that arrived.
+class NoMailError(Exception):
+    """What was sent did not arrive, or nobody was told what became of it."""
 
-    Raises UnexpectedError, NoMailError or an agentmail.AzmailError at the first step that fails.
-    """
+    def __init__(self, what: str, seconds: float) -> None:
+        super().__init__(
+            f"The mail {what!r} did not arrive within {seconds:g} seconds; see what became of it with: {remedies.messages()}"
+        )
+
+
+class Reader:
+    """One agent at its own mailbox, with what came since the demo began."""
+
+    def __init__(self, inbox: InboxClient, patience: float) -> None:
+        self.inbox = inbox
+        self._patience = patience
+        self._begin: str = inbox.mailbox()["cursor"]
+        self._events = {event["id"] for event in inbox.events()}
+
+    def wait_for(self, subject: str) -> Message:
+        """The whole message with this subject. Raises NoMailError."""
+        try:
+            found = self.inbox.wait_for(subject=subject, seconds=self._patience, cursor=self._begin)
+        except MailDidNotComeError:
+            raise NoMailError(subject, self._patience) from None
+        return self.inbox.message(found["id"])
+
+    def wait_for_event(self, what: str) -> Message:
+        """What Mailjet reports of a mail that this agent has sent. Raises NoMailError."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            found = next((event for event in self.inbox.events() if event["id"] not in self._events), None)
+            if found is not None:
+                return found
+            if time.monotonic() > deadline:
+                raise NoMailError(what, self._patience)
+            time.sleep(_BETWEEN_LOOKS)
+
+
+def run(stack: MailStack, mailjet: Mailjet, tell: Callable[[str], None], *, patience: float) -> None:
+    """Run every step. Raises UnexpectedError, NoMailError or an azmail.AzmailError at the first step that fails."""
     first, second = stack.mailboxes[:2]
-    arrived = []
     with (
         SmtpTransport.of(first, ca_file=mailjet.smtp_ca_file) as own,
         SmtpTransport.of(second, ca_file=mailjet.smtp_ca_file) as others,
+        stack.inbox(first.agent_id) as first_inbox,
+        stack.inbox(second.agent_id) as second_inbox,
     ):
         alice, bob = MailService(first, own, display_name="Agent A"), MailService(second, others)
+        at_first, at_second = Reader(first_inbox, patience), Reader(second_inbox, patience)
 
         tell(f"1. {first.address} writes to {second.address}: text, HTML and an attachment, by SMTP")
         receipt = alice.send(
@@ -65,74 +117,93 @@ def run(stack: MailStack, inboxes: Inboxes, mailjet: Mailjet, tell: Callable[[st
                 attachments=[Attachment("pixel.png", PNG, "image/png")],
             )
         )
-        agent, mail = inboxes.wait_for("Exposición de arte")
-        require("the agent who got it", agent, second.agent_id)
-        require("its text", (mail.text or "").strip(), "¿Vienes?")
-        require("its HTML", (mail.html or "").strip(), "<p>¿Vienes?</p>")
-        require("its attachment", [part.content for part in mail.attachments], [PNG])
-        require("its DKIM signature's domain", f"d={stack.domain};" in (mail.header("DKIM-Signature") or ""), True)
-        tell(f"   it arrived for agent {agent}, attachment intact, signed by DKIM on the way:")
+        mail = at_second.wait_for("Exposición de arte")
+        require("its text", (mail["text"] or "").strip(), "¿Vienes?")
+        require("its HTML", (mail["html"] or "").strip(), "<p>¿Vienes?</p>")
+        require("its attachment", [second_inbox.attachment(mail["id"], 1)], [PNG])
+        signature = dict(mail["headers"]).get("DKIM-Signature", "")
+        require("its DKIM signature's domain", f"d={stack.domain};" in signature, True)
+        tell(f"   agent {second.agent_id} reads it in its inbox, with a credential of its own:")
         _show(mail, tell)
-        arrived.append(mail)
 
-        tell("2. the other agent answers in the thread")
-        bob.reply(mail, text="Sí, nos vemos.")
-        agent, answer = inboxes.wait_for("Re: Exposición de arte")
-        require("the agent who got the answer", agent, first.agent_id)
-        require("which mail it answers", answer.custom_id, receipt.custom_id)
-        require("what it answers", (answer.in_reply_to, answer.references), (mail.message_id, (mail.message_id,)))
-        tell(f"   it arrived for agent {agent}, In-Reply-To and References are right:")
-        _show(answer, tell)
-        arrived.append(answer)
+        tell("2. the other agent answers in the thread, from its inbox")
+        second_inbox.reply(mail["id"], text="Sí, nos vemos.")
+        answer = at_first.wait_for("Re: Exposición de arte")
+        require("which mail it answers", answer["custom_id"], receipt.custom_id)
+        require(
+            "what it answers", (answer["in_reply_to"], answer["references"]), (mail["message_id"], [mail["message_id"]])
+        )
+        tell(f"   agent {first.agent_id} reads the thread, the newest first:")
+        thread = list(first_inbox.thread(answer["thread"]))
+        require("the thread", [one["direction"] for one in thread], ["in", "out"])
+        for one in thread:
+            tell(f"     {'got ' if one['direction'] == 'in' else 'sent'}  {one['subject']}: {one['snippet']}")
 
         tell("3. somebody outside writes, by plain SMTP to the domain's mail host")
-        agent, outside = _from_outside(first.address, inboxes, mailjet)
-        require("the agent who got it", agent, first.agent_id)
-        tell(f"   it arrived for agent {agent}:")
+        outside = _from_outside(first.address, at_first, mailjet)
+        tell(f"   it arrived for agent {first.agent_id}:")
         _show(outside, tell)
-        arrived.append(outside)
 
         tell("4. an agent writes to an address that does not exist")
         bob.send(OutgoingMail(to=f"nobody@{stack.domain}", subject="Anybody?", text="Hello?"))
-        event, agent_of_event = inboxes.wait_for_event("bounce")
-        require("the event", (event.kind, agent_of_event), (EventKind.BOUNCE, second.agent_id))
-        tell(f"   Mailjet reports a bounce, and it is told to agent {agent_of_event}")
+        event = at_second.wait_for_event("Anybody?")
+        require("the event", (event["kind"], event["agent"]), (EventKind.BOUNCE.value, second.agent_id))
+        tell(f"   Mailjet reports a bounce, and agent {second.agent_id} finds it in its inbox")
 
     tell("5. what must not work")
-    if stack.gateway_env:
-        require("a mail of agent A in agent B's name", _as_another(first, second, mailjet), 553)
-        tell(f"   {first.address} logs in with its own password, writes as {second.address}: refused with 553")
+    require("agent A's credential at agent B's mailbox", _read_as_another(stack, first, second, mail["id"]), (401, 404))
+    tell("   A's credential opens nothing of B's: 401 in B's name, and B's mail is a 404 in its own")
+    require("a mail of agent A in agent B's name", _as_another(first, second, mailjet), 553)
+    tell(f"   {first.address} logs in with its own password, writes as {second.address}: refused with 553")
     status = _delivery_with(mailjet, stack, "not-the-secret")
     require("a delivery with a wrong password", status, 401)
-    tell("   a delivery with a wrong password gets 401 and no event")
+    tell("   a delivery with a wrong password gets 401")
     code = _to_nobody(stack, mailjet)
     require("mail for an address without a route", code, 550)
     tell("   mail for an address without a route bounces with 550")
-    require("mails nobody expected", inboxes.waiting, 0)
-    return arrived
 
 
-def _show(mail: InboundMail, tell: Callable[[str], None]) -> None:
-    """What the agent's platform got, as it got it."""
-    for part in mail.attachments:
-        tell(f"     Attachment: {part.filename} ({len(part.content)} bytes)")
+def _show(mail: Message, tell: Callable[[str], None]) -> None:
+    """What the agent reads."""
+    for part in mail["attachments"]:
+        tell(f"     Attachment: {part['filename']} ({part['octets']} bytes)")
+    sender = mail["sender"] or {"name": "", "email": mail["envelope_sender"]}
     for line in (
-        f"From: {mail.from_address or mail.envelope_sender}",
-        f"Subject: {mail.subject}",
+        f"From: {formataddr((sender['name'], sender['email']), charset='utf-8') if sender['name'] else sender['email']}",
+        f"Subject: {mail['subject']}",
         "",
-        *(mail.text or "").strip().splitlines(),
+        *(mail["text"] or "").strip().splitlines(),
     ):
         tell(f"     {line}".rstrip())
 
 
-def _from_outside(address: str, inboxes: Inboxes, mailjet: Mailjet) -> tuple[str, InboundMail]:
+def _from_outside(address: str, reader: Reader, mailjet: Mailjet) -> Message:
     mail = EmailMessage()
     mail["From"], mail["To"], mail["Subject"] = "Visitor <visitor@outside.example>", address, "Hello from outside"
-    mail["Message-ID"] = "<hello@outside.example>"
+    mail["Message-ID"] = make_msgid(domain="outside.example")
     mail.set_content("Hello")
     with smtplib.SMTP(*mailjet.inbound, timeout=10) as smtp:
         smtp.send_message(mail)
-    return inboxes.wait_for("Hello from outside")
+    return reader.wait_for("Hello from outside")
+
+
+def _read_as_another(stack: MailStack, who: Mailbox, other: Mailbox, message: str) -> tuple[int, int]:
+    """What the inbox says to an agent's credential under another's name, and at another's mail."""
+    own = stack.inbox_password(who.agent_id)
+    return (
+        _refused(InboxClient(stack.inbox_url, other.agent_id, own), lambda inbox: inbox.mailbox()),
+        _refused(InboxClient(stack.inbox_url, who.agent_id, own), lambda inbox: inbox.message(message)),
+    )
+
+
+def _refused(inbox: InboxClient, look: Callable[[InboxClient], Message]) -> int:
+    """The status of the refusal; 200 where there was none."""
+    with inbox:
+        try:
+            look(inbox)
+        except InboxError as error:
+            return error.status
+    return 200
 
 
 def _as_another(who: Mailbox, other: Mailbox, mailjet: Mailjet) -> int:

@@ -30,6 +30,7 @@ from commands.doctor.credentials import (
 from commands.doctor.emulators import Emulators, EmulatorsDownError, find_emulators
 from commands.doctor.finding import Check, Finding, Status, worst
 from commands.doctor.gateway import GATEWAY, UPSTREAM, gateway_findings, upstream_findings
+from commands.doctor.inbox import INBOX, inbox_findings
 from commands.doctor.mailjet import (
     MAILJET,
     ROUTES,
@@ -204,6 +205,7 @@ def _checks(context: _CheckContext) -> list[NamedCheck]:
             lambda: gateway_findings(context.examined, ca_file=context.ca_file, emulated=bool(context.probe.edge)),
         ),
         (UPSTREAM, lambda: upstream_findings(context.examined, ca_file=context.mailjet_ca_file)),
+        (INBOX, lambda: inbox_findings(context.examined)),
     ]
     if context.examined.settings.domain_stack:
         return [credentials, (CONFIGURATION, lambda: _shared_domain(context.examined)), routes, *gateway]

@@ -1,6 +1,7 @@
-"""One real mail from an agent to an agent: sent as agents send, and, with `--listen`, received as the platform receives.
+"""One real mail from an agent to an agent: sent as agents send, and read in the inbox as its agent reads it.
 
-Without a listener only the sending half can be seen from here: what the platform does with the mail is its own affair.
+For a stack without an inbox, `--listen` receives it as the platform does; without that only the sending half can be seen from
+here, since what the platform does with the mail is its own affair.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 from azmail.contract import Mailbox
 from azmail.errors import AzmailError
 from azmail.inbound import InboundMail
+from azmail.inbox.client import InboxClient, InboxError, MailDidNotComeError
 from azmail.mail import OutgoingMail
 from azmail.service import MailService
 from azmail.smtp import SmtpTransport
@@ -128,6 +130,10 @@ def round_trip_findings(
     except AzmailError as error:
         yield ROUND_TRIP.error(label, f"The mail could not be sent: {error}")
         return
+    if examined.outputs is not None and examined.outputs.inbox_url:
+        with examined.outputs.inbox(recipient.agent_id) as inbox:
+            yield _read(inbox, arrivals.subject, label, seconds)
+        return
     if not listen:
         yield ROUND_TRIP.warning(
             label,
@@ -151,6 +157,25 @@ def round_trip_findings(
         )
     else:
         yield ROUND_TRIP.ok(label, "Sent through Mailjet, routed, delivered and received.")
+
+
+def _read(inbox: InboxClient, subject: str, label: str, seconds: float) -> Finding:
+    """Whether the agent finds the mail in its inbox."""
+    try:
+        inbox.wait_for(subject=subject, seconds=seconds)
+    except MailDidNotComeError:
+        return ROUND_TRIP.error(
+            label,
+            f"Mailjet took the mail, but it was not in the inbox within {seconds:.0f} s: the lines above say what is wrong on "
+            "the way (MX, routes, tunnel, inbox).",
+        )
+    except InboxError as error:
+        return ROUND_TRIP.warning(
+            label,
+            f"Mailjet took the mail; whether it arrived cannot be seen from here ({error}): look for the subject {subject!r} in "
+            "the agent's inbox from the platform's network.",
+        )
+    return ROUND_TRIP.ok(label, "Sent through Mailjet, routed, delivered, and read in the inbox.")
 
 
 def _pair(mailboxes: Sequence[Mailbox]) -> tuple[Mailbox, Mailbox] | None:

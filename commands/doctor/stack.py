@@ -52,6 +52,7 @@ class ExaminedStack:
     settings: Settings
     records: Sequence[Expected]
     mailboxes: Sequence[Mailbox] = field(repr=False)
+    outputs: MailStack | None = field(default=None, repr=False)
     cloudflare_url: str = ""
     outdated: Sequence[str] = ()
     """Credentials of which the state has recorded another value than the configuration has."""
@@ -93,6 +94,7 @@ def examine(
         settings=settings,
         records=[_expected(record) for record in outputs["expectedRecords"]],
         mailboxes=list(agents),
+        outputs=agents,
         cloudflare_url=cloudflare_url,
         outdated=outdated,
     )

@@ -122,8 +122,9 @@ def webhook_findings(examined: ExaminedStack, probe: WebhookProbe) -> Iterator[F
     if met in _EDGE_ERRORS and probe.edge:
         yield WEBHOOK.warning(
             label,
-            f"Nothing listens at tunnelService {settings.tunnel_service}, so the emulated edge answers {met}: start "
-            f"a platform there, or try the loop with: {remedies.demo()}",
+            f"Nothing listens at {_behind_the_tunnel(examined)}, so the emulated edge answers {met}: start "
+            f"{f'it with: {remedies.up()}' if settings.has_inbox else 'a platform there'}, or try the loop with: "
+            f"{remedies.demo()}",
         )
         return
     if met in _EDGE_ERRORS:
@@ -150,6 +151,14 @@ def webhook_findings(examined: ExaminedStack, probe: WebhookProbe) -> Iterator[F
         return
     yield WEBHOOK.ok(label, f"It is there (GET answers {met}).")
     yield from _password(examined, probe)
+
+
+def _behind_the_tunnel(examined: ExaminedStack) -> str:
+    """What takes deliveries."""
+    settings = examined.settings
+    if settings.inbox_service:
+        return f"inboxService {settings.inbox_service}"
+    return f"tunnelService {settings.tunnel_service}"
 
 
 def _password(examined: ExaminedStack, probe: WebhookProbe) -> Iterator[Finding]:

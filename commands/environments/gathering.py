@@ -24,6 +24,8 @@ from mailboxes import remedies
 from mailboxes.passwords import render_roots, with_new_root
 from settings.values import PROJECT
 
+INBOX_SERVICE = "http://mail-inbox:8026"
+"""As deploy/docker-compose.yml has it."""
 _NOT_AN_ARGUMENT = (
     "--set has the secret key {key}, and arguments show in the list of processes; expected it on standard input; "
     "leave it out here, then store it with: {remedy}"
@@ -94,12 +96,24 @@ def fill(draft: Draft, given: NewOptions, asker: Asker | None) -> None:
         if zone is not None:
             draft.plain["zoneId"] = zone.id
             print(f"The zone {zone.name} has the id {zone.id}.")
+    _inbox(draft)
     if given.keeps_secrets and not draft.secrets.get("webhookSecret"):
         draft.secrets["webhookSecret"] = secrets.token_hex(24)
         draft.made.add("webhookSecret")
     if given.keeps_secrets and draft.plain["submission"] == "gateway" and not draft.secrets.get("gatewayRoots"):
         draft.secrets["gatewayRoots"] = render_roots(with_new_root({}))
         draft.made.add("gatewayRoots")
+
+
+def _inbox(draft: Draft) -> None:
+    """What is made with a gateway and a tunnel of its own keeps its mail, unless `--set inboxService=` says otherwise."""
+    plain = draft.plain
+    if plain["submission"] == "gateway" and plain.get("accountId") and not plain.get("inboxUrl"):
+        plain.setdefault("inboxService", INBOX_SERVICE)
+        if plain["inboxService"]:
+            plain.setdefault("inboundAuth", "forwarder")
+    if not plain.get("inboxService"):
+        plain.pop("inboxService", None)
 
 
 def _find_zone(draft: Draft) -> Zone | None:

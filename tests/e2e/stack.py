@@ -17,7 +17,7 @@ from typing import Any
 import requests
 import yaml
 
-from commands.embedded_gateway import hand_over
+from commands.embedded_mail import hand_over
 from engine import official
 
 ROOT = Path(__file__).parents[2]
@@ -220,6 +220,7 @@ class Stack:
                         "agentmail:mailjetSmtpPort": status["mailjet"]["smtp"]["port"],
                         "agentmail:gatewayPort": status["gateway"]["port"],
                         "agentmail:gatewayApiUrl": status["gateway"]["api_url"],
+                        "agentmail:inboxService": status["inbox"]["url"],
                         "agentmail:populations": [{"file": str(population or ROOT / "populations" / "dev.yaml")}],
                     }
                 }

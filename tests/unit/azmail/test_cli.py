@@ -1,25 +1,18 @@
 """`python -m azmail`, run as people and containers run it."""
 
 import json
-import os
-import re
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import pytest
-import requests
 
 from azmail.__main__ import main
 from tests.unit.azmail.conftest import (
     ADDRESS_A,
     ADDRESSES,
     AGENT_A,
-    INBOUND_SECRET,
     Certificates,
     shared,
     stack_outputs,
@@ -37,38 +30,6 @@ def outputs(tmp_path: Path) -> Path:
     file = tmp_path / "outputs.json"
     file.write_text(json.dumps(stack_outputs()))
     return file
-
-
-@contextmanager
-def running(folder: Path, *arguments: str, **variables: str) -> Iterator[tuple[str, IO[str]]]:
-    """A server command on a free port: its URL and its standard output."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAILJET_", "AGENTMAIL_"))}
-    environment |= {"PYTHONPATH": str(ROOT), **variables}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "azmail", *arguments, "--port", "0"],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    try:
-        log = ""
-        while (found := re.search(r"running on (http://\S+:\d+)", log)) is None:
-            line = process.stderr.readline()
-            assert line, f"the server ended: {log}"
-            log += line
-        yield found[1], process.stdout
-    finally:
-        process.terminate()
-        _, rest = process.communicate(timeout=20)
-    assert INBOUND_SECRET not in log + rest
-
-
-def delivery() -> dict[str, object]:
-    return {"Recipient": ADDRESS_A, "Sender": "ada@example.com", "Subject": "Hi", "Text-part": "Hello"}
 
 
 class TestEnv:
@@ -190,61 +151,6 @@ class TestSend:
         http.answer = lambda request: Answer(200, {"Messages": [{"Status": "success", "To": [{"MessageID": 5}]}]})
         assert main(["send", str(outputs), "--agent", AGENT_A, "--to", "ada@example.com", "--api", http.url]) == 0
         assert json.loads(capsys.readouterr().out)["mailjet_ids"] == [5]
-
-
-class TestServers:
-    def test_serve_prints_mails_and_remembers_deliveries(self, outputs: Path, tmp_path: Path) -> None:
-        arguments = ("serve", str(outputs), "--deliveries", str(tmp_path / "deliveries.sqlite"))
-        auth = ("agentmail-dev", INBOUND_SECRET)
-        with running(tmp_path, *arguments, MAILJET_INBOUND_SECRET=INBOUND_SECRET) as (url, output):
-            assert requests.post(url + PATH, json=delivery(), timeout=20).status_code == 401
-            assert requests.post(url + PATH, json=delivery(), auth=auth, timeout=20).status_code == 200
-            line = json.loads(output.readline())
-            assert (line["mail_for"], line["subject"]) == (AGENT_A, "Hi")
-        with running(tmp_path, *arguments, MAILJET_INBOUND_SECRET=INBOUND_SECRET) as (url, _):
-            again = requests.post(url + PATH, json=delivery(), auth=auth, timeout=20)
-            assert again.json() == {"status": "duplicate"}
-
-    def test_serve_calls_a_function(self, outputs: Path, tmp_path: Path) -> None:
-        (tmp_path / "mine.py").write_text(
-            "def on_mail(mail, agent_id):\n    print(agent_id, mail.text, flush=True)\n", encoding="utf-8"
-        )
-        arguments = ("serve", str(outputs), "--on-mail", "mine:on_mail", "--auth", "none", "--path", "/in")
-        with running(tmp_path, *arguments) as (url, output):
-            assert requests.post(url + "/in", json=delivery(), timeout=20).status_code == 200
-            assert output.readline() == f"{AGENT_A} Hello\n"
-
-    def test_forward_needs_only_the_platforms_environment(self, http: HttpServer, tmp_path: Path) -> None:
-        http.answer = lambda request: Answer(200 if request.json.get("token") == INBOUND_SECRET else 401)
-        variables = {"MAILJET_INBOUND_SECRET": INBOUND_SECRET, "MAILJET_INBOUND_URL": "https://api.agents.example/hook"}
-        with running(tmp_path, "forward", "--to", http.url + PATH, **variables) as (url, _):
-            answer = requests.post(url + "/hook", json=delivery(), auth=("x", INBOUND_SECRET), timeout=20)
-        assert answer.status_code == 200
-        assert http.requests[0].path == PATH
-
-    @pytest.mark.parametrize(
-        ("arguments", "problem"),
-        [
-            (["serve", "OUTPUTS"], "no webhook secret"),
-            (["serve", "OUTPUTS", "--auth", "none", "--on-mail", "no.such:thing"], "no function 'no.such:thing'"),
-            (["serve", "OUTPUTS", "--auth", "none", "--on-mail", "json:no_such"], "no function"),
-            (["serve", "OUTPUTS", "--auth", "none", "--on-mail", "json:__name__"], "is no function"),
-            (["forward", "--to", "http://api:8000/x"], "no webhook secret"),
-            (["forward", "--to", "http://api:8000"], "forward URL"),
-        ],
-    )
-    def test_what_cannot_start_says_why(
-        self,
-        arguments: list[str],
-        problem: str,
-        outputs: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
-    ) -> None:
-        monkeypatch.delenv("MAILJET_INBOUND_SECRET", raising=False)
-        monkeypatch.setattr(sys, "path", list(sys.path))
-        assert main([str(outputs) if a == "OUTPUTS" else a for a in arguments]) == 1
-        assert problem in capsys.readouterr().err
 
 
 def test_the_package_imports_nothing_of_the_program_and_no_server() -> None:

@@ -69,12 +69,13 @@ class TestSchema:
         properties = json.loads(schema_text())["properties"]
         assert set(properties) == {
             *("contractVersion", "mailboxes", "mailboxCount", "platformEnv", "domain", "expectedRecords"),
-            *("dkimStatus", "spfStatus", "tunnelHostname", "tunnelToken", "webhookUrl", "gatewayEnv"),
+            *("dkimStatus", "spfStatus", "tunnelHostname", "tunnelToken", "webhookUrl", "gatewayEnv", "inboxEnv"),
         }
         assert {name for name, value in properties.items() if value.get("x-secret")} == {
             "mailboxes",
             "platformEnv",
             "gatewayEnv",
+            "inboxEnv",
             "tunnelToken",
         }
 

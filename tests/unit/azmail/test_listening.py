@@ -1,4 +1,4 @@
-"""The listener of `azmail serve`: what a stranger can hold of it."""
+"""The listener of `azmail inbox serve`: what a stranger can hold of it."""
 
 import asyncio
 import socket

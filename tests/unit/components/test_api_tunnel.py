@@ -100,6 +100,30 @@ class TestCreated:
         paths = ("/v3.1/send", "/v3.1/send/x", "/healthz", "/v3x1/send", "/api/v3.1/send")
         assert [re.search(rules[0]["path"], path) is not None for path in paths] == [True, *[False] * 4]
 
+    @pytest.mark.parametrize("url", ["", "https://api-dev.agents.example"])
+    def test_deliveries_reach_the_inbox_and_its_api_where_it_is_public(self, cloudflare: Recorder, url: str) -> None:
+        inbox = "http://mail-inbox:8026"
+        Declared(
+            cloudflare,
+            submission="gateway",
+            gatewayRoots="r1:" + "R" * 43,
+            inboxService=inbox,
+            inboxUrl=url,
+            eventsPath="/mail/events",
+        )
+        [ingress] = cloudflare.of_type("ZeroTrustTunnelCloudflaredConfig").values()
+        rules = ingress["config"]["ingresses"]
+        kept = [rule["path"] for rule in rules if rule["service"] == inbox]
+        assert [rule["service"] for rule in rules[len(kept) :]] == ["http://api:8000", "http_status:404"]
+
+        def leads(path: str) -> bool:
+            return any(re.search(pattern, path) for pattern in kept)
+
+        assert leads("/api/webhooks/mailjet/inbound")
+        assert leads("/mail/events")
+        assert leads("/v1/messages") is bool(url)
+        assert not any(map(leads, ("/metrics", "/healthz", "/docs", "/", "/api/webhooks/mailjet/inbound/x", "/x/v1/")))
+
     def test_tunnel_ingress_and_cname(self, cloudflare: Recorder) -> None:
         Declared(cloudflare)
         [tunnel] = cloudflare.of_type("ZeroTrustTunnelCloudflared").values()

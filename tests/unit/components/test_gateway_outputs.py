@@ -2,20 +2,23 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from azmail.contract import expand_mailboxes
+from azmail.errors import ContractError, NoInboxError
 from azmail.gateway.config import GatewayConfig
-from azmail.gateway.credentials import Scope, authenticate
+from azmail.gateway.credentials import PLATFORM, Password, Scope, authenticate
+from azmail.stack import MailStack
 from commands.gateway import whole_file
 from components.agent_mailboxes import Addressed
-from components.gateway_outputs import gateway_file
+from components.gateway_outputs import gateway_file, inbox_access
 from components.stack_outputs import mailboxes, platform_environment
 from mailboxes.policies import AgentPolicy
 from settings.loading import from_config
 from settings.model import Settings
+from tests.unit.azmail.conftest import packed_mailboxes, shared, stack_outputs
 
 KEY, SECRET, ROOT = "account-key-" + "k" * 20, "account-secret-" + "s" * 20, "R" * 43
 PEOPLE = Addressed(
@@ -109,6 +112,62 @@ class TestWhoKnowsWhat:
         """An agent's address is that agent's alone."""
         env = environment(settings(mailjetSenders=senders))
         assert {env[name] for name in env if name.endswith(("_KEY", "_SECRET", "_USER", "_PASS"))} == {""}
+
+
+class TestTheInbox:
+    """`inboxEnv` opens mailboxes, and nothing else opens any."""
+
+    KEYS: ClassVar = {"inboxService": "http://mail-inbox:8026", "inboundAuth": "forwarder"}
+
+    def outputs(self, **changes: Any) -> dict[str, Any]:
+        found = settings(**self.KEYS, **changes)
+        return stack_outputs(
+            mailboxes=mailboxes(found, PEOPLE), mailboxCount=3, inboxEnv=inbox_access(found, PEOPLE),
+        )  # fmt: skip
+
+    def test_each_agent_and_the_platform_read_with_what_the_inbox_takes(self, tmp_path: Path) -> None:
+        found, stack = settings(**self.KEYS), MailStack(self.outputs())
+        file = tmp_path / "gateway.json"
+        file.write_text(whole_file({"gatewayEnv": gateway_file(found, PEOPLE), "mailboxes": mailboxes(found, PEOPLE)}))
+        config = GatewayConfig.read(file)
+        for box in stack:
+            own = stack.inbox_password(box.agent_id)
+            assert own != box.smtp_password
+            assert authenticate(config.directory(), config.keys(), box.agent_id, own, Scope.INBOX) is not None
+            assert authenticate(config.directory(), config.keys(), box.agent_id, own, Scope.SEND) is None
+        platform = Password.parse(stack.inbox_token)
+        assert platform is not None
+        assert config.keys().proves(platform, PLATFORM, Scope.PLATFORM)
+        assert not config.keys().proves(platform, PLATFORM, Scope.INBOX)
+        assert (config.webhook.secret, config.webhook.forward_token) == ("w" * 32, "w" * 32)
+        assert config.webhook.path == "/api/webhooks/mailjet/inbound"
+
+    @pytest.mark.parametrize(
+        ("changes", "url", "is_public"),
+        [
+            ({}, "http://mail-inbox:8026", False),
+            ({"inboxUrl": "https://read.agents.example/"}, "https://read.agents.example", False),
+            ({"inboxUrl": "https://api-dev.agents.example"}, "https://api-dev.agents.example", True),
+        ],
+    )
+    def test_where_it_is(self, changes: Any, url: str, is_public: bool) -> None:
+        assert MailStack(self.outputs(**changes)).inbox_url == url
+        assert settings(**self.KEYS, **changes).inbox_is_public is is_public
+
+    def test_without_one_nothing_is_told(self) -> None:
+        assert inbox_access(settings(), PEOPLE) == ""
+        assert "webhook" not in json.loads(gateway_file(settings(), PEOPLE))
+        stack = MailStack(stack_outputs(mailboxes=mailboxes(settings(), PEOPLE), mailboxCount=3))
+        with pytest.raises(NoInboxError, match="set inboxService or inboxUrl"):
+            stack.inbox("a1")
+
+    def test_as_many_passwords_as_agents(self) -> None:
+        with pytest.raises(ContractError, match="inboxEnv has 3 passwords, mailboxes has 0 agents"):
+            MailStack(self.outputs() | {"mailboxes": packed_mailboxes(shared(), {}), "mailboxCount": 0})
+
+    def test_a_preview_without_secrets_has_a_form_too(self) -> None:
+        found = settings(**self.KEYS, gatewayRoots=None)
+        assert json.loads(inbox_access(found, PEOPLE))["platform"] == ""
 
 
 class TestTheSendApi:

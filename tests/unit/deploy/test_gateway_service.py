@@ -39,7 +39,9 @@ def test_its_name_and_port_are_the_defaults_of_the_configuration(service: dict[s
 
 def test_its_command_is_one_that_there_is(service: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZMAIL_GATEWAY_FILE", service["environment"]["AZMAIL_GATEWAY_FILE"])
-    options = azmail_commands._parser().parse_args(service["command"])
+    part, *words = service["command"]
+    assert part == "gateway"
+    options = azmail_commands._parser().parse_args(words)
     assert (options.starttls_port, options.tls_port, options.http_port, options.host) == (587, 465, 8025, "0.0.0.0")
     assert options.https_port == 8443
     assert str(options.config) == "/run/azmail/gateway.json"
@@ -49,7 +51,11 @@ def test_no_secret_is_in_the_file_or_the_image(service: dict[str, Any]) -> None:
     """The file is mounted from a folder that git does not see."""
     assert any(volume.endswith(":/run/azmail:ro") for volume in service["volumes"])
     assert "gateway/" in (ROOT / "deploy" / ".gitignore").read_text().split()
-    assert set(service["environment"]) == {"AZMAIL_GATEWAY_FILE", "AZMAIL_GATEWAY_DATABASE"}
+    assert set(service["environment"]) == {
+        "AZMAIL_GATEWAY_FILE",
+        "AZMAIL_GATEWAY_DATABASE",
+        "AZMAIL_INBOX_DATABASE",
+    }
     copied = re.findall(r"^COPY (.+) \S+$", DOCKERFILE.read_text(), re.MULTILINE)
     for name in " ".join(copied).split():
         assert (ROOT / name).exists(), name
@@ -84,7 +90,7 @@ def test_compose_itself_accepts_it_where_there_is_one(tmp_path: Path) -> None:
     )
     if client is not None:
         done = subprocess.run(
-            [*client, "-f", str(COMPOSE), "--profile", "gateway", "config", "--quiet"],
+            [*client, "-f", str(COMPOSE), "--profile", "gateway", "--profile", "inbox", "config", "--quiet"],
             env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(tmp_path)},
             capture_output=True,
             text=True,

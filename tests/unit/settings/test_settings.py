@@ -181,6 +181,27 @@ class TestGateway:
         [said] = problems(gatewayService="http://mail-gateway:8025", gatewayRoots=self.ROOT, **changes)
         assert "remove it with: ./mail pulumi config rm --stack dev gatewayService" in said
 
+    @pytest.mark.parametrize(
+        ("key", "changes"),
+        [
+            ("inboxService", {"submission": "mailjet"}),
+            ("inboxUrl", {"submission": "mailjet"}),
+            ("inboxService", {"submission": "gateway", "accountId": None, "tunnelCname": "x.cfargotunnel.com"}),
+        ],
+    )
+    def test_an_inbox_needs_the_root_secret_and_its_service_a_tunnel(self, key: str, changes: dict[str, Any]) -> None:
+        [said] = problems(gatewayRoots=self.ROOT, **{key: "http://mail-inbox:8026"}, **changes)
+        assert (
+            f"remove {'it' if 'accountId' in changes else key} with: ./mail pulumi config rm --stack dev {key}" in said
+        )
+
+    def test_passwords_travel_to_an_inbox_by_https_or_within_the_network(self) -> None:
+        own: dict[str, Any] = {"submission": "gateway", "gatewayRoots": self.ROOT}
+        [said] = problems(**own, inboxUrl="http://read.example")
+        assert "expected https, or the name of a service on the platform's network" in said
+        assert load(**own, inboxUrl="http://mail-inbox:8026/").inbox_api_url == "http://mail-inbox:8026"
+        assert load(**own, inboxUrl="https://read.example").inbox_api_url == "https://read.example"
+
     def test_an_unknown_kind(self) -> None:
         assert "agentmail:submission" in problems(submission="postfix")[0]
 

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from azmail.errors import SendError
-from azmail.gateway.credentials import AgentLogin, Directory, Roots, Scope, new_root
+from azmail.gateway.credentials import PLATFORM, AgentLogin, Directory, Roots, Scope, new_root
 from azmail.gateway.ledger import Ledger
 from azmail.gateway.relay import Relay
 from azmail.gateway.submission import Sources
@@ -23,8 +23,9 @@ from azmail.inbox.store import MailStore
 from azmail.webhook import BasicAuth
 from tests.unit.azmail.inbox.mails import ME, YOU, mail
 
-SECRET, TOKEN = "s" * 40, "t" * 40
+SECRET = "s" * 40
 ROOTS = Roots({"r1": new_root()}, domain="d.example")
+TOKEN = ROOTS.password(PLATFORM, scope=Scope.PLATFORM)
 AGENTS = (AgentLogin(ME, "me@d.example"), AgentLogin(YOU, "you@d.example"))
 HOOK_URL = "/api/webhooks/mailjet/inbound"
 
@@ -91,7 +92,7 @@ def opened_desk(database: Database, folder: Path, **options: Any) -> Iterator[De
     relay = Relay(
         directory=Directory(AGENTS), roots=ROOTS, ledger=ledger, upstream=outbox, keep=keeper(store), **options
     )
-    service = InboxService(database=database, gate=relay, platform_tokens=(TOKEN,), sources=NoDelay())
+    service = InboxService(database=database, gate=relay, sources=NoDelay())
     app = whole_app(service, store, agents=relay.agent_at, auth=BasicAuth(SECRET))
     with TestClient(app, raise_server_exceptions=True) as client:
         yield Desk(app, client, store, relay, outbox)

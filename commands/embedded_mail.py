@@ -1,4 +1,4 @@
-"""The gateway of the embedded default: it is given its file, and waited for until it takes the agents' logins."""
+"""Gateway and inbox of the embedded default: they are given their file, and waited for until they take the agents' logins."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import os
 import smtplib
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from azmail.atomic import write_private
 from azmail.contract import Mailbox, expand_mailboxes
+from azmail.inbox.client import InboxError
+from azmail.stack import MailStack
 from commands.errors import CommandError
 from commands.gateway import whole_file
 from engine.environment import emulator_credentials
@@ -27,9 +29,9 @@ _NOBODY_YET = "nobody.invalid"
 class GatewayNotReadyError(CommandError):
     """It has its file and does not take a login."""
 
-    def __init__(self, found: str, log: Path) -> None:
+    def __init__(self, what: str, found: str, log: Path) -> None:
         super().__init__(
-            f"The mail gateway was given its file and {found} within {READY_SECONDS:g} s (log: {log}); start everything anew "
+            f"The {what} was given its file and {found} within {READY_SECONDS:g} s (log: {log}); start everything anew "
             f"with: {remedies.emulators('down')} && {remedies.up()}"
         )
 
@@ -52,13 +54,15 @@ def warm(status: Mapping[str, Any]) -> None:
                 "smtpPort": status["mailjet"]["smtp"]["port"],
                 "apiUrl": status["mailjet"]["url"],
             },
+            "webhook": {"secret": credentials["MAILJET_INBOUND_SECRET"]},
             "agents": {},
         },
     )
 
 
 def hand_over(outputs: Mapping[str, Any], status: Mapping[str, Any]) -> None:
-    """Give the emulators' gateway a stack's file, where the stack leads its agents to it, and wait until it knows them.
+    """Give the emulators' gateway and inbox a stack's file, where the stack leads its agents there, and wait until both know
+    them.
 
     Raises GatewayNotReadyError.
     """
@@ -71,7 +75,11 @@ def hand_over(outputs: Mapping[str, Any], status: Mapping[str, Any]) -> None:
     file = Path(place["file"])
     if not (file.exists() and file.read_text(encoding="utf-8") == text):
         _write(file, text)
-    _until_known(boxes[-1], Path(place["ca_file"]), log=Path(status["state_dir"]) / "log")
+    log = Path(status["state_dir"]) / "log"
+    _until_known("mail gateway", lambda: _login(boxes[-1], Path(place["ca_file"])), log=log)
+    stack = MailStack(outputs)
+    if stack.inbox_url and stack.inbox_url == (status.get("inbox") or {}).get("url"):
+        _until_known("inbox", lambda: _read(stack, boxes[-1]), log=log)
 
 
 def ca_file(mailbox: Mailbox, status: Mapping[str, Any]) -> str:
@@ -87,15 +95,27 @@ def _write(file: Path, content: str | Mapping[str, Any]) -> None:
     write_private(file, content if isinstance(content, str) else json.dumps(content))
 
 
-def _until_known(mailbox: Mailbox, authority: Path, *, log: Path) -> None:
+def _until_known(what: str, look: Callable[[], str], *, log: Path) -> None:
+    """`look` says what is in the way, or nothing. Raises GatewayNotReadyError."""
     deadline = time.monotonic() + READY_SECONDS
-    while True:
-        found = _login(mailbox, authority)
-        if not found:
-            return
+    while found := look():
         if time.monotonic() > deadline:
-            raise GatewayNotReadyError(found, log)
+            raise GatewayNotReadyError(what, found, log)
         time.sleep(_BETWEEN_LOOKS)
+
+
+def _read(stack: MailStack, mailbox: Mailbox) -> str:
+    """What is in the way of reading the agent's mailbox, or nothing."""
+    with stack.inbox(mailbox.agent_id) as inbox:
+        try:
+            inbox.mailbox()
+        except InboxError as error:
+            return (
+                f"did not open the mailbox of {mailbox.address} (status {error.status})"
+                if error.status
+                else "did not answer"
+            )
+    return ""
 
 
 def _login(mailbox: Mailbox, authority: Path) -> str:
