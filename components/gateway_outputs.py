@@ -8,7 +8,7 @@ from typing import Any
 
 from components.agent_mailboxes import Addressed
 from mailboxes.packed_map import packed_columns
-from mailboxes.passwords import Scope, agent_passwords, platform_password
+from mailboxes.passwords import PasswordScope, agent_passwords, platform_password
 from mailboxes.policies import AgentPolicy
 from settings.model import SendLimits, Settings
 from settings.values import InboundAuth
@@ -16,7 +16,7 @@ from settings.values import InboundAuth
 _NOTHING_SPECIAL = AgentPolicy()
 
 
-def passwords(settings: Settings, agents: Addressed, scope: Scope = Scope.SEND) -> dict[str, str]:
+def passwords(settings: Settings, agents: Addressed, scope: PasswordScope = PasswordScope.SEND) -> dict[str, str]:
     """{agent id: password}; empty texts in a preview that has no root secret."""
     epochs = {agent: agents.policies.get(agent, _NOTHING_SPECIAL).credential_epoch for agent in agents.addresses}
     if not settings.roots:
@@ -46,7 +46,7 @@ def inbox_access(settings: Settings, agents: Addressed) -> str:
     found = {
         "url": settings.inbox_api_url,
         "platform": platform_password(settings.roots, settings.domain) if settings.roots else "",
-        "packed": packed_columns(list(passwords(settings, agents, Scope.INBOX).values())),
+        "packed": packed_columns(list(passwords(settings, agents, PasswordScope.INBOX).values())),
     }
     return json.dumps(found, separators=(",", ":"))
 

@@ -25,7 +25,7 @@ _KEY_ID = re.compile(r"[a-z0-9]{1,16}")
 _EXAMPLE = "r1:SECRET"
 
 
-class Scope(StrEnum):
+class PasswordScope(StrEnum):
     """What a password is good for: sending as an agent, reading its mailbox, reading every mailbox."""
 
     SEND = "send"
@@ -73,11 +73,11 @@ def with_new_root(roots: Mapping[str, str]) -> dict[str, str]:
 
 def platform_password(roots: Mapping[str, str], domain: str) -> str:
     """What the platform reads every mailbox with. Raises RootSecretError."""
-    return agent_passwords(roots, domain, {PLATFORM: 0}, scope=Scope.PLATFORM)[PLATFORM]
+    return agent_passwords(roots, domain, {PLATFORM: 0}, scope=PasswordScope.PLATFORM)[PLATFORM]
 
 
 def agent_passwords(
-    roots: Mapping[str, str], domain: str, epochs: Mapping[str, int], scope: Scope = Scope.SEND
+    roots: Mapping[str, str], domain: str, epochs: Mapping[str, int], scope: PasswordScope = PasswordScope.SEND
 ) -> dict[str, str]:
     """{agent id: password}, of the first root. `epochs`: {agent id: credential epoch}. Raises RootSecretError."""
     kid, secret = next(iter(roots.items()))

@@ -61,6 +61,8 @@ class Listener:
             raise ListenError(
                 f"is {address!r}", "HOST:PORT, the address that tunnelService leads to, such as 127.0.0.1:8800"
             )
+        if examined.settings.inbox_service:
+            raise ListenError("is not where the tunnel leads deliveries: the stack has an inbox", "--round-trip alone")
         if not examined.settings.webhook_secret:
             raise ListenError(
                 "has no password to ask for", "the stack's webhookSecret in its configuration or MAILJET_INBOUND_SECRET"

@@ -17,6 +17,7 @@ def rival(world: World, folder: Path) -> Stack:
         zoneId=None,
         zoneName=None,
         accountId=None,
+        inboxService=None,
         mailjetDeleteSender=False,
         mailjetEvents=[],
         mailjetSenders=None,

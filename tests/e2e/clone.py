@@ -73,6 +73,7 @@ def _lead_to(emulators: Emulators, stack_file: Path) -> None:
         ("mailjetSmtpPort: 8587", f"mailjetSmtpPort: {status['mailjet']['smtp']['port']}"),
         ("gatewayPort: 8588", f"gatewayPort: {status['gateway']['port']}"),
         ("http://127.0.0.1:8589", status["gateway"]["api_url"]),
+        ("http://127.0.0.1:8826", status["inbox"]["url"]),
     ):
         assert fixed in text, f"{stack_file.name} no longer has {fixed}"
         text = text.replace(fixed, str(real))

@@ -143,7 +143,7 @@ class TestZoneElsewhere:
     def test_the_expected_records_are_told_and_cloudflare_hears_nothing(
         self, stack: Stack, emulators: Emulators
     ) -> None:
-        stack.configure(dns="none", zoneId=None, zoneName=None, accountId=None, tunnelHostname=None)
+        stack.configure(dns="none", zoneId=None, zoneName=None, accountId=None, tunnelHostname=None, inboxService=None)
         stack.configure(webhookUrl="https://hooks.agents.example/in", verification="off")
         stack.up()
         records = stack.outputs()["expectedRecords"]
@@ -175,7 +175,7 @@ class TestTunnel:
 
     def test_another_tunnel_takes_over_without_a_gap(self, stack: Stack, emulators: Emulators) -> None:
         [before] = [record for record in emulators.records() if record["name"] == HOST]
-        stack.configure(accountId=None, tunnelCname=EXISTING)
+        stack.configure(accountId=None, tunnelCname=EXISTING, inboxService=None)
         emulators.forget_requests()
         stack.up()
         [after] = [record for record in emulators.records() if record["name"] == HOST]

@@ -73,14 +73,16 @@ class TestScenario:
         assert (code, errors(findings)) == (0, set())
         assert {item["check"] for item in findings} == {
             "configuration", "credentials", "zone", "dns", "spf", "dkim", "dmarc", "mailjet", "routes", "tunnel", "webhook",
-            "gateway", "upstream",
+            "gateway", "upstream", "inbox",
         }  # fmt: skip
 
     def test_a_mail_goes_round(self, sick: Stack, port: int) -> None:
-        code, findings = examined(sick, "--round-trip", "--listen", f"127.0.0.1:{port}", "--timeout", "60")
+        code, findings = examined(sick, "--round-trip", "--timeout", "60")
         assert (code, errors(findings)) == (0, set())
         sentences = [item["sentence"] for item in findings]
-        assert "Sent through Mailjet, routed, delivered and received." in sentences
+        assert "Sent through Mailjet, routed, delivered, and read in the inbox." in sentences
+        assert "The agent's own credential opens its mailbox." in sentences
+        assert "Refused: an agent reads its own mailbox alone." in sentences
         assert "The agent's own login is taken." in sentences
         assert "Refused: an agent sends as itself alone." in sentences
         assert "Mailjet takes the login of the account behind the gateway." in sentences
@@ -113,11 +115,18 @@ class TestScenario:
                 assert "./mail apply dev --refresh" in item["sentence"]
 
     def test_what_it_says_mends_it(self, sick: Stack) -> None:
+        sick.configure(inboxService=None)
         sick.up("--refresh")
         table = doctor(sick)
         assert table.code == 0, table.out
         assert table.out.splitlines()[0].startswith("STATUS")
         assert table.out.splitlines()[-1].endswith("0 errors")
+
+    def test_without_an_inbox_it_receives_in_the_platforms_place(self, sick: Stack, port: int) -> None:
+        code, findings = examined(sick, "--round-trip", "--listen", f"127.0.0.1:{port}", "--timeout", "60")
+        assert (code, errors(findings)) == (0, set())
+        assert "Sent through Mailjet, routed, delivered and received." in [item["sentence"] for item in findings]
+        assert "inbox" not in {item["check"] for item in findings}
 
     def test_a_refused_key_is_one_error_and_one_request(self, sick: Stack, emulators: Emulators) -> None:
         emulators.forget_requests()

@@ -11,7 +11,7 @@ def test_what_is_its_own_stays_its_own(stack: Stack, emulators: Emulators) -> No
     [target] = [record["content"] for record in emulators.records() if record["content"].endswith(".cfargotunnel.com")]
     emulators.forget_requests()
 
-    stack.configure(accountId=None, tunnelCname=target)
+    stack.configure(accountId=None, tunnelCname=target, inboxService=None)
     for done in (stack.preview(check=False), stack.up(check=False)):
         assert done.code != 0
         assert f"agentmail:tunnelCname is '{target}', the tunnel that this stack made" in " ".join(done.text.split())

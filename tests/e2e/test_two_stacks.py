@@ -14,7 +14,7 @@ FIRST = {"a-1": "Ada Lovelace", "a-2": "Grace Hopper"}
 SECOND = {"b-1": "Mary Shelley", "b-2": "Jane Austen", "b-3": "Emily Brontë"}
 NEWCOMER = {"b-4": "Anne Brontë"}
 OF_THE_DOMAIN_ALONE = (
-    *("domain", "zoneId", "zoneName", "accountId", "tunnelHostname", "tunnelService"),
+    *("domain", "zoneId", "zoneName", "accountId", "tunnelHostname", "tunnelService", "inboxService"),
     *("mailjetSenders", "mailjetEvents"),
 )
 

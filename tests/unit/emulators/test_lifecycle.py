@@ -119,6 +119,7 @@ def test_from_up_to_down(emulators: Emulators) -> None:
         "cloudflare",
         "platform",
         "gateway",
+        "inbox",
     }
     assert status["running"] is True
     assert set(status["mailjet"]) == {"url", "smtp", "inbound"}
@@ -146,7 +147,7 @@ def test_from_up_to_down(emulators: Emulators) -> None:
     assert "not running" in emulators.run_outside("status").stdout
 
 
-def test_the_gateway_comes_with_its_file_and_goes_with_the_emulators(emulators: Emulators) -> None:
+def test_gateway_and_inbox_come_and_go_with_their_file_and_with_the_emulators(emulators: Emulators) -> None:
     emulators.up()
     status, credentials = emulators.status(), emulators.credentials()
     place, file = status["gateway"], Path(status["gateway"]["file"])
@@ -161,24 +162,41 @@ def test_the_gateway_comes_with_its_file_and_goes_with_the_emulators(emulators: 
             "smtpPort": status["mailjet"]["smtp"]["port"],
             "apiUrl": status["mailjet"]["url"],
         },
+        "webhook": {"secret": credentials["MAILJET_INBOUND_SECRET"]},
         "agents": {"a": "a@dev.agents.example"},
     }
-    file.parent.mkdir()
+    file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(config))
     # The port is held from the start: this waits until somebody answers there.
     with smtplib.SMTP(place["host"], place["port"], timeout=60) as client:
         client.ehlo()
         assert client.has_extn("starttls")
     assert requests.get(f"{place['api_url']}/healthz", timeout=60).json() == {"status": "ok"}
-    [gateway] = children(status["pid"])
-    command = Path(f"/proc/{gateway}/cmdline").read_text()
-    assert not any(value in command for value in credentials.values())
+    assert requests.get(f"{status['inbox']['url']}/healthz", timeout=60).json() == {"status": "ok"}
+    first = children(status["pid"])
+    assert len(first) == 2
+    for child in first:
+        command = Path(f"/proc/{child}/cmdline").read_text()
+        assert not any(value in command for value in credentials.values())
+    database = Path(status["inbox"]["database"].removeprefix("sqlite:///"))
+    assert database.exists()
+    # What was kept is forgotten with what it belonged to.
+    assert emulators.run("reset").returncode == 0
+    assert not file.exists()
+    assert not database.exists()
+    assert not any(map(alive, first))
+
+    file.write_text(json.dumps(config))
+    assert requests.get(f"{status['inbox']['url']}/healthz", timeout=60).json() == {"status": "ok"}
+    again = wait_until(lambda: children(status["pid"]))
     os.kill(status["pid"], signal.SIGKILL)
-    wait_until(lambda: not alive(gateway))
+    wait_until(lambda: not any(map(alive, again)))
 
 
 def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """Whichever thread started them."""
+    found = (path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+    return [int(child) for children in found for child in children]
 
 
 def test_a_folder_of_before_there_was_a_gateway_gets_its_root(emulators: Emulators) -> None:
@@ -478,6 +496,7 @@ def test_the_fixed_ports_are_the_documented_ones() -> None:
         "page": 8820,
         "gateway": 8588,
         "gateway_api": 8589,
+        "inbox": 8826,
     }
 
 
