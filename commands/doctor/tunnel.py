@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -66,6 +67,30 @@ def tunnel_findings(examined: ExaminedStack, api: Cloudflare, *, emulated: bool 
             f"It leads to {leads_to or 'nothing'}, expected {settings.tunnel_service}: put it back with: "
             + examined.again,
         )
+    if settings.inbox_service:
+        yield _to_the_inbox(examined, rules)
+
+
+def _to_the_inbox(examined: ExaminedStack, rules: Sequence[Mapping[str, Any]]) -> Finding:
+    """Whether mail and events are kept before anything else gets them; the first rule that fits is the one."""
+    settings = examined.settings
+    label = f"{settings.tunnel_hostname} deliveries"
+    for path in settings.delivery_paths:
+        service = next(
+            (
+                rule.get("service")
+                for rule in rules
+                if rule.get("hostname") == settings.tunnel_hostname and re.search(str(rule.get("path") or ""), path)
+            ),
+            None,
+        )
+        if service != settings.inbox_service:
+            return TUNNEL.error(
+                label,
+                f"{path} leads to {service or 'nothing'}, expected the inbox at {settings.inbox_service}: put it back with: "
+                + examined.again,
+            )
+    return TUNNEL.ok(label, f"They lead to the inbox at {settings.inbox_service}.")
 
 
 def _health(label: str, tunnel: Mapping[str, Any]) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from commands.doctor.round_trip import Arrivals, Listener, ListenError
 from commands.doctor.tunnel import WebhookProbe, tunnel_findings, webhook_findings
 from emulators.cloudflare import ACCOUNT_ID
 from emulators.serving import ServerThread
-from tests.unit.commands.doctor.world import HOST, SECRET, Up, examined, only
+from tests.unit.commands.doctor.world import HOST, SECRET, Up, examined, only, settings
 
 PATH = "/api/webhooks/mailjet/inbound"
 
@@ -40,6 +41,18 @@ class TestTunnel:
         up.cloudflare.call("PUT", path, {"config": {"ingress": rules}})
         found = only(tunnel_findings(up.examined, up.reader, emulated=True), Status.ERROR)
         assert "It leads to http://other:1, expected http://127.0.0.1:9" in found.sentence
+
+    def test_deliveries_that_pass_the_inbox_by(self, up: Up) -> None:
+        inbox = "http://mail-inbox:8026"
+        keeping = settings(submission="gateway", inboxService=inbox)
+        kept = replace(up.examined, settings=keeping)
+        found = only(tunnel_findings(kept, up.reader, emulated=True), Status.ERROR)
+        assert f"{PATH} leads to http://127.0.0.1:9, expected the inbox at {inbox}" in found.sentence
+        rules = [{"hostname": HOST, "path": f"^{path}$", "service": inbox} for path in keeping.delivery_paths]
+        rules += [{"hostname": HOST, "service": keeping.tunnel_service}, {"service": "http_status:404"}]
+        path = f"/accounts/{ACCOUNT_ID}/cfd_tunnel/{up.tunnel_id}/configurations"
+        up.cloudflare.call("PUT", path, {"config": {"ingress": rules}})
+        assert worst(list(tunnel_findings(kept, up.reader, emulated=True))) is Status.OK
 
     def test_gone(self, up: Up) -> None:
         up.cloudflare.call("DELETE", f"/accounts/{ACCOUNT_ID}/cfd_tunnel/{up.tunnel_id}")
