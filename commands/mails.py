@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as _json
+import os
 import sys
 from pathlib import Path
 
@@ -146,6 +147,16 @@ def send(
 def _recipient(agents: list[RosterAgent], who: str, *, where: str) -> str:
     """An address as it is; else an agent's id or name."""
     return who if "@" in who else find(agents, who, where=where).address
+
+
+def inbox(words: list[str], folder: Path) -> int:
+    """`azmail inbox WORDS` on the database of the emulators' inbox. Raises NoEmulatorsError and what azmail raises."""
+    from azmail.inbox.commands import run as run_inbox
+
+    if not {"-h", "--help"} & set(words):
+        os.environ["AZMAIL_INBOX_DATABASE"] = running_emulators(folder)["inbox"]["database"]
+    run_inbox(words)
+    return 0
 
 
 def open_page(folder: Path) -> int:

@@ -312,6 +312,19 @@ def send(
     )
 
 
+@app.command(
+    "inbox",
+    rich_help_panel=MAIL,
+    add_help_option=False,
+    help="The inbox's own commands on the embedded default: dead, export, erase, retention; beside another, `azmail inbox`.",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
+def inbox(context: Context, arguments: Annotated[list[str] | None, Argument(metavar="ARGS…")] = None) -> int:
+    from commands.mails import inbox as run
+
+    return run([*(arguments or []), *context.args], EMULATORS)
+
+
 # -- underneath --------------------------------------------------------------------------------------------------------
 
 

@@ -49,7 +49,7 @@ def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tu
             yield from commands(below, (*path, name))
 
 
-COMMANDS = [path for path, command in commands() if path != ("pulumi",)]
+COMMANDS = [path for path, command in commands() if path not in {("pulumi",), ("inbox",)}]
 
 
 class TestCompletion:
