@@ -140,6 +140,11 @@ def webhook_findings(examined: ExaminedStack, probe: WebhookProbe) -> Iterator[F
         # No webhook takes a GET, so this delivers nothing: 405 is the answer of one that is there.
         met = probe.request("GET").status_code
     except requests.RequestException as error:
+        if probe.edge and settings.inbox_service:
+            yield WEBHOOK.warning(
+                label, f"The inbox of the embedded default does not run: start it with: {remedies.up()}"
+            )
+            return
         yield WEBHOOK.error(
             label, f"Nobody answers ({_reason(error)}): check that the host resolves and that the platform runs."
         )

@@ -97,7 +97,10 @@ class TestTwoStacksOnOneDomain:
         assert "ada.lovelace." not in exported
         assert owner.outputs()["tunnelToken"] not in exported
 
-    def test_the_doctor_asks_the_webhook_of_the_shared_domain(self, guest: Stack, emulators: Emulators) -> None:
+    def test_the_doctor_asks_the_webhook_of_the_shared_domain(
+        self, owner: Stack, guest: Stack, emulators: Emulators
+    ) -> None:
+        owner.start_gateway()
         words = ("doctor", guest.name, "-C", guest.folder, "--json", "--emulators", emulators.folder)
         findings = json.loads(mail(*words, env=guest.environment, check=False).out)["findings"]
         [label] = {item["subject"] for item in findings if item["check"] == "webhook"} - {"webhook password"}
