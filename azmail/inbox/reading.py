@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, exists, func, literal, literal_column, select, text, update
@@ -62,10 +62,6 @@ class Page:
     after: int | None = None
     before: int | None = None
     limit: int = 50
-
-    def of(self, limit: int) -> Page:
-        """The same place with another length."""
-        return Page(after=self.after, before=self.before, limit=limit)
 
     def apply(self, query: Select[Any], position: ColumnElement[int]) -> Select[Any]:
         if self.before is not None:
@@ -149,11 +145,8 @@ class MailboxReader:
     def _matches(self, query: str, page: Page) -> Sequence[int]:
         """PostgreSQL's index gives all matches before the first: words that many mails have are looked for without it."""
         words = literal(postgresql_query(self.agent or "", query)).op("::")(text("tsquery"))
-        near = (
-            page.of(LOOKED_THROUGH)
-            .apply(self._mine(select(MAILS.c.position), MAILS.c.agent), MAILS.c.position)
-            .subquery()
-        )
+        mine = self._mine(select(MAILS.c.position), MAILS.c.agent)
+        near = replace(page, limit=LOOKED_THROUGH).apply(mine, MAILS.c.position).subquery()
         matching = SEARCH.c.words.op("@@")(words)
         walked = select(SEARCH.c.position).join(near, near.c.position == SEARCH.c.position).where(matching)
         # OFFSET 0: the planner is not to guess that a limit will be reached soon.

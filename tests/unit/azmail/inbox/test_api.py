@@ -174,6 +174,22 @@ class TestLists:
             found = 1
         assert len(subjects(desk.get("/v1/search", params={"q": query}))) == found
 
+    @pytest.mark.parametrize("looked_through", [1, 3, 100])
+    def test_a_search_goes_on_beyond_what_it_looks_through(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch, looked_through: int
+    ) -> None:
+        """Every match once, newest first, wherever the index takes over."""
+        monkeypatch.setattr("azmail.inbox.reading.LOOKED_THROUGH", looked_through)
+        for number in range(9):
+            desk.bring(number, **{"Text-part": "some" if number % 2 else "other"})
+        found, before = [], None
+        while page := desk.get("/v1/search", params={"q": "some", "limit": 2} | ({"before": before} if before else {})):
+            found += subjects(page)
+            before = page.json()["next"]
+            if before is None:
+                break
+        assert found == [f"Subject {number}" for number in (7, 5, 3, 1)]
+
     def test_threads(self, desk: Desk) -> None:
         desk.bring(1)
         desk.bring(2)
