@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "pictures"
 COLUMNS = (80, 120)
 LINES = 400
-WIDTH, HEIGHT = 1180, 720
+WIDTH, HEIGHT, TALL = 1180, 720, 1080
 SAID = {"up": ("up",), "apply": ("apply", "dev", "--yes"), "doctor": ("doctor", "dev")}
 PATIENCE_SECONDS = 300
 
@@ -119,7 +119,9 @@ def photograph(page: Page, url: str) -> None:
     page.screenshot(path=FOLDER / "page-phone.png")
     page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
     page.get_by_role("link", name="Re:").first.click()
+    page.set_viewport_size({"width": WIDTH, "height": TALL})
     page.screenshot(path=FOLDER / "page-mail.png")
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
     for section in ("agents", "dns", "requests", "faults"):
         page.goto(url + section)
         page.screenshot(path=FOLDER / f"page-{section}.png")
