@@ -13,7 +13,7 @@ from typing import Any
 
 from commands.cli.console import confirmed, working
 from commands.cli.running import DRIFT, CommandExit
-from commands.errors import CommandError, ProtectedError, RefusedPlanError, UpFailedError
+from commands.errors import CommandError, ProtectedError, RefusedPlanError
 from commands.refusals import Overheard
 from commands.report.digest import as_data, as_markdown, as_text, failure_as_markdown
 from commands.report.preview import Changes, PreviewUnreadableError, announced, preview_document
@@ -181,12 +181,7 @@ def apply(wanted: Wanted, *, yes: bool = False, refresh: bool = False, plan: Pat
         confirmed(f"Apply this to {wanted.stack}?", remedy=f"say it with: {remedies.apply(wanted.stack, yes=True)}")
         # Whoever answers takes time, and others go on meanwhile.
         _hold(wanted.stack, shown, _announced(wanted, refresh=refresh, again=True)[0])
-    pulumi = Pulumi(wanted.stack, project=wanted.project)
-    outputs = bring_up(pulumi, refresh=refresh)
-    if not StackFile.of(pulumi.project, wanted.stack).off_loopback():
-        from commands.embedded_mail import hand_over_here
-
-        hand_over_here(outputs)
+    bring_up(Pulumi(wanted.stack, project=wanted.project), refresh=refresh)
     return 0
 
 
@@ -225,8 +220,8 @@ def bring_up(pulumi: Pulumi, *, refresh: bool = False) -> dict[str, Any]:
         pulumi.stack,
     )
     heard = Overheard(pulumi.stack, reading=True)
-    if code := pulumi.stream(*up, hear=heard.hear):
-        raise UpFailedError(f"The up of {pulumi.stack}", code, reasons=heard.sentences)
+    if code := pulumi.stream(*up, hear=heard.hear, complaint=heard.complaint):
+        raise heard.error(f"The up of {pulumi.stack}", code)
     outputs = pulumi.outputs()
     columns = shutil.get_terminal_size((WIDTH, 24)).columns
     print(summary(outputs, stack=pulumi.stack, names=read_names(pulumi), columns=columns), end="")
@@ -250,6 +245,6 @@ def destroy(stack: str, project: Path, *, confirm: str = "") -> int:
             remedy=f"give the stack's name with: {remedies.destroy(stack, confirmed=True)}",
         )
     heard = Overheard(stack)
-    if code := pulumi.stream(*DESTROYING, "--stack", stack, hear=heard.hear):
-        raise UpFailedError(f"The destroy of {stack}", code, reasons=heard.sentences)
+    if code := pulumi.stream(*DESTROYING, "--stack", stack, hear=heard.hear, complaint=heard.complaint):
+        raise heard.error(f"The destroy of {stack}", code)
     return 0

@@ -9,7 +9,7 @@ from typing import Any
 from commands.cli.console import SOON, working
 from commands.deployment import DESTROYING, bring_up
 from commands.embedded_mail import hand_over, warm
-from commands.errors import NoEmulatorsError, NoStackFileError, NotEmbeddedError, UpFailedError
+from commands.errors import NoEmulatorsError, NoStackFileError, NotEmbeddedError
 from commands.refusals import Overheard
 from commands.stack_commands import ROOT, Pulumi
 from emulators import commands as emulators
@@ -65,8 +65,10 @@ def down(stack: str, project: Path) -> int:
     _require_embedded(stack, project, command=remedies.down(), instead=remedies.destroy(stack))
     _emulators(emulators.up, "Starting the emulators")
     heard = Overheard(stack)
-    if code := Pulumi(stack, project=project).stream(*DESTROYING, "--stack", stack, hear=heard.hear):
-        raise UpFailedError(f"The destroy of {stack}", code, reasons=heard.sentences)
+    if code := Pulumi(stack, project=project).stream(
+        *DESTROYING, "--stack", stack, hear=heard.hear, complaint=heard.complaint
+    ):
+        raise heard.error(f"The destroy of {stack}", code)
     _emulators(emulators.down, "Ending the emulators")
     # It is of agents that are gone.
     lifecycle.forget_mail(StateFolder(EMULATORS))

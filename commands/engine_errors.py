@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import socket
 from collections.abc import Callable
 
+from engine.stacks import without_credentials
 from mailboxes import remedies
 
 _Rule = tuple[re.Pattern[str], Callable[[re.Match[str], str, str], str]]
@@ -18,6 +21,43 @@ def explained(said: str, *, stack: str, backend: str) -> str | None:
         if match:
             return sentence(match, stack or "STACK", backend or "the backend")
     return None
+
+
+_LOCK = re.compile(r"created by (\S+)@(\S+) \(pid (\d+)\) at (\S+)")
+
+
+def locked(said: str, *, stack: str) -> str | None:
+    """Who holds the stack and what to do, from the engine's refusal of a second run; None where that is not what it said.
+
+    A backend that is no service knows a run by a file alone, which a run that was killed leaves behind.
+    """
+    if "the stack is currently locked by" not in said:
+        return None
+    holders = [_holder(*found) for found in _LOCK.findall(said)] or ["a run"]
+    return (
+        f"{stack or 'the stack'!r} is locked by {' and '.join(holders)}; wait until that run has ended, or, where it is dead, "
+        f"take its lock away with: {remedies.cancel(stack)}"
+    )
+
+
+def _holder(user: str, host: str, pid: str, since: str) -> str:
+    """`ada@box (process 4711) since …`, and on this machine also whether it still runs."""
+    known = ""
+    if host == socket.gethostname():
+        known = (
+            ", which runs on this machine" if _runs(int(pid)) else ", which is dead: this machine runs no such process"
+        )
+    return f"{user}@{host} (process {pid}) since {since}{known}"
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _unknown_stack(match: re.Match[str], stack: str, backend: str) -> str:
@@ -51,7 +91,7 @@ def _no_passphrase_file(match: re.Match[str], stack: str, _backend: str) -> str:
 
 
 def _no_backend(match: re.Match[str], stack: str, _backend: str) -> str:
-    url, said = match[1], match[2].rpartition(": ")[2]
+    url, said = without_credentials(match[1]), match[2].rpartition(": ")[2]
     if url.startswith("file://"):
         folder = url.removeprefix("file://").partition("?")[0]
         return (

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from commands.signals import Terminated
 
@@ -41,27 +41,43 @@ def finished(
     return subprocess.CompletedProcess(command, running.returncode, out or "", err or "")
 
 
-def overheard(command: Sequence[str], *, environment: Mapping[str, str], hear: Callable[[str], None]) -> int:
-    """The same with its output shown where this process shows its own, and each line heard; its exit status."""
+def overheard(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    hear: Callable[[str], None],
+    complaint: Callable[[str], None] | None = None,
+) -> int:
+    """The same with both outputs shown where this process shows its own, and each line heard; its exit status.
+
+    `complaint` hears standard error, in a thread of its own.
+    """
     with subprocess.Popen(  # noqa: S603
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
         errors="replace",
         env=dict(environment),
     ) as running:
-        passing_on = _PassingOn(running.stdout or (), hear)
-        passing_on.start()
+        both = (
+            _PassingOn(running.stdout or (), hear, sys.stdout),
+            _PassingOn(running.stderr or (), complaint or _unheard, sys.stderr),
+        )
+        for passing_on in both:
+            passing_on.start()
 
         def wait() -> None:
             running.wait()
-            passing_on.join()
+            for passing_on in both:
+                passing_on.join()
 
         _whatever_comes(running, wait)
-    if passing_on.failure is not None:
-        raise passing_on.failure
+    for passing_on in both:
+        if passing_on.failure is not None:
+            raise passing_on.failure
     return running.returncode
 
 
@@ -82,13 +98,18 @@ def _whatever_comes(running: subprocess.Popen[str], wait: Callable[[], _Said]) -
     return said
 
 
+def _unheard(_line: str) -> None:
+    """For what is only shown."""
+
+
 class _PassingOn(threading.Thread):
     """Reads to the end, also where nobody reads here any more: a command whose output is not taken would wait for ever."""
 
-    def __init__(self, lines: Iterable[str], hear: Callable[[str], None]) -> None:
+    def __init__(self, lines: Iterable[str], hear: Callable[[str], None], shown: TextIO) -> None:
         super().__init__(name="passing on", daemon=True)
         self._lines = lines
         self._hear = hear
+        self._shown = shown
         self.failure: OSError | None = None
 
     def run(self) -> None:
@@ -96,7 +117,7 @@ class _PassingOn(threading.Thread):
             self._hear(line)
             if self.failure is None:
                 try:
-                    sys.stdout.write(line)
-                    sys.stdout.flush()
+                    self._shown.write(line)
+                    self._shown.flush()
                 except OSError as failure:
                     self.failure = failure

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from commands.cli.console import SOON, wants_colour, working
-from commands.engine_errors import explained
+from commands.engine_errors import explained, locked
 from commands.patience import finished, overheard
 from engine.environment import cli_environment
 from engine.errors import EngineError
@@ -33,7 +33,7 @@ class PulumiFailedError(Exception):
         reasons = [line.removeprefix("error:").strip() for line in lines if line.startswith("error:")]
         # A refusal of the launcher's own stands alone.
         told = " ".join(reasons[:3] or lines[-1:]).removeprefix("engine: ") or "it gave no reason"
-        self.reason = explained(told, stack=stack, backend=backend) or told
+        self.reason = locked(said, stack=stack) or explained(told, stack=stack, backend=backend) or told
         super().__init__(f"`{remedies.mail('pulumi', *command.split())}` failed: {self.reason}")
 
 
@@ -89,12 +89,12 @@ class Pulumi:
         with working(f"Waiting for the engine ({_named(arguments)})", after=SOON):
             return finished(command, environment=self.given)
 
-    def stream(self, *arguments: str, hear: Callable[[str], None]) -> int:
+    def stream(self, *arguments: str, hear: Callable[[str], None], complaint: Callable[[str], None]) -> int:
         """A command that shows its progress where this program does, and has each line heard; its exit status."""
         command = [str(ROOT / "engine" / "pulumi"), "-C", str(self.project), *arguments, "--non-interactive"]
         # Behind a pipe the engine cannot see the terminal that it writes to.
         command += ["--color", "always"] if wants_colour() else []
-        return overheard(command, environment=self.given, hear=hear)
+        return overheard(command, environment=self.given, hear=hear, complaint=complaint)
 
     def entries(self) -> dict[str, dict[str, Any]]:
         """Every key of the stack's configuration with its `value` in clear, and whether it is stored as a `secret`."""

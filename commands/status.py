@@ -8,6 +8,7 @@ from typing import Any
 
 from commands.cli.console import working
 from commands.stack_commands import Pulumi
+from engine.stacks import without_credentials
 from mailboxes import remedies
 
 
@@ -27,7 +28,7 @@ def facts(stack: str, outputs: dict[str, Any], history: list[dict[str, Any]], *,
     last = history[0] if history else {}
     return {
         "stack": stack,
-        "state": backend or "where the login of the Pulumi CLI leads",
+        "state": without_credentials(backend) or "where the login of the Pulumi CLI leads",
         "is_up": "expectedRecords" in outputs,
         "domain": outputs.get("domain"),
         "dkim": outputs.get("dkimStatus"),

@@ -20,7 +20,7 @@ from engine.errors import (
 )
 from engine.layout import Layout
 from engine.passphrase import LOOPBACK_PASSPHRASE, gives_public_passphrase, own_passphrase
-from engine.stacks import Meant, meant, remembered_backend
+from engine.stacks import Meant, meant, remembered_backend, without_credentials
 from engine.state_files import state_file
 
 EMULATOR_CREDENTIALS = (
@@ -47,7 +47,11 @@ class Backend:
     handed_on: bool = True
 
     def __str__(self) -> str:
-        return f"{self.url} ({self.because})" if self.url else f"the backend of the CLI ({self.because})"
+        return (
+            f"{without_credentials(self.url)} ({self.because})"
+            if self.url
+            else f"the backend of the CLI ({self.because})"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +87,8 @@ def cli_environment(layout: Layout, environment: Mapping[str, str], arguments: S
     embedded = _same_folder(backend.url, layout.backend_url)
     if embedded or backend.handed_on:
         variables["PULUMI_BACKEND_URL"] = layout.backend_url if embedded else backend.url
+    for name, value in _backend_manners(backend.url, environment).items():
+        variables.setdefault(name, value)
     refused: EngineError | None = None
     off_loopback = touched.off_loopback()
     if embedded and not off_loopback:
@@ -107,6 +113,26 @@ def cli_environment(layout: Layout, environment: Mapping[str, str], arguments: S
         meant=touched,
         refused=refused,
     )
+
+
+_COMPRESSION = tuple(
+    f"PULUMI_{name}_{kind}" for name in ("DIY_BACKEND", "SELF_MANAGED_STATE") for kind in ("GZIP", "ZSTD")
+)
+
+
+def _backend_manners(url: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """What spares a backend behind a network, and who reads, where nobody has said otherwise.
+
+    The whole state is written after every step: compressed it is a fraction (docs/decisions/141). A folder stays as it
+    is, since `./mail state restore` and people read it. And a store that speaks S3 but knows no checksums is no reason
+    for two warnings in every command.
+    """
+    manners: dict[str, str] = {}
+    if re.match(r"(?:s3|gs|azblob|postgres)://", url) and not any(environment.get(name) for name in _COMPRESSION):
+        manners["PULUMI_DIY_BACKEND_GZIP"] = "true"
+    if re.match(r"s3://[^#]*[?&]endpoint=", url):
+        manners["AWS_RESPONSE_CHECKSUM_VALIDATION"] = "when_required"
+    return manners
 
 
 def _unusable_state(arguments: Sequence[str], touched: Meant, backend: Backend) -> EngineError | None:

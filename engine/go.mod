@@ -283,3 +283,6 @@ require (
 // The fork that Pulumi itself builds with: the original cannot be built
 // without cgo on every platform.
 replace github.com/atotto/clipboard => github.com/tgummerer/clipboard v0.0.0-20241001131231-d02d263e614e
+
+// A quarter of the build, for commands of Pulumi Cloud's own API (docs/decisions/139-the-built-cli-reads-no-openapi.md).
+replace github.com/pb33f/libopenapi => ./stubs/libopenapi

@@ -18,7 +18,7 @@ from engine.loopback import is_loopback
 SERVICES = ("cloudflare:baseUrl", "agentmail:mailjetApiUrl")
 """The keys of a stack's configuration that say where its services are; one that is missing means the real service."""
 
-BACKENDS = ("file", "s3", "gs", "azblob", "https", "http")
+BACKENDS = ("file", "s3", "gs", "azblob", "postgres", "https", "http")
 """The kinds of URL that lead to a backend."""
 
 _SERVICE = re.compile(r"(?:^|[:=.\[\"'])(?:baseUrl|mailjetApiUrl)\b")
@@ -225,14 +225,21 @@ def check_backend(url: str, file: Path) -> None:
     match = re.match(r"[a-z][a-z0-9+.-]*://(.*)", url)
     if match is None:
         raise BackendFileError(file, f"has {url!r}")
+    if without_credentials(url) != url:
+        raise BackendFileError(file, "holds a credential, and it is committed")
     scheme = url.partition("://")[0]
     if scheme not in BACKENDS:
         # The engine takes any other for a service of its own kind, and asks for an access token.
         raise BackendFileError(file, f"has {url!r}, and no backend is reached by {scheme}")
-    if re.match(r"[^/?#]*:[^/?#]*@", match[1]) or re.search(
-        r"[?&](?:sig|sas|secret|password|token|access_key|secret_key)=", match[1], re.IGNORECASE
-    ):
-        raise BackendFileError(file, "holds a credential, and it is committed")
+
+
+def without_credentials(url: str) -> str:
+    """The URL as it may be shown: what may be a password or a key in it is `****`."""
+    shown = re.sub(r"(?<=://)([^/?#]*?):[^/?#]*@", r"\1:****@", url)
+    return re.sub(rf"([?&](?:{_HIDDEN})=)[^&#]+", r"\1****", shown, flags=re.IGNORECASE)
+
+
+_HIDDEN = "sig|sas|secret|password|token|access_key|secret_key"
 
 
 def backend_text(url: str, name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.stacks import without_credentials
 from mailboxes import remedies
 from mailboxes.wording import one_or_list
 
@@ -69,7 +70,7 @@ class NoPassphraseError(EnvironmentRefusedError):
 
     def __init__(self, backend: str) -> None:
         super().__init__(
-            f"No passphrase is set for the backend {backend}; expected PULUMI_CONFIG_PASSPHRASE or "
+            f"No passphrase is set for the backend {without_credentials(backend)}; expected PULUMI_CONFIG_PASSPHRASE or "
             "PULUMI_CONFIG_PASSPHRASE_FILE in the environment, or --secrets-provider with a key of your cloud, "
             "since secrets are encrypted with it; make one with: openssl rand -base64 32"
         )

@@ -1,7 +1,8 @@
 """`python -m tests.bench`: what the program costs at 100, 1,000 and 10,000 mailboxes, in one run on emulators of its own.
 
 Seconds are those of this machine and of whatever else it does; ratios hold better, and counts of requests and bytes
-of state are exact. About twenty minutes on two cores; `--quick` takes four. docs/scale.md says what was found.
+of state are exact. About twenty minutes on two cores; `--quick` takes four. docs/scale.md says what was found; a full run
+draws its picture anew.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.bench import plots
 from tests.bench.imports import measured_imports
 from tests.bench.report import report
-from tests.bench.run import Bench, Plan
+from tests.bench.run import Bench, Plan, Results
+from tests.bench.scenario import Step
 
 FULL = Plan(sizes=(100, 1000, 10_000), latencies=(0, 20, 100), comparison=1000, rounds=5, minutes=20)
 QUICK = Plan(sizes=(100, 1000), latencies=(0, 100), comparison=100, rounds=3, minutes=20)
@@ -32,8 +35,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             bench.close()
     print(report(plan, results, imports))
+    if plan.sizes == FULL.sizes:
+        plots.save("steps", steps_chart(results, plan.latencies))
+        plots.draw()
     print(f"\nThe run took {(time.monotonic() - started) / 60:.0f} minutes.")
     return 0
+
+
+def steps_chart(results: Results, latencies: Sequence[int]) -> plots.Chart:
+    """Seconds of every step without latency, and of the first up with the longest."""
+    sizes = sorted({figure.size for figure in results.figures})
+    found = {(figure.step, figure.latency_ms, figure.size): figure for figure in results.figures if figure.limiter}
+
+    def row(step: Step, latency_ms: int) -> list[float | None]:
+        figures = (found.get((step, latency_ms, size)) for size in sizes)
+        return [round(figure.cost.seconds, 1) if figure else None for figure in figures]
+
+    slow = f"{Step.FIRST_UP.value}, {latencies[-1]} ms latency"
+    lines = {Step.FIRST_UP.value: row(Step.FIRST_UP, latencies[0]), slow: row(Step.FIRST_UP, latencies[-1])}
+    lines |= {step.value: row(step, latencies[0]) for step in Step}
+    return plots.Chart(
+        title="What a step takes",
+        x="mailboxes",
+        y="seconds",
+        sizes=sizes,
+        lines={k: v for k, v in lines.items() if any(v)},
+    )
 
 
 def parse(arguments: Sequence[str] | None = None) -> Plan:

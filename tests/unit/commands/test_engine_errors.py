@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
+
 import pytest
 
-from commands.engine_errors import explained
+from commands.engine_errors import explained, locked
 from commands.stack_commands import PulumiFailedError
 from engine.errors import StackMissingError
 
@@ -92,3 +97,37 @@ def test_the_launcher_s_own_sentence_stands() -> None:
 def test_what_speaks_for_itself() -> None:
     assert explained("error: the sender domain is not verified", stack="prod", backend=BACKEND) is None
     assert PulumiFailedError("up", "error: no room").reason == "no room"
+
+
+def refusal(*holders: str) -> str:
+    """What the engine says to a second run, on a backend that is no service."""
+    lines = "".join(f"\n  s3://states/.pulumi/locks/a.json: created by {holder}" for holder in holders)
+    return (
+        f"error: the stack is currently locked by {len(holders)} lock(s). Either wait for the other process(es) to end or "
+        f"delete the lock file with `pulumi cancel`.{lines}\n"
+    )
+
+
+class TestLock:
+    def test_who_has_the_stack_is_said_and_what_to_do(self) -> None:
+        said = locked(refusal("ada@other.example (pid 4711) at 2026-11-26T07:04:59Z"), stack="prod")
+        assert said == (
+            "'prod' is locked by ada@other.example (process 4711) since 2026-11-26T07:04:59Z; wait until that run has ended, or, "
+            "where it is dead, take its lock away with: ./mail pulumi cancel --stack prod"
+        )
+
+    def test_on_this_machine_it_is_seen_whether_the_run_is_alive(self) -> None:
+        done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+        here = socket.gethostname()
+        both = refusal(f"ada@{here} (pid {int(done.stdout)}) at T1", f"eve@{here} (pid {os.getpid()}) at T2")
+        said = locked(both, stack="prod") or ""
+        assert "ada" in said.partition(" and eve")[0]
+        assert "since T1, which is dead: this machine runs no such process and eve@" in said
+        assert "since T2, which runs on this machine; wait" in said
+
+    def test_every_command_tells_it(self) -> None:
+        error = PulumiFailedError("destroy", refusal("ada@other.example (pid 1) at T"), stack="prod")
+        assert "'prod' is locked by ada@other.example (process 1) since T;" in str(error)
+
+    def test_anything_else_is_none(self) -> None:
+        assert locked("error: no such stack", stack="prod") is None

@@ -104,11 +104,26 @@ def test_a_preview_that_refreshes_says_it_once() -> None:
 
 
 def test_what_a_command_prints_is_shown_and_heard(capsys: pytest.CaptureFixture[str]) -> None:
-    script = "import sys; print('one'); print('tw\\xf6'); sys.exit(3)"
+    script = "import sys; print('one'); print('no', file=sys.stderr); print('tw\\xf6'); sys.exit(3)"
     lines: list[str] = []
-    assert overheard([sys.executable, "-c", script], environment=os.environ, hear=lines.append) == 3
+    complaints: list[str] = []
+    command = [sys.executable, "-c", script]
+    assert overheard(command, environment=os.environ, hear=lines.append, complaint=complaints.append) == 3
     assert [line.strip() for line in lines] == ["one", "twö"]
-    assert capsys.readouterr().out == "".join(lines)
+    assert complaints == ["no\n"]
+    assert capsys.readouterr() == ("".join(lines), "no\n")
+
+
+def test_a_run_that_meets_another_says_whose_it_is() -> None:
+    heard = Overheard("prod")
+    for line in (
+        "error: the stack is currently locked by 1 lock(s). Either wait",
+        "  URL: created by a@b (pid 7) at T\n",
+    ):
+        heard.complaint(line)
+    error = heard.error("The up of prod", 255)
+    assert str(error).startswith("'prod' is locked by a@b (process 7) since T; wait")
+    assert str(Overheard("prod").error("The up of prod", 255)).startswith("The up of prod failed (exit 255)")
 
 
 class NobodyReads(io.StringIO):

@@ -8,7 +8,7 @@ import pytest
 
 from engine.environment import cli_environment
 from engine.errors import BackendFileError, StateCutError
-from engine.stacks import backend_text
+from engine.stacks import backend_text, without_credentials
 from tests.unit.engine.machines import Machine
 
 UP = ["up", "--stack", "prod"]
@@ -58,6 +58,8 @@ def test_without_one_the_clones_own_is_named(bare: Machine) -> None:
         ("states\n", "has 'states'"),
         ("s3://key:secret@states\n", "holds a credential"),
         ("azblob://states?sig=abc\n", "holds a credential"),
+        ("postgres://me:pass@db.example/states\n", "holds a credential"),
+        ("mysql://me:pass@db.example/states\n", "holds a credential"),
         ("s3://states?secret_key=abc\n", "holds a credential"),
     ],
 )
@@ -123,3 +125,46 @@ def test_a_state_that_a_full_disk_has_cut_is_told_with_what_mends_it(bare: Machi
 def test_a_bucket_is_not_looked_into(bare: Machine) -> None:
     remember(bare, "s3://states\n")
     assert cli_environment(bare.layout, {"PULUMI_CONFIG_PASSPHRASE": "x"}, ["preview", "-s", "prod"]).refused is None
+
+
+@pytest.mark.parametrize("url", ["s3://states?region=x", "gs://states", "azblob://states", "postgres://me@db/states"])
+def test_states_behind_a_network_are_compressed_unless_somebody_says_otherwise(bare: Machine, url: str) -> None:
+    remember(bare, f"{url}\n")
+    assert cli_environment(bare.layout, {}, UP).variables["PULUMI_DIY_BACKEND_GZIP"] == "true"
+    for said in ({"PULUMI_DIY_BACKEND_GZIP": "false"}, {"PULUMI_DIY_BACKEND_ZSTD": "true"}):
+        made = cli_environment(bare.layout, said, UP).variables
+        assert {name: value for name, value in made.items() if "BACKEND_" in name and "URL" not in name} == said
+
+
+@pytest.mark.parametrize("url", ["file:///srv/states", "https://api.pulumi.com"])
+def test_no_other_is(bare: Machine, url: str) -> None:
+    remember(bare, f"{url}\n")
+    assert "PULUMI_DIY_BACKEND_GZIP" not in cli_environment(bare.layout, {}, UP).variables
+
+
+def test_a_store_that_speaks_s3_is_not_asked_for_checksums(bare: Machine) -> None:
+    checks = "AWS_RESPONSE_CHECKSUM_VALIDATION"
+    remember(bare, "s3://states?region=x\n")
+    assert checks not in cli_environment(bare.layout, {}, UP).variables
+    remember(bare, "s3://states?region=x&endpoint=127.0.0.1:9000\n")
+    assert cli_environment(bare.layout, {}, UP).variables[checks] == "when_required"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (
+            "postgres://me:pass@db.example/states?sslmode=disable",
+            "postgres://me:****@db.example/states?sslmode=disable",
+        ),
+        ("postgres://me@db.example/states", "postgres://me@db.example/states"),
+        ("azblob://states?sig=abc&x=1", "azblob://states?sig=****&x=1"),
+        ("s3://states?endpoint=127.0.0.1:9000", "s3://states?endpoint=127.0.0.1:9000"),
+    ],
+)
+def test_no_password_of_a_backend_is_shown(bare: Machine, url: str, shown: str) -> None:
+    assert without_credentials(url) == shown
+    assert (
+        str(cli_environment(bare.layout, {"PULUMI_BACKEND_URL": url}, UP).backend)
+        == f"{shown} (PULUMI_BACKEND_URL names it)"
+    )
