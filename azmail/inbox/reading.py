@@ -147,13 +147,14 @@ class MailboxReader:
         words = literal(postgresql_query(self.agent or "", query)).op("::")(text("tsquery"))
         mine = self._mine(select(MAILS.c.position), MAILS.c.agent)
         near = replace(page, limit=LOOKED_THROUGH).apply(mine, MAILS.c.position).subquery()
+        there = select(func.count()).select_from(near)
         matching = SEARCH.c.words.op("@@")(words)
         walked = select(SEARCH.c.position).join(near, near.c.position == SEARCH.c.position).where(matching)
         # OFFSET 0: the planner is not to guess that a limit will be reached soon.
         every = select(SEARCH.c.position).where(matching).offset(literal_column("0")).subquery()
         with self._database.reading() as connection:
             found = connection.execute(page.apply(walked, SEARCH.c.position)).scalars().all()
-            if len(found) < page.limit:
+            if len(found) < page.limit and connection.execute(there).scalar_one() == LOOKED_THROUGH:
                 found = connection.execute(page.apply(select(every.c.position), every.c.position)).scalars().all()
         return found
 
