@@ -79,7 +79,7 @@ QUESTIONS: dict[str, Callable[[MailboxReader], object]] = {
     "label": lambda reader: reader.mails(Page(before=9), label="l"),
     "thread": lambda reader: reader.mails(Page(), thread=7),
     "threads": lambda reader: reader.threads(Page(before=9)),
-    "search": lambda reader: reader.search("text nothing*", Page(before=9)),
+    "search": lambda reader: reader.search("text nothing*", Page()),
     "events": lambda reader: reader.events(Page()),
     "counts": lambda reader: reader.counts(),
     "one": lambda reader: reader.mail("x"),
