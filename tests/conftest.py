@@ -12,6 +12,7 @@ import pytest
 
 import tests.profiles  # noqa: F401 - loads the profile
 from tests.unit.azmail.gateway import official_clients
+from tests.unit.docs import building
 from tests.unit.page import chromium
 
 # A shell without job control starts what it puts into the background with SIGINT ignored, and all that is started from
@@ -21,6 +22,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 WHAT_IS_MISSING: dict[Path, tuple[Callable[[], str], ...]] = {
     Path(chromium.__file__).parent: (chromium.missing,),
+    Path(building.__file__).parent: (building.missing,),
     Path(official_clients.__file__).parent: (
         partial(official_clients.missing, "node"),
         partial(official_clients.missing, "go"),

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 
-from tests.unit.docs.building import build, copy
+from tests.unit.docs.building import build, copy, missing
 from tests.unit.page import chromium
 
-HAS_MKDOCS = importlib.util.find_spec("mkdocs") is not None
-collect_ignore = [] if HAS_MKDOCS else ["test_site.py"]
-if chromium.missing() or not HAS_MKDOCS:
+collect_ignore = ["test_site.py"] if missing() else []
+if chromium.missing() or missing():
     collect_ignore.append("test_site_in_chromium.py")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One sentence where it is not built."""
-    if not HAS_MKDOCS:
-        terminalreporter.write_line(
-            "Nothing here builds the documentation: its site is not tested; get it with: make docs"
-        )
 
 
 @pytest.fixture(scope="session")
