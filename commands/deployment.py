@@ -219,8 +219,8 @@ def bring_up(pulumi: Pulumi, *, refresh: bool = False) -> dict[str, Any]:
         "--stack",
         pulumi.stack,
     )
-    heard = Overheard(pulumi.stack, reading=True)
-    if code := pulumi.stream(*up, hear=heard.hear, complaint=heard.complaint):
+    heard = Overheard(pulumi.stack)
+    if code := pulumi.stream(*up, heard=heard):
         raise heard.error(f"The up of {pulumi.stack}", code)
     outputs = pulumi.outputs()
     columns = shutil.get_terminal_size((WIDTH, 24)).columns
@@ -245,6 +245,6 @@ def destroy(stack: str, project: Path, *, confirm: str = "") -> int:
             remedy=f"give the stack's name with: {remedies.destroy(stack, confirmed=True)}",
         )
     heard = Overheard(stack)
-    if code := pulumi.stream(*DESTROYING, "--stack", stack, hear=heard.hear, complaint=heard.complaint):
+    if code := pulumi.stream(*DESTROYING, "--stack", stack, heard=heard):
         raise heard.error(f"The destroy of {stack}", code)
     return 0

@@ -65,9 +65,7 @@ def down(stack: str, project: Path) -> int:
     _require_embedded(stack, project, command=remedies.down(), instead=remedies.destroy(stack))
     _emulators(emulators.up, "Starting the emulators")
     heard = Overheard(stack)
-    if code := Pulumi(stack, project=project).stream(
-        *DESTROYING, "--stack", stack, hear=heard.hear, complaint=heard.complaint
-    ):
+    if code := Pulumi(stack, project=project).stream(*DESTROYING, "--stack", stack, heard=heard):
         raise heard.error(f"The destroy of {stack}", code)
     _emulators(emulators.down, "Ending the emulators")
     # It is of agents that are gone.

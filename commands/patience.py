@@ -45,12 +45,12 @@ def overheard(
     command: Sequence[str],
     *,
     environment: Mapping[str, str],
-    hear: Callable[[str], None],
-    complaint: Callable[[str], None] | None = None,
+    shown: Callable[[str], str],
+    complained: Callable[[str], str] = str,
 ) -> int:
-    """The same with both outputs shown where this process shows its own, and each line heard; its exit status.
+    """The same with its output shown where this process shows its own; its exit status.
 
-    `complaint` hears standard error, in a thread of its own.
+    `shown` and `complained` hear each line of its standard output and standard error, and say what is passed on of it.
     """
     with subprocess.Popen(  # noqa: S603
         command,
@@ -62,22 +62,22 @@ def overheard(
         errors="replace",
         env=dict(environment),
     ) as running:
-        both = (
-            _PassingOn(running.stdout or (), hear, sys.stdout),
-            _PassingOn(running.stderr or (), complaint or _unheard, sys.stderr),
-        )
-        for passing_on in both:
-            passing_on.start()
+        passing_on = [
+            _PassingOn(running.stdout or (), shown, lambda: sys.stdout),
+            _PassingOn(running.stderr or (), complained, lambda: sys.stderr),
+        ]
+        for one in passing_on:
+            one.start()
 
         def wait() -> None:
             running.wait()
-            for passing_on in both:
-                passing_on.join()
+            for one in passing_on:
+                one.join()
 
         _whatever_comes(running, wait)
-    for passing_on in both:
-        if passing_on.failure is not None:
-            raise passing_on.failure
+    for failure in (one.failure for one in passing_on):
+        if failure is not None:
+            raise failure
     return running.returncode
 
 
@@ -98,26 +98,22 @@ def _whatever_comes(running: subprocess.Popen[str], wait: Callable[[], _Said]) -
     return said
 
 
-def _unheard(_line: str) -> None:
-    """For what is only shown."""
-
-
 class _PassingOn(threading.Thread):
     """Reads to the end, also where nobody reads here any more: a command whose output is not taken would wait for ever."""
 
-    def __init__(self, lines: Iterable[str], hear: Callable[[str], None], shown: TextIO) -> None:
+    def __init__(self, lines: Iterable[str], shown: Callable[[str], str], to: Callable[[], TextIO]) -> None:
         super().__init__(name="passing on", daemon=True)
         self._lines = lines
-        self._hear = hear
         self._shown = shown
+        self._to = to
         self.failure: OSError | None = None
 
     def run(self) -> None:
         for line in self._lines:
-            self._hear(line)
-            if self.failure is None:
+            text = self._shown(line)
+            if self.failure is None and text:
                 try:
-                    self._shown.write(line)
-                    self._shown.flush()
+                    self._to().write(text)
+                    self._to().flush()
                 except OSError as failure:
                     self.failure = failure

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +18,7 @@ from typing import Any, Self
 from commands.cli.console import SOON, wants_colour, working
 from commands.engine_errors import explained, locked
 from commands.patience import finished, overheard
+from commands.refusals import Overheard
 from engine.environment import cli_environment
 from engine.errors import EngineError
 from engine.layout import layout
@@ -89,12 +91,19 @@ class Pulumi:
         with working(f"Waiting for the engine ({_named(arguments)})", after=SOON):
             return finished(command, environment=self.given)
 
-    def stream(self, *arguments: str, hear: Callable[[str], None], complaint: Callable[[str], None]) -> int:
-        """A command that shows its progress where this program does, and has each line heard; its exit status."""
+    def stream(self, *arguments: str, heard: Overheard) -> int:
+        """A command that shows its progress where this program does, but for what `heard` keeps; its exit status.
+
+        Raises PulumiFailedError for what could not even begin.
+        """
         command = [str(ROOT / "engine" / "pulumi"), "-C", str(self.project), *arguments, "--non-interactive"]
         # Behind a pipe the engine cannot see the terminal that it writes to.
         command += ["--color", "always"] if wants_colour() else []
-        return overheard(command, environment=self.given, hear=hear, complaint=complaint)
+        code = overheard(command, environment=self.given, shown=heard.shown, complained=heard.complained)
+        if code and heard.complaint and not heard.began:
+            raise PulumiFailedError(_named(arguments), heard.complaint, stack=self.stack, backend=str(self.backend))
+        sys.stderr.write(heard.complaint)
+        return code
 
     def entries(self) -> dict[str, dict[str, Any]]:
         """Every key of the stack's configuration with its `value` in clear, and whether it is stored as a `secret`."""

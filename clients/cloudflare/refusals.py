@@ -6,6 +6,7 @@ text in what the engine prints.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,16 +15,15 @@ from clients.cloudflare.client import is_about_token
 from mailboxes import remedies
 
 _STATUS = re.compile(r'"code":\s*(\d+)')
-_MESSAGE = re.compile(r'"message":\s*"((?:[^"\\\\]|\\\\.)*)"')
+_MESSAGE = re.compile(r'"message":\s*("(?:[^"\\]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")')
 _ANSWERED = re.compile(r'": (\d{3})\b')
 _REQUEST = re.compile(r'(GET|POST|PUT|PATCH|DELETE) "(https?://[^"\s]+)": ')
 _OPERATIONS = {"GET": "read", "POST": "create", "PUT": "update", "PATCH": "update", "DELETE": "delete"}
 
 
-def is_refused_request(text: str, *, reading: bool = False) -> bool:
-    """Whether this is the plugin's text of one; `reading`: of a look only."""
-    request = _REQUEST.search(text)
-    return request is not None and (not reading or request[1] == "GET")
+def is_refused_request(text: str) -> bool:
+    """Whether this is the plugin's text of one."""
+    return _REQUEST.search(text) is not None
 
 
 def request_sentences(said: Iterable[tuple[str, str]], *, stack: str) -> list[str]:
@@ -58,7 +58,7 @@ def write_sentence(
 ) -> str:
     """One sentence on a request that failed: what, why, what to do; `again`: with what the run goes on, by default an up."""
     code = _said(text)
-    message = match.group(1) if (match := _MESSAGE.search(text)) else ""
+    message = _message(text)
     of_zone = "zoneId" in inputs
     named = [str(inputs[key]) for key in ("name", "type") if isinstance(inputs.get(key), str)]
     what = resource + (f" ({' '.join(named)})" if named else "")
@@ -134,6 +134,12 @@ def _is_silence(text: str) -> bool:
 def _said(text: str) -> str:
     """Cloudflare's error code in the plugin's text, empty where there is none."""
     return match.group(1) if (match := _STATUS.search(text)) else ""
+
+
+def _message(text: str) -> str:
+    """Cloudflare's words in the plugin's text, as they are read and not as JSON escapes them; empty where there are none."""
+    found = _MESSAGE.search(text)
+    return str(json.loads(found[1])) if found else ""
 
 
 def _is_refusal(text: str, code: str) -> bool:

@@ -111,6 +111,9 @@ class SettingChange:
 
 ANOTHER_KEY = SettingChange("Mailjet account", "the key of the last up", "another key, which the up tries first")
 """What else an address book can be updated for."""
+_MAILJET_KEY = frozenset({"mailjetApiKey", "mailjetApiSecret"})
+"""Credentials whose marks tell the same of a configuration that names them."""
+_OTHER = "another value"
 
 
 @dataclass(frozen=True)
@@ -142,8 +145,8 @@ class Changes:
     records_removed: list[RecordChange] = field(default_factory=list)
     records_changed: list[RecordChange] = field(default_factory=list)
     resources: list[ResourceChange] = field(default_factory=list)
-    tunnels_in_use: list[str] = field(default_factory=list)
-    """Ids of tunnels that would be deleted while a CNAME of the stack leads there."""
+    tunnels_in_use: dict[str, str] = field(default_factory=dict)
+    """{id: account} of tunnels that would be deleted while a CNAME of the stack leads there."""
     settings: list[SettingChange] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -210,7 +213,7 @@ def compare(
     old_routes: dict[str, str] = {}
     new_routes: dict[str, str] = {}
     seen: set[str] = set()
-    tunnels_removed: set[str] = set()
+    tunnels_removed: dict[str, str] = {}
     # A CNAME that stays as it is has no step: then the configuration says where it leads.
     targets = {str((config or {}).get("agentmail:tunnelCname", ""))}
     for step in steps:
@@ -227,7 +230,7 @@ def compare(
         if operation in REFRESHING:
             continue
         if _kind_of(urn) == TUNNEL_TYPE and operation in DELETING:
-            tunnels_removed.add(str(old.get("id", "")))
+            tunnels_removed[str(old.get("id", ""))] = str((old.get("inputs") or {}).get("accountId", ""))
         if _kind_of(urn) == RECORD_TYPE and operation not in {*DELETING, *UNCHANGED}:
             targets.add(str((new.get("inputs") or {}).get("content", "")))
         differing = tuple(sorted(step.get("detailedDiff") or {}))
@@ -249,7 +252,13 @@ def compare(
                     properties=differing,
                 )
             )
-    changes.tunnels_in_use = sorted(tunnel for tunnel in tunnels_removed if f"{tunnel}.cfargotunnel.com" in targets)
+    changes.tunnels_in_use = {
+        tunnel: account
+        for tunnel, account in sorted(tunnels_removed.items())
+        if f"{tunnel}.cfargotunnel.com" in targets
+    }
+    if any(setting.name in _MAILJET_KEY and setting.new == _OTHER for setting in changes.settings):
+        changes.settings = [setting for setting in changes.settings if setting is not ANOTHER_KEY]
     _note_mailboxes(changes, old_routes, new_routes)
     _note_diagnostics(changes, diagnostics, status)
     return changes
@@ -440,7 +449,7 @@ def _note_credentials(changes: Changes, old: Mapping[str, str] | None, new: Mapp
     for key in sorted(old.keys() | new.keys()):
         if old.get(key) != new.get(key):
             before = "the last up's value" if key in old else absent
-            after = absent if key not in new else "another value" if key in old else "a value"
+            after = absent if key not in new else _OTHER if key in old else "a value"
             changes.settings.append(SettingChange(key, before, after))
 
 

@@ -6,13 +6,17 @@ refused. Both are imitated here (engine/official.py), because both are there whe
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 from typing import Any
 
 import pytest
 import requests
 
 from engine.official import VARIABLE
-from tests.e2e.stack import Emulators, Finished, Stack, python
+from tests.e2e.stack import ROOT, Emulators, Finished, Stack, mail, python
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -113,3 +117,81 @@ class TestReadOnlyToken:
         changed = self.digest(stack, emulators)
         assert changed.code == 0, changed.text
         assert "protected: false -> true" in changed.out
+
+
+NOISE = ("Traceback", "KeyboardInterrupt", "unhandled error", "non-zero exit code", "http request", "[ERROR]")
+
+
+def assert_quiet(done: Finished) -> None:
+    """It failed, and nothing of the plugin's, the host's or the interpreter's own text is in what it said."""
+    assert done.code != 0, done.text
+    for noise in NOISE:
+        assert noise not in done.text, done.text
+
+
+class TestUnderMail:
+    """What a person reads who never calls the engine itself."""
+
+    def mail(self, stack: Stack, *arguments: str) -> Finished:
+        return mail(arguments[0], stack.name, "-C", stack.folder, *arguments[1:], env=stack.environment, check=False)
+
+    def test_a_record_whose_creation_was_not_answered(self, stack: Stack, emulators: Emulators) -> None:
+        """The plugin asks again, and Cloudflare refuses a second one."""
+        stack.configure(populations=[])
+        lost = {"method": "POST", "path": "*/dns_records", "kind": "502-after", "times": 1}
+        emulators.faults("cloudflare", rules=[lost])
+        done = self.mail(stack, "apply", "--yes")
+        emulators.faults("cloudflare", rules=[])
+        assert_quiet(done)
+        told = [line for line in done.text.splitlines() if "code 81058: the zone has this very record already" in line]
+        assert len(told) == 1, done.text
+        assert "take it into the state with: ./mail adopt dev" in told[0]
+        assert "stand above" in done.err
+        adopted = self.mail(stack, "adopt", "--yes")
+        assert adopted.code == 0, adopted.text
+        assert self.mail(stack, "apply", "--yes").code == 0
+        gone = self.mail(stack, "destroy", "--confirm", "dev")
+        assert gone.code == 0, gone.text
+        assert "pulumi stack rm" not in gone.text
+
+    def test_a_deletion_of_what_is_protected(self, stack: Stack, emulators: Emulators) -> None:
+        stack.configure(populations=[], protected="true")
+        stack.up()
+        emulators.forget_requests()
+        stack.configure(accountId=None, tunnelHostname=None, webhookUrl="https://api.agents.example/in")
+        for done in (self.mail(stack, "apply", "--yes"), self.mail(stack, "destroy", "--confirm", "dev")):
+            assert_quiet(done)
+            assert "protected" in done.text
+            assert "state unprotect" not in done.text
+        assert emulators.writes == 0
+
+    def test_a_configuration_of_the_wrong_type(self, stack: Stack) -> None:
+        stack.pulumi("config", "set", "ttl", "abc", "--stack", stack.name)
+        [sentence] = self.mail(stack, "apply", "--yes").text.splitlines()
+        assert "agentmail:ttl in Pulumi.dev.yaml has another type; expected integer" in sentence
+
+    def test_ctrl_c(self, stack: Stack, emulators: Emulators) -> None:
+        stack.configure(populations=[])
+        emulators.faults("mailjet", rules=[{"path": "*", "kind": "hang", "seconds": 120}])
+        command = [ROOT / "mail", "apply", stack.name, "-C", stack.folder, "--yes"]
+        with subprocess.Popen(
+            command,
+            env=stack.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as running:
+            try:
+                wait_until(lambda: emulators.counts("mailjet")["by"], "the up never began", seconds=60)
+                # As a terminal does: to all that the command has started.
+                os.killpg(running.pid, signal.SIGINT)
+                emulators.faults("mailjet", rules=[])
+                said, _ = running.communicate(timeout=60)
+            finally:
+                if running.poll() is None:
+                    os.killpg(running.pid, signal.SIGKILL)
+        assert running.returncode == 130, said
+        assert "Interrupted; run the command again to go on from here." in said
+        for noise in NOISE:
+            assert noise not in said, said

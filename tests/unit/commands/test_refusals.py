@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -38,11 +39,15 @@ def printed(*said: tuple[str, str, str], colour: bool = False) -> list[str]:
     return [line + "\n" for line in [*lines, "Resources:", "    - 4 deleted"]]
 
 
-def heard(*said: tuple[str, str, str], reading: bool = False, colour: bool = False) -> list[str]:
-    listener = Overheard("prod", reading=reading)
-    for line in printed(*said, colour=colour):
-        listener.hear(line)
-    return listener.sentences
+def listened(*said: tuple[str, str, str], colour: bool = False) -> tuple[list[str], str]:
+    """The sentences at the end, and what is shown before them."""
+    listener = Overheard("prod")
+    shown = "".join(listener.shown(line) for line in printed(*said, colour=colour))
+    return listener.sentences, shown
+
+
+def heard(*said: tuple[str, str, str], colour: bool = False) -> list[str]:
+    return listened(*said, colour=colour)[0]
 
 
 RECORD, DYNAMIC = "cloudflare:index:DnsRecord", "pulumi-python:dynamic/mailjet:Sender"
@@ -68,10 +73,47 @@ def test_each_reason_is_one_sentence_that_names_whom_it_met(colour: bool) -> Non
     assert not any("{" in sentence for sentence in (token, gone, tunnel))
 
 
-def test_of_an_up_only_its_refresh_is_told_since_the_program_tells_the_rest() -> None:
-    [read] = heard((RECORD, "mail-spf", record("GET")), (RECORD, "mail-dkim", record("POST")), reading=True)
-    assert "let this API token read mail-spf" in read
-    assert heard((RECORD, "mail-dkim", record("PUT")), reading=True) == []
+STACK = "pulumi:pulumi:Stack"
+UNHANDLED = "an unhandled error occurred: program exited with non-zero exit code: 1"
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_what_the_program_has_told_of_is_not_told_again_and_the_plugins_text_is_not_shown(colour: bool) -> None:
+    ours = "Cloudflare does not let this API token create mail-dkim (x TXT), code 10000; expected more"
+    sentences, shown = listened(
+        (STACK, "agentmail-prod", ours),
+        (STACK, "agentmail-prod", UNHANDLED),
+        (RECORD, "mail-spf", record("GET")),
+        (RECORD, "mail-dkim", record("POST")),
+        (DYNAMIC, "platform-bounce", "agentmail: Mailjet failed with 503"),
+        colour=colour,
+    )
+    assert len(sentences) == 1
+    assert "let this API token read mail-spf" in sentences[0]
+    assert ours in shown
+    assert "Mailjet failed with 503" in shown
+    for noise in ("http request", "{", "unhandled", "(mail-spf)", "(mail-dkim)"):
+        assert noise not in shown
+
+
+def test_the_rest_of_what_the_engine_prints_stays_as_it_is() -> None:
+    listener = Overheard("prod")
+    lines = [
+        " +  cloudflare:index:DnsRecord mail-spf creating (0s)\n",
+        "Diagnostics:\n",
+        "  cloudflare:index:DnsRecord (mail-spf):\n",
+        "    warning: told\n",
+        "    error: of several\n      lines, error: too\n",
+        "\n",
+        "Outputs:\n",
+    ]
+    assert [listener.shown(line) for line in lines] == [*lines[:2], "", "".join(lines[2:4]), *lines[4:]]
+
+
+def test_the_engines_own_recommendation_after_a_destroy_is_kept_back() -> None:
+    listener = Overheard("dev")
+    hint = "If you want to remove the stack completely, run `pulumi stack rm dev`.\n"
+    assert listener.shown(hint) == ""
 
 
 @pytest.mark.parametrize("text", ["", "update failed", "GET https://x: 403", 'DELETE "ftp://x": 403', "error: {"])
@@ -103,12 +145,23 @@ def test_a_preview_that_refreshes_says_it_once() -> None:
     assert error.endswith("./mail apply prod")
 
 
+def kept() -> tuple[list[str], Callable[[str], str]]:
+    """A list, and what fills it with all that it is shown."""
+    lines: list[str] = []
+
+    def keep(line: str) -> str:
+        lines.append(line)
+        return line
+
+    return lines, keep
+
+
 def test_what_a_command_prints_is_shown_and_heard(capsys: pytest.CaptureFixture[str]) -> None:
     script = "import sys; print('one'); print('no', file=sys.stderr); print('tw\\xf6'); sys.exit(3)"
-    lines: list[str] = []
-    complaints: list[str] = []
+    lines, keep = kept()
+    complaints, keep_complaint = kept()
     command = [sys.executable, "-c", script]
-    assert overheard(command, environment=os.environ, hear=lines.append, complaint=complaints.append) == 3
+    assert overheard(command, environment=os.environ, shown=keep, complained=keep_complaint) == 3
     assert [line.strip() for line in lines] == ["one", "twö"]
     assert complaints == ["no\n"]
     assert capsys.readouterr() == ("".join(lines), "no\n")
@@ -120,7 +173,7 @@ def test_a_run_that_meets_another_says_whose_it_is() -> None:
         "error: the stack is currently locked by 1 lock(s). Either wait",
         "  URL: created by a@b (pid 7) at T\n",
     ):
-        heard.complaint(line)
+        assert heard.complained(line) == ""
     error = heard.error("The up of prod", 255)
     assert str(error).startswith("'prod' is locked by a@b (process 7) since T; wait")
     assert str(Overheard("prod").error("The up of prod", 255)).startswith("The up of prod failed (exit 255)")
@@ -135,8 +188,8 @@ class NobodyReads(io.StringIO):
 
 def test_a_reader_who_has_left_does_not_stop_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its output is taken to the end, or it would wait for ever; then the broken pipe is told as ever."""
-    lines: list[str] = []
+    lines, keep = kept()
     monkeypatch.setattr("sys.stdout", NobodyReads())
     with pytest.raises(BrokenPipeError):
-        overheard([sys.executable, "-c", "print('y\\n' * 100000)"], environment=os.environ, hear=lines.append)
+        overheard([sys.executable, "-c", "print('y\\n' * 100000)"], environment=os.environ, shown=keep)
     assert len(lines) > 100_000

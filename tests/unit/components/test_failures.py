@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clients.cloudflare.client import CloudflareError
 from clients.cloudflare.refusals import write_sentence
@@ -115,3 +118,11 @@ def test_what_passes_is_tried_again_by_a_person(status: str) -> None:
 def test_values_that_are_not_known_stay_out() -> None:
     assert "(dev" not in sentence("x", inputs={**RECORD, "name": object()})
     assert sentence("").startswith("Cloudflare did not create")
+
+
+@given(st.text())
+def test_cloudflares_own_words_are_told_as_it_has_written_them(words: str) -> None:
+    """Whatever JSON escapes of them, quotes above all."""
+    body = json.dumps({"success": False, "errors": [{"code": 4242, "message": words}], "messages": []})
+    said = sentence(f'failed to make http request: POST "{URL}": 400 Bad Request {body}')
+    assert (f"said {words!r}, code 4242" if words else "said 4242;") in said

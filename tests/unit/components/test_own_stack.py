@@ -32,6 +32,14 @@ def settings(**changes: Any) -> Settings:
     return from_config({key: value for key, value in config.items() if value}, stack="dev", preview=True)
 
 
+ID = OURS.partition(".")[0]
+ACCOUNT = "00112233445566778899aabbccddeeff"
+TUNNEL = {
+    "type": "cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared",
+    "outputs": {"id": ID, "accountId": ACCOUNT},
+}
+
+
 @pytest.fixture
 def outputs(monkeypatch: pytest.MonkeyPatch, recorder: Any) -> Any:
     monkeypatch.setattr(pulumi, "get_organization", lambda: "organization")
@@ -41,15 +49,22 @@ def outputs(monkeypatch: pytest.MonkeyPatch, recorder: Any) -> Any:
         recorder.results["pulumi:pulumi:readStackOutputs"] = {"name": "x", "outputs": OUTPUTS | changes}
 
     say()
+    recorder.results[own_stack._RESOURCES] = {"name": "x", "outputs": {"urn:other": {"type": "x"}, "urn:it": TUNNEL}}
     return say
 
 
 class TestTunnel:
-    def test_the_tunnel_that_it_made_is_no_existing_one(self, outputs: Any) -> None:
+    @pytest.mark.parametrize("died", [False, True])
+    def test_the_tunnel_that_it_made_is_no_existing_one(self, outputs: Any, recorder: Any, died: bool) -> None:
+        """Neither where the `up` that made it has died, and so recorded no outputs."""
+        if died:
+            recorder.results["pulumi:pulumi:readStackOutputs"] = {"name": "x", "outputs": {}}
         with pytest.raises(pulumi.RunError) as caught:
             refuse_own_tunnel(settings())
         assert f"agentmail:tunnelCname is '{OURS}', the tunnel that this stack made" in str(caught.value)
-        assert "./mail pulumi config rm --stack dev tunnelCname" in str(caught.value)
+        assert str(caught.value).endswith(
+            f"./mail pulumi config rm --stack dev tunnelCname && ./mail pulumi config set --stack dev accountId {ACCOUNT}"
+        )
 
     def test_another_one_is(self, outputs: Any) -> None:
         refuse_own_tunnel(settings(tunnelCname="0" + OURS[1:]))
@@ -57,12 +72,15 @@ class TestTunnel:
     @pytest.mark.parametrize(
         "token", ["", {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "value": ""}, None]
     )
-    def test_one_that_it_has_not_made_goes_on(self, outputs: Any, token: Any) -> None:
+    def test_what_an_up_has_settled_is_not_looked_for_in_the_whole_state(
+        self, outputs: Any, recorder: Any, token: Any
+    ) -> None:
         outputs(tunnelToken=token)
         refuse_own_tunnel(settings())
+        assert own_stack._RESOURCES not in str(recorder.calls)
 
-    def test_before_the_first_up(self, outputs: Any, recorder: Any) -> None:
-        recorder.results["pulumi:pulumi:readStackOutputs"] = {"name": "x", "outputs": {}}
+    def test_a_state_without_a_tunnel(self, outputs: Any, recorder: Any) -> None:
+        recorder.results[own_stack._RESOURCES] = {"name": "x", "outputs": {}}
         refuse_own_tunnel(settings())
 
     def test_without_a_tunnel_of_others_nobody_is_asked(self, recorder: Any) -> None:

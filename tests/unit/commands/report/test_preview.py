@@ -273,6 +273,28 @@ class TestSettings:
         assert "aa" not in as_text(changes)
         assert "bb" not in as_text(changes)
 
+    @pytest.mark.parametrize(
+        ("old", "new", "told"),
+        [
+            ({"mailjetApiKey": "aa"}, {"mailjetApiKey": "bb"}, ["mailjetApiKey"]),
+            ({}, {"mailjetApiKey": "bb"}, ["Mailjet account", "mailjetApiKey"]),
+            ({"cloudflare:apiToken": "aa"}, {"cloudflare:apiToken": "bb"}, ["Mailjet account", "cloudflare:apiToken"]),
+            ({}, {}, ["Mailjet account"]),
+        ],
+    )
+    def test_another_key_of_mailjets_is_told_once(
+        self, old: dict[str, str], new: dict[str, str], told: list[str]
+    ) -> None:
+        """By its mark where the configuration names it, by the account where the environment does."""
+        step = settings({**BEFORE, "credentials": old}, {**BEFORE, "credentials": new})
+        same: dict[str, Any] = {"inputs": {"mailboxes": {}}}
+        book = {
+            "urn": "urn:pulumi:dev::agentmail::pulumi-python:dynamic/mailjet:AddressBook::agents-book",
+            "op": "update",
+        }
+        changes = read_preview(document({**book, "oldState": same, "newState": same}, step))
+        assert [setting.name for setting in changes.settings] == told
+
     def test_credentials_of_a_stack_of_before_and_of_a_new_one_are_no_change(self) -> None:
         told = {**BEFORE, "credentials": {"mailjetApiSecret": "aa"}}
         assert read_preview(document(settings(BEFORE, told))).is_empty

@@ -278,7 +278,7 @@ class TestATunnelInUse:
     GONE: ClassVar = {
         "urn": TUNNEL,
         "op": "delete",
-        "oldState": {"id": "t-1", "type": TUNNEL.split("$")[1].split("::")[0]},
+        "oldState": {"id": "t-1", "type": TUNNEL.split("$")[1].split("::")[0], "inputs": {"accountId": "0a1b"}},
     }
 
     CONFIG: ClassVar = {"agentmail:tunnelCname": "t-1.cfargotunnel.com"}
@@ -296,6 +296,7 @@ class TestATunnelInUse:
         [sentence] = refusals(read_preview(document(self.GONE, *steps, config=config)))
         assert "the tunnel t-1 would be deleted while the stack's CNAME leads there" in sentence
         assert "./mail pulumi config rm --stack prod tunnelCname" in sentence
+        assert sentence.endswith("./mail pulumi config set --stack prod accountId 0a1b")
 
     @pytest.mark.parametrize(("target", "op"), [("t-2.cfargotunnel.com", "update"), ("t-1.cfargotunnel.com", "delete")])
     def test_a_change_of_tunnels_and_a_goodbye_are_none_of_that(self, target: str, op: str) -> None:
