@@ -165,10 +165,14 @@ class TestUnderMail:
             assert "state unprotect" not in done.text
         assert emulators.writes == 0
 
-    def test_a_configuration_of_the_wrong_type(self, stack: Stack) -> None:
-        stack.pulumi("config", "set", "ttl", "abc", "--stack", stack.name)
-        [sentence] = self.mail(stack, "apply", "--yes").text.splitlines()
-        assert "agentmail:ttl in Pulumi.dev.yaml has another type; expected integer" in sentence
+    def test_what_the_engine_cannot_even_begin(self, stack: Stack) -> None:
+        stack.config_file.write_text(stack.config_file.read_text() + "\n  : : [\n")
+        for command in (("apply", "--yes"), ("destroy", "--confirm", "dev")):
+            done = self.mail(stack, *command)
+            assert_quiet(done)
+            [*_, sentence] = done.err.splitlines()
+            assert "failed: Pulumi.dev.yaml is no valid YAML" in sentence
+            assert "error:" not in done.text
 
     def test_ctrl_c(self, stack: Stack, emulators: Emulators) -> None:
         stack.configure(populations=[])
