@@ -176,7 +176,7 @@ class TestUnderMail:
     def test_ctrl_c(self, stack: Stack, emulators: Emulators) -> None:
         stack.configure(populations=[])
         emulators.faults("mailjet", rules=[{"path": "*", "kind": "hang", "seconds": 120}])
-        command = [ROOT / "mail", "apply", stack.name, "-C", stack.folder, "--yes"]
+        command = [str(ROOT / "mail"), "apply", stack.name, "-C", str(stack.folder), "--yes"]
         with subprocess.Popen(
             command,
             env=stack.environment,
