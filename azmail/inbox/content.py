@@ -74,10 +74,7 @@ class Mime:
 
 
 def original(database: Database, mail: str) -> Mime | None:
-    """As MIME: of received mail rebuilt from what Mailjet posted, of sent mail as it was handed to Mailjet.
-
-    Large files are not held: where the standard library has written a short stand-in, the file is put when it is read.
-    """
+    """As MIME: of received mail rebuilt from what Mailjet posted, of sent mail as it was handed to Mailjet."""
     with database.reading() as connection:
         row = connection.execute(select(MAILS.c.direction, MAILS.c.octets).where(MAILS.c.id == mail)).one_or_none()
         if row is None:
@@ -85,23 +82,29 @@ def original(database: Database, mail: str) -> Mime | None:
         if row.direction == "out":
             return Mime(row.octets, _pieces(database, mail, PAYLOAD))
         payload = _whole(connection, mail, PAYLOAD)
-    if payload is None:
-        return None
-    files, later = {}, {}
+    return None if payload is None else _rebuilt(database, mail, payload)
+
+
+def _rebuilt(database: Database, mail: str, payload: bytes) -> Mime | None:
+    """Large files are not held: where the standard library has written a stand-in, the file is put when it is read."""
+    files: dict[int, bytes] = {}
+    large: dict[int, int] = {}
+    kept = kept_files(payload)
     for file in files_of(database, mail):
-        if file.octets > MOST_HELD_OCTETS and not _is_read(file):
-            files[file.part] = token_bytes(_STAND_IN_OCTETS)
-            later[file.part] = file.octets
-        else:
+        if file.part in kept and file.octets > MOST_HELD_OCTETS and not _is_read(file):
+            files[file.part], large[file.part] = token_bytes(_STAND_IN_OCTETS), file.octets
+        elif file.part in kept:
             files[file.part] = b"".join(_pieces(database, mail, file.part))
-    received = unpacked(payload, files)
-    for number, part in enumerate(received.message.walk()):
+    if kept - files.keys():
+        return None  # it was deleted meanwhile
+    message = unpacked(payload, files).message
+    for number, part in enumerate(message.walk()):
         if part.get_content_maintype() == "multipart" and part.get_boundary() is None:
             part.set_boundary(f"=_{mail}_{number}")  # not by chance: the same mail is the same octets each time
-    octets = received.message.as_bytes()
-    found = ((octets.find(b2a_base64(files[part], newline=False)), part) for part in later)
-    places = sorted((at, part) for at, part in found if at >= 0)
-    grown = sum(_encoded_octets(later[part]) - _encoded_octets(_STAND_IN_OCTETS) for _, part in places)
+    octets = message.as_bytes()
+    found = ((octets.find(b2a_base64(files[part], newline=False)), part) for part in large)
+    places = sorted((at, part) for at, part in found if at >= 0)  # a message has not all of very many files
+    grown = sum(_encoded_octets(large[part]) - _encoded_octets(_STAND_IN_OCTETS) for _, part in places)
     return Mime(len(octets) + grown, _spliced(database, mail, octets, places))
 
 

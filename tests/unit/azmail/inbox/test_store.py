@@ -221,6 +221,19 @@ class TestWhole:
                 part.set_boundary(f"=_{parcel.id}_{number}")
         assert mime(sqlite_database, parcel.id) == message.as_bytes()
 
+    def test_a_mail_that_is_deleted_while_it_is_rebuilt(
+        self, sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        parcel = received_parcel(parse_inbound(with_files(1, b"x")), ME)
+        MailStore(sqlite_database).store(parcel)
+
+        def late(database: Database, mail: str) -> Any:
+            delete_mail(database, ME, mail)
+            return files_of(database, mail)
+
+        monkeypatch.setattr("azmail.inbox.content.files_of", late)
+        assert original(sqlite_database, parcel.id) is None
+
     @pytest.mark.parametrize(
         "odd",
         [
