@@ -6,6 +6,7 @@ A minor version may add outputs, which this reader ignores; it never changes a m
 
 import json
 import re
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
@@ -21,6 +22,7 @@ from pydantic.alias_generators import to_camel
 
 from azmail.columns import PackedColumns, columns_of
 from azmail.errors import ContractError, ContractVersionError
+from azmail.gateway.credentials import password_of
 
 CONTRACT_VERSION = "2.0"
 SECRET = {"x-secret": True}
@@ -123,25 +125,24 @@ class PackedMailboxes(_Model):
 
 
 class InboxAccess(_Model):
-    """What reads mail: the inbox's URL, the platform's credential for all mailboxes, and each agent's own for its own.
+    """What reads mail: the inbox's URL, the platform's credential for all mailboxes, and what each agent's own is made with.
 
-    The output is this as JSON text; `packed` is one column of passwords, in the order of `mailboxes`.
+    The output is this as JSON text; docs/gateway.md says how a password comes of `kid`, `key`, agent id and epoch.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     url: Text
     platform: Annotated[str, Field(min_length=1, repr=False)]
-    packed: Annotated[PackedColumns, Field(repr=False)]
+    kid: Text
+    key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$", repr=False)]
+    """K of the scope `inbox`: unpadded base64url of 32 octets."""
+    epochs: dict[str, int] = {}
+    """Of the agents whose epoch is not 0."""
 
-    @model_validator(mode="after")
-    def _one_column(self) -> Self:
-        columns_of(self.packed, {1})
-        return self
-
-    @property
-    def passwords(self) -> tuple[str, ...]:
-        return self.packed[0]
+    def password(self, agent_id: str) -> str:
+        """What the agent reads its own mailbox with."""
+        return password_of(self.kid, urlsafe_b64decode(self.key + "="), agent_id, self.epochs.get(agent_id, 0))
 
 
 class ExpectedRecord(_Model):
@@ -228,7 +229,8 @@ class StackOutputs(_Model):
             default="",
             repr=False,
             json_schema_extra=SECRET,
-            description="What reads mail: JSON text with the inbox's URL, the platform's credential and each agent's; \"\" without one.",
+            description="What reads mail: JSON text with the inbox's URL, the platform's credential and what agents' own "
+            'are made with; "" without one.',
         ),
     ]
     domain: Text
@@ -311,10 +313,6 @@ def _contradictions(outputs: StackOutputs, mailboxes: tuple[Mailbox, ...]) -> li
     problems = []
     if outputs.mailbox_count != len(mailboxes):
         problems.append(f"mailboxCount is {outputs.mailbox_count}, mailboxes has {len(mailboxes)}")
-    if outputs.inbox_env and len(outputs.inbox_env.passwords) != len(mailboxes):
-        problems.append(
-            f"inboxEnv has {len(outputs.inbox_env.passwords)} passwords, mailboxes has {len(mailboxes)} agents"
-        )
     owners: dict[str, str] = {}
     for mailbox in mailboxes:
         first = owners.setdefault(mailbox.address.lower(), mailbox.agent_id)

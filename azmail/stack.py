@@ -31,9 +31,6 @@ class MailStack:
         Raises ContractError, and ContractVersionError for a major version other than 2.
         """
         self._outputs, self._mailboxes = read_outputs(outputs, source)
-        access = self._outputs.inbox_env
-        agents = (mailbox.agent_id for mailbox in self._mailboxes)
-        self._inbox_passwords = dict(zip(agents, access.passwords, strict=True)) if access else {}
         self._by_agent = {mailbox.agent_id: mailbox for mailbox in self._mailboxes}
         self._by_address = {mailbox.address.lower(): mailbox for mailbox in self._mailboxes}
 
@@ -224,10 +221,10 @@ class MailStack:
 
     def inbox_password(self, agent_id: str | UUID) -> str:
         """What an agent reads its own mailbox with; secret. Raises UnknownMailboxError and NoInboxError."""
-        self.mailbox(agent_id)
-        if not self._inbox_passwords:
+        agent = self.mailbox(agent_id).agent_id
+        if not self._outputs.inbox_env:
             raise NoInboxError(self.domain)
-        return self._inbox_passwords[str(agent_id)]
+        return self._outputs.inbox_env.password(agent)
 
     def inbox(self, agent_id: str | UUID, *, url: str = "", ca_file: str | None = None) -> InboxClient:
         """The agent's mailbox, to read and to send from; `url` where it is reached at another than the outputs say.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from components.agent_mailboxes import Addressed
-from mailboxes.packed_map import packed_columns
-from mailboxes.passwords import PasswordScope, agent_passwords, platform_password
+from mailboxes.passwords import PasswordScope, agent_passwords, platform_password, scope_key
 from mailboxes.policies import AgentPolicy
 from settings.model import SendLimits, Settings
 from settings.values import InboundAuth
@@ -16,12 +16,12 @@ from settings.values import InboundAuth
 _NOTHING_SPECIAL = AgentPolicy()
 
 
-def passwords(settings: Settings, agents: Addressed, scope: PasswordScope = PasswordScope.SEND) -> dict[str, str]:
+def passwords(settings: Settings, agents: Addressed) -> dict[str, str]:
     """{agent id: password}; empty texts in a preview that has no root secret."""
     epochs = {agent: agents.policies.get(agent, _NOTHING_SPECIAL).credential_epoch for agent in agents.addresses}
     if not settings.roots:
         return dict.fromkeys(epochs, "")
-    return agent_passwords(settings.roots, settings.domain, epochs, scope)
+    return agent_passwords(settings.roots, settings.domain, epochs)
 
 
 def platform_login(settings: Settings, agents: Addressed) -> tuple[str, str]:
@@ -39,16 +39,22 @@ def platform_senders(settings: Settings, agents: Addressed) -> list[str]:
 
 
 def inbox_access(settings: Settings, agents: Addressed) -> str:
-    """What reads mail, as JSON text: the inbox's URL, the platform's credential, and a column of the agents' own in the order
-    of `mailboxes`. Empty without an inbox."""
+    """What reads mail, as JSON text: the inbox's URL, the platform's credential, the key of the agents' own, and the epochs of
+    those who have had another. Empty without an inbox."""
     if not settings.has_inbox:
         return ""
+    roots = settings.roots
+    kid, key = scope_key(roots, settings.domain, PasswordScope.INBOX) if roots else ("", b"")
     found = {
         "url": settings.inbox_api_url,
-        "platform": platform_password(settings.roots, settings.domain) if settings.roots else "",
-        "packed": packed_columns(list(passwords(settings, agents, PasswordScope.INBOX).values())),
+        "platform": platform_password(roots, settings.domain) if roots else "",
+        "kid": kid,
+        "key": base64.urlsafe_b64encode(key).rstrip(b"=").decode(),
+        "epochs": {
+            agent: policy.credential_epoch for agent, policy in agents.policies.items() if policy.credential_epoch
+        },
     }
-    return json.dumps(found, separators=(",", ":"))
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
 
 
 def inbound_secret(settings: Settings) -> str:

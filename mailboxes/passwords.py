@@ -80,16 +80,21 @@ def agent_passwords(
     roots: Mapping[str, str], domain: str, epochs: Mapping[str, int], scope: PasswordScope = PasswordScope.SEND
 ) -> dict[str, str]:
     """{agent id: password}, of the first root. `epochs`: {agent id: credential epoch}. Raises RootSecretError."""
-    kid, secret = next(iter(roots.items()))
-    info = b"".join(map(_prefixed, ("azmail v1", domain.lower().rstrip("."), scope)))
-    # HKDF-SHA256 (RFC 5869) without salt; 32 octets are one block of its expansion.
-    extracted = hmac.digest(bytes(32), _octets(kid, secret), "sha256")
-    key = hmac.digest(extracted, info + b"\x01", "sha256")
+    kid, key = scope_key(roots, domain, scope)
     found = {}
     for agent_id, epoch in epochs.items():
         mac = hmac.digest(key, _prefixed(agent_id) + _prefixed(str(epoch)), "sha256")
         found[agent_id] = f"azm1.{kid}.{epoch}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
     return found
+
+
+def scope_key(roots: Mapping[str, str], domain: str, scope: PasswordScope) -> tuple[str, bytes]:
+    """Key id and key that the first root's passwords of a scope are made with. Raises RootSecretError."""
+    kid, secret = next(iter(roots.items()))
+    info = b"".join(map(_prefixed, ("azmail v1", domain.lower().rstrip("."), scope)))
+    # HKDF-SHA256 (RFC 5869) without salt; 32 octets are one block of its expansion.
+    extracted = hmac.digest(bytes(32), _octets(kid, secret), "sha256")
+    return kid, hmac.digest(extracted, info + b"\x01", "sha256")
 
 
 def _prefixed(text: str) -> bytes:

@@ -91,7 +91,7 @@ class Roots:
     def password(self, agent_id: str, epoch: int = 0, scope: Scope = Scope.SEND, *, kid: str | None = None) -> str:
         """The agent's password, of the current root unless `kid` names another. Raises KeyError for an unknown `kid`."""
         kid = kid or self.current
-        return str(Password(kid, epoch, _tag(self._keys[kid, scope], agent_id, epoch)))
+        return password_of(kid, self._keys[kid, scope], agent_id, epoch)
 
     def proves(self, password: Password, agent_id: str, scope: Scope) -> bool:
         """Whether the password was made from one of the roots for this agent, epoch and scope.
@@ -135,6 +135,11 @@ class Directory:
 
 
 _NOBODY = AgentLogin("", "")
+
+
+def password_of(kid: str, key: bytes, agent_id: str, epoch: int) -> str:
+    """The password that a scope's key makes for an agent."""
+    return str(Password(kid, epoch, _tag(key, agent_id, epoch)))
 
 
 def authenticate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from commands.doctor.inbox import inbox_findings
 from commands.doctor.stack import ExaminedStack
 from emulators.serving import ServerThread
 from settings.loading import from_config
-from tests.unit.azmail.conftest import packed, packed_mailboxes, shared, stack_outputs
+from tests.unit.azmail.conftest import packed_mailboxes, shared, stack_outputs
 from tests.unit.azmail.inbox.desk import AGENTS, ROOTS, Desk, opened_desk
 
 ROOT = new_root()
@@ -52,7 +53,8 @@ def stack(url: str, roots: Roots = ROOTS, **changes: Any) -> ExaminedStack:
     access = {
         "url": url,
         "platform": roots.password(PLATFORM, scope=Scope.PLATFORM),
-        "packed": packed([roots.password(agent.id, scope=Scope.INBOX) for agent in AGENTS]),
+        "kid": "r1",
+        "key": urlsafe_b64encode(roots._keys["r1", Scope.INBOX]).rstrip(b"=").decode(),
     }
     boxes = packed_mailboxes(shared(), {agent.id: agent.address for agent in AGENTS})
     outputs = MailStack(stack_outputs(mailboxes=boxes, **{"inboxEnv": json.dumps(access), **changes}))
