@@ -33,7 +33,8 @@ from azmail.inbox.receiving import STORING_THREADS
 from azmail.inbox.store import MailStore
 from azmail.webhook import INBOUND_PATH
 from tests.bench.processes import cpu_seconds, peak_bytes
-from tests.chaos.inbox import AGENTS, SECRET, InboxProcess, KilledPostgres, free_port, write_config
+from tests.chaos.inbox import AGENTS, SECRET, InboxProcess, free_port, write_config
+from tests.postgres import PostgresServerOfTests
 from tests.waiting import wait_until
 
 PROCESSES, THREADS, REPLICAS, CONNECTIONS = 4, STORING_THREADS, 2, 64
@@ -131,7 +132,10 @@ def keep(url: str, process: int, seconds: float, results: Any) -> None:
 
 
 def together(
-    work: Callable[[str, int, float, Any], None], where: str, seconds: float, postgres: KilledPostgres | None = None
+    work: Callable[[str, int, float, Any], None],
+    where: str,
+    seconds: float,
+    postgres: PostgresServerOfTests | None = None,
 ) -> Found:
     """Of all processes."""
     context = multiprocessing.get_context("spawn")
@@ -188,7 +192,7 @@ def answers(port: int) -> bool:
         return False
 
 
-def deliver(postgres: KilledPostgres, folder: Path, seconds: float) -> Found:
+def deliver(postgres: PostgresServerOfTests, folder: Path, seconds: float) -> Found:
     """Through HTTP to the commit, at two replicas; the CPU of those who deliver is not counted."""
     numbers, counts = count(10**6), [0] * CONNECTIONS
     with replicas(postgres.url, folder, REPLICAS) as (running, ports):
@@ -286,7 +290,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10.0, help="for each subject (default: %(default)s)")
     seconds = parser.parse_args().seconds
     load = os.getloadavg()[0]
-    postgres = KilledPostgres()
+    postgres = PostgresServerOfTests()
     with tempfile.TemporaryDirectory(prefix="azmail-bench-") as name:
         folder = Path(name)
         for url in (f"sqlite:///{folder}/inbox.sqlite", postgres.url):

@@ -22,7 +22,7 @@ from azmail.inbox.reading import MailboxReader, Page
 from azmail.inbox.store import MailStore
 from azmail.inbox.words import agent_word
 from tests.bench.inbox import payload
-from tests.chaos.inbox import KilledPostgres
+from tests.postgres import PostgresServerOfTests
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 CALLS = 9
@@ -166,7 +166,7 @@ def main() -> int:
     every: dict[str, Figures] = {}
     for name in ("SQLite", "PostgreSQL"):
         with tempfile.TemporaryDirectory(prefix="azmail-bench-") as folder:
-            postgres = KilledPostgres() if name == "PostgreSQL" else None
+            postgres = PostgresServerOfTests() if name == "PostgreSQL" else None
             database = Database(postgres.url if postgres else f"sqlite:///{folder}/inbox.sqlite", timeout=60.0)
             database.migrate()
             every[name] = figures(database, sizes)

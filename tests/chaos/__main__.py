@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from tests.chaos import inbox, neighbours, outages, replaces, webhook
+from tests.chaos import gateway, inbox, neighbours, outages, replaces, webhook
 from tests.chaos.commands import (
     ADOPTION_MOMENTS,
     ENVIRONMENT_MOMENTS,
@@ -51,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         "replaces": _replaces,
         "neighbours": _neighbours,
         "commands": _commands,
+        "gateway": _gateway,
         "inbox": _inbox,
         "outages": _outages,
         "webhook": _webhook,
@@ -73,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO")
     parser.add_argument("--mails", type=int, default=10_000, metavar="N", help="deliveries to the inbox, each database")
+    parser.add_argument(
+        "--gateway-mails", type=int, default=2000, metavar="N", help="mails through the gateway, each part"
+    )
+    parser.add_argument(
+        "--gateway-kills", type=int, default=20, metavar="N", help="kills of replicas while they go out"
+    )
     parser.add_argument("--inbox-kills", type=int, default=40, metavar="N", help="kills while they come")
     parser.add_argument("--seed", type=int, default=1, help="where the seeds begin")
     parser.add_argument("--seeds", type=int, default=20, metavar="N", help="runs under faults")
@@ -162,6 +169,10 @@ def _commands(_given: argparse.Namespace) -> int:
             failed += not _attempt(partial(adoption_killed, world, kind=kind, moment=when))
     print(f"commands: {failed or 'none'} did not go on")
     return failed
+
+
+def _gateway(given: argparse.Namespace) -> int:
+    return gateway.main(given.gateway_mails, given.gateway_kills, given.seed)
 
 
 def _inbox(given: argparse.Namespace) -> int:

