@@ -167,7 +167,7 @@ class TestKills:
         capsys: pytest.CaptureFixture[str],
         mailjet: EmbeddedMailjet,
     ) -> None:
-        """Four clients repeat each message until it is answered for good, over a gateway that is ended under them; kills: test_replicas."""
+        """Four clients repeat each message until it is answered for good, over a gateway that is ended under them."""
         secret = password(folder, capsys, "bot-a")
         running = [start()]
         accepted: list[str] = []

@@ -12,22 +12,24 @@ from tests.postgres import PostgresServerOfTests
 from tests.unit.azmail.databases import empty_database
 
 
-@pytest.fixture
-def stoppable() -> Iterator[PostgresServerOfTests]:
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServerOfTests]:
     server = PostgresServerOfTests()
     yield server
     server.close()
 
 
-def test_rotations_leave_no_gap_and_a_revocation_counts_on_both(postgres_url: str, tmp_path: Path) -> None:
-    with empty_database(postgres_url) as url:
+def test_rotations_leave_no_gap_and_a_revocation_counts_on_both(
+    postgres: PostgresServerOfTests, tmp_path: Path
+) -> None:
+    with empty_database(postgres.plain_url) as url:
         outcome = rotations_and_a_revocation(tmp_path, url, mails=160, seed=1)
     assert outcome.is_well, outcome
     assert outcome.told("unknown") == 0
 
 
-def test_kills_and_a_database_that_goes_away(stoppable: PostgresServerOfTests, tmp_path: Path) -> None:
-    outcome = kills(tmp_path, stoppable.url, mails=96, seed=1, count=2, postgres=stoppable)
+def test_kills_and_a_database_that_goes_away(postgres: PostgresServerOfTests, tmp_path: Path) -> None:
+    outcome = kills(tmp_path, postgres.url, mails=96, seed=1, count=2, postgres=postgres)
     assert outcome.is_well, outcome
     assert outcome.answers["left"] > 0
     assert outcome.answers["451"] + outcome.answers["503"] > 0
