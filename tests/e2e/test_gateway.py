@@ -15,7 +15,7 @@ from azmail.dotenv import render_env
 from azmail.errors import SenderRefusedError
 from azmail.mail import MailAddress, OutgoingMail
 from azmail.smtp import SmtpTransport
-from commands.embedded_gateway import ca_file
+from commands.embedded_mail import ca_file
 from tests.e2e.stack import ROOT, Emulators, Stack
 from tests.e2e.test_secrets import assert_clean, forms
 
