@@ -46,7 +46,8 @@ log = logging.getLogger("mkdocs.hooks.pages")
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Every decision record stands in the navigation."""
-    decisions = next(entry["Decisions"] for entry in config.nav or [] if "Decisions" in entry)
+    sections = [entry for section in config.nav or [] for entry in next(iter(section.values())) if "Decisions" in entry]
+    decisions = sections[0]["Decisions"]
     decisions += [f"decisions/{path.name}" for path in sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))]
     return config
 
