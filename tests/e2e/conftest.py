@@ -36,12 +36,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
-@pytest.fixture(scope="module")
-def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
-    """Mailjet and Cloudflare, fresh for every test module."""
+@pytest.fixture(scope="session")
+def running_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
+    """Mailjet and Cloudflare, once for each worker."""
     running = Emulators.start(tmp_path_factory.mktemp("emulators"))
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="module")
+def emulators(running_emulators: Emulators) -> Emulators:
+    """Mailjet and Cloudflare as at their start. Who stops them, or changes more than their services do, starts others."""
+    running_emulators.reset()
+    return running_emulators
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.cli import find_cli
+from engine.layout import layout
 from mailboxes import remedies
 from tests.e2e.clone import Clone, clone
 from tests.e2e.stack import ROOT
@@ -152,7 +154,8 @@ class TestRemedies:
     def test_pulumi_has_what_is_proposed(self, first_up: tuple[Clone, str]) -> None:
         """The table of `tests/unit/commands/hints.py`, which reads commands without the engine."""
         reader, _ = first_up
-        lines = "\n".join(f"echo '== {command}'; ./mail pulumi {command} --help" for command in GRAMMAR)
+        cli = find_cli(layout(reader.environment), reader.environment).path
+        lines = "\n".join(f"echo '== {command}'; {cli} {command} --help" for command in GRAMMAR)
         told = dict(part.partition("\n")[::2] for part in reader.sh(lines).out.split("== ")[1:])
         for command, (options, _, _) in GRAMMAR.items():
             for option in options | GLOBAL | (set() if command in WITHOUT_STACK else {"--stack"}):

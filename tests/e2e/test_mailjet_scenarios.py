@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,14 @@ class Account:
 
 def url(secret: str = SECRET) -> str:
     return f"https://test-owner:{secret}@hooks.agents.example/inbound"
+
+
+@pytest.fixture(scope="module")
+def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
+    """Others than the rest's: they are stopped here, and their databases changed behind their backs."""
+    own = Emulators.start(tmp_path_factory.mktemp("emulators"))
+    yield own
+    own.stop()
 
 
 @pytest.fixture
