@@ -37,10 +37,9 @@ def report(plan: Plan, results: Results, imports: Mapping[str, float]) -> str:
         _part("State", state_table(results.states)),
         _part("Peak memory, MB", memory_table(remembered)),
     ]
-    if results.no_ops:
-        largest = max(results.no_ops)
-        where = where_the_time_goes(results.no_ops[largest], largest, imports)
-        parts += [_part("Where an up that changes nothing spends its time", where), imports_table(imports)]
+    where = [f"{step.value}:\n\n{where_the_time_goes(costs)}" for step, costs in results.parts.items() if costs]
+    if where:
+        parts += [_part("Where the time of a command goes", "\n\n".join(where)), imports_table(imports)]
     if results.theirs:
         title = f"Against a resource for each of {plan.comparison:,} mailboxes"
         parts.append(_part(title, comparison_table(results.ours, results.theirs)))

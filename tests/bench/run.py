@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bench.population import identifying_bytes
-from tests.bench.scenario import EVERY_STEP, Figure, NoOps, SerialLoop, Step, play, serial_loop
-from tests.bench.subjects import UP, Subject, per_mailbox, program
+from tests.bench.scenario import EMPTY, EVERY_STEP, Figure, NoOps, Parts, SerialLoop, Step, play, serial_loop
+from tests.bench.subjects import PREVIEW, UP, Subject, empty, per_mailbox, program
 from tests.e2e.stack import Emulators
 
 SMALL = 3
@@ -51,6 +51,7 @@ class Results:
     theirs: list[Figure] = field(default_factory=list)
     loops: list[SerialLoop] = field(default_factory=list)
     no_ops: dict[int, NoOps] = field(default_factory=dict)
+    parts: Parts = field(default_factory=lambda: {step: {} for step in (Step.NO_OP, Step.PREVIEW, Step.ADDED)})
     states: dict[int, tuple[int, float]] = field(default_factory=dict)
     """Size -> bytes of the state, bytes of an address and an id."""
     skipped: list[str] = field(default_factory=list)
@@ -70,6 +71,7 @@ class Bench:
         self._small_emulators = Emulators.start(folder / "emulators-small")
         self._emulators = Emulators.start(folder / "emulators")
         self._small = self._new_program(self._small_emulators)
+        self._empty = empty(folder / "empty", self._small_emulators)
 
     def close(self) -> None:
         self._emulators.stop()
@@ -77,7 +79,8 @@ class Bench:
 
     def run(self) -> Results:
         """Everything there is time for."""
-        self._play(self._small, SMALL, self.plan.latencies[0], [Step.FIRST_UP])
+        shortest = self.plan.latencies[0]
+        self._note_added(self._play(self._small, SMALL, shortest, [Step.FIRST_UP, Step.ADDED, Step.REMOVED]))
         for what, block in self._blocks():
             if time.monotonic() > self._deadline:
                 self.results.skipped.append(what)
@@ -114,6 +117,8 @@ class Bench:
             subject = self._new_program(self._emulators)
             figures = self._play(subject, size, latency_ms, self.plan.steps(size, latency_ms), after=after)
             self.results.figures += figures
+            if latency_ms == self.plan.latencies[0]:
+                self._note_added(figures)
             if (size, latency_ms) == (self.plan.comparison, self.plan.latencies[0]):
                 self.results.ours = figures
             shutil.rmtree(subject.folder.parent)
@@ -138,15 +143,26 @@ class Bench:
                 after[figure.step](subject, size)
         return figures
 
+    def _note_added(self, figures: Sequence[Figure]) -> None:
+        for figure in figures:
+            if figure.step is Step.ADDED:
+                self.results.parts[Step.ADDED][figure.size] = [figure.cost]
+
     def _weigh(self, subject: Subject, size: int) -> None:
         self.results.states[size] = (subject.state_bytes, identifying_bytes(subject.addresses()))
 
     def _alternate(self, subject: Subject, size: int) -> None:
-        """No-op ups of this stack and of the small one in turn, so that both meet the same machine."""
+        """No-op ups and previews of this stack, of the small and of the empty one in turn, so that all meet the same machine."""
         pair = self.results.no_ops[size] = NoOps()
+        subjects = {EMPTY: self._empty, SMALL: self._small, size: subject}
         for _ in range(self.plan.rounds):
-            pair.small.append(self._small.command(*UP))
-            pair.own.append(subject.command(*UP))
+            for step, words in ((Step.NO_OP, UP), (Step.PREVIEW, PREVIEW)):
+                costs = {size: subject.command(*words) for size, subject in subjects.items()}
+                for each, cost in costs.items():
+                    self.results.parts[step].setdefault(each, []).append(cost)
+                if step is Step.NO_OP:
+                    pair.small.append(costs[SMALL])
+                    pair.own.append(costs[size])
 
     def _without_limiter(self) -> None:
         subject = self._new_program(self._emulators)

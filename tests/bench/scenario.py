@@ -67,6 +67,12 @@ class NoOps:
         return median(cost.seconds for cost in self.own) - median(cost.seconds for cost in self.small)
 
 
+EMPTY = 0
+"""In `Parts` the size of a stack whose program does nothing but `import pulumi`: what the engine itself costs."""
+Parts = dict[Step, dict[int, list[Cost]]]
+"""A step -> size of the stack -> what the step has cost there, once or several times."""
+
+
 def play(
     subject: Subject, *, size: int, latency_ms: int, steps: Sequence[Step], limiter: bool = True
 ) -> Iterator[Figure]:

@@ -19,7 +19,7 @@ from tests.e2e.stack import ENGINE, PASSPHRASE, ROOT, Emulators, Stack, clean_en
 SECRET = "MAILJET_INBOUND_SECRET"
 ROTATED = "a-second-secret-of-the-benchmark"
 DOMAIN = "dev.agents.example"
-PER_MAILBOX = ROOT / "bench" / "per_mailbox"
+PER_MAILBOX = Path(__file__).parent / "per_mailbox"
 
 UP = ("up", "--yes", "--skip-preview")
 PREVIEW = ("preview",)
@@ -69,6 +69,31 @@ def program(folder: Path, emulators: Emulators) -> Subject:
     return Subject("this program", stack.folder, population, emulators, stack.environment)
 
 
+def empty(folder: Path, emulators: Emulators) -> Subject:
+    """A stack whose program imports Pulumi and declares nothing, after its first up."""
+    project = folder / "project"
+    (project / "backend").mkdir(parents=True)
+    (project / ".venv").symlink_to(ROOT / ".venv")
+    (project / "Pulumi.yaml").write_text("name: empty\nruntime: {name: python, options: {virtualenv: .venv}}\n")
+    (project / "__main__.py").write_text("import pulumi\n")
+    environment = _initialised(project, emulators)
+    subject = Subject("an empty program", project, folder / "population.json", emulators, environment)
+    subject.command(*UP)
+    return subject
+
+
+def _initialised(project: Path, emulators: Emulators) -> dict[str, str]:
+    """Make the stack `dev` of a project that has a folder `backend`; the variables for its commands."""
+    environment = clean_environment() | emulators.credentials
+    environment |= {"PULUMI_BACKEND_URL": f"file://{project / 'backend'}", "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}
+    measure(
+        [str(ENGINE), "-C", str(project), "stack", "init", "dev", "--non-interactive"],
+        environment=environment,
+        folder=ROOT,
+    )
+    return environment
+
+
 class PerMailbox(Subject):
     """A resource for every mailbox: what this project does not do."""
 
@@ -90,16 +115,10 @@ def per_mailbox(folder: Path, emulators: Emulators) -> PerMailbox:
     backend.mkdir(parents=True)
     for part in ("Pulumi.yaml", "__main__.py"):
         (project / part).symlink_to(PER_MAILBOX / part)
-    for part in (".venv", "providers", "bench"):
+    for part in (".venv", "providers", "tests"):
         (project / part).symlink_to(ROOT / part)
-    environment = clean_environment() | emulators.credentials
-    environment |= {"PULUMI_BACKEND_URL": f"file://{backend}", "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}
+    environment = _initialised(project, emulators)
     subject = PerMailbox("a resource per mailbox", project, folder / "population.json", emulators, environment)
-    measure(
-        [str(ENGINE), "-C", str(project), "stack", "init", "dev", "--non-interactive"],
-        environment=environment,
-        folder=ROOT,
-    )
     file = project / "Pulumi.dev.yaml"
     document = yaml.safe_load(file.read_text())
     document["config"] = {"per-mailbox:mailjetApiUrl": emulators.status["mailjet"]["url"]}

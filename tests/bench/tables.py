@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from tests.bench.processes import Cost, Role
-from tests.bench.scenario import Calls, Figure, NoOps, SerialLoop, Step
+from tests.bench.scenario import EMPTY, Calls, Figure, NoOps, SerialLoop, Step
 
 MEGABYTE = 1024 * 1024
 
@@ -149,17 +149,20 @@ def memory_table(figures: Sequence[Figure]) -> str:
     return table(["step, mailboxes", *(role.value for role in roles), "together"], rows)
 
 
-def where_the_time_goes(pair: NoOps, size: int, imports: Mapping[str, float]) -> str:
-    """CPU seconds of a no-op up by process, the program's imports apart."""
-    imported = imports["all of the program's"]
-    both = (pair.small, pair.own)
-    rows = [
-        ["imports of the program", f"{imported:.2f}", f"{imported:.2f}"],
-        ["the program after them", *(f"{max(_cpu(costs, Role.PROGRAM) - imported, 0):.2f}" for costs in both)],
-        *([role.value, *(f"{_cpu(costs, role):.2f}" for costs in both)] for role in Role if role is not Role.PROGRAM),
-        ["all", *(f"{median(cost.cpu_seconds for cost in costs):.2f}" for costs in both)],
-    ]
-    return table(["CPU seconds (median)", "3 mailboxes", f"{size:,} mailboxes"], rows)
+def where_the_time_goes(costs: Mapping[int, Sequence[Cost]]) -> str:
+    """CPU seconds of one command by process; size of the stack -> what it has cost there (medians), EMPTY among them or not.
+
+    The last row says how many times the empty stack's CPU each takes.
+    """
+    sizes = sorted(costs)
+    totals = {size: median(cost.cpu_seconds for cost in costs[size]) for size in sizes}
+    rows = [[role.value, *(f"{_cpu(costs[size], role):.2f}" for size in sizes)] for role in Role]
+    rows.append(["all", *(f"{totals[size]:.2f}" for size in sizes)])
+    if EMPTY in totals:
+        rows.append(["times the empty program", *(f"{totals[size] / totals[EMPTY]:.1f}" for size in sizes)])
+    return table(
+        ["CPU seconds (median)", *(f"{size:,} mailboxes" if size else "empty program" for size in sizes)], rows
+    )
 
 
 def _cpu(costs: Sequence[Cost], role: Role) -> float:

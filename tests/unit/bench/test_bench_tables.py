@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.bench.processes import Cost, Role
 from tests.bench.report import report, verdicts
 from tests.bench.run import Plan, Results
-from tests.bench.scenario import Calls, Figure, NoOps, SerialLoop, Step
+from tests.bench.scenario import EMPTY, Calls, Figure, NoOps, SerialLoop, Step
 from tests.bench.tables import (
     comparison_table,
     memory_table,
@@ -115,13 +115,13 @@ def test_memory_by_process() -> None:
     assert cells(memory_table([figure(Step.NO_OP, 100, 1)])) == [["no-op up, 100", "100", "50", "150"]]
 
 
-def test_where_the_time_goes_sets_the_imports_apart() -> None:
-    pair = NoOps(small=[cost(1, cpu=2.0)], own=[cost(1, cpu=4.0)])
-    rows = {row[0]: row[1:] for row in cells(where_the_time_goes(pair, 1000, IMPORTS))}
-    assert rows["imports of the program"] == ["1.50", "1.50"]
-    assert rows["the program after them"] == ["0.00", "1.50"]
+def test_where_the_time_goes_is_medians_by_process_beside_the_empty_program() -> None:
+    costs = {EMPTY: [cost(1, cpu=2.0)], 3: [cost(1, cpu=4.0), cost(9, cpu=9.0), cost(1, cpu=3.0)]}
+    rows = {row[0]: row[1:] for row in cells(where_the_time_goes(costs))}
     assert rows["engine"] == ["0.50", "1.00"]
+    assert rows["Mailjet providers"] == ["0.00", "0.00"]
     assert rows["all"] == ["2.00", "4.00"]
+    assert rows["times the empty program"] == ["1.0", "2.0"]
 
 
 class TestReport:
@@ -135,6 +135,7 @@ class TestReport:
                 figure(Step.NO_OP, size, 4.0),
             ]
             found.no_ops[size] = NoOps(small=[cost(4)], own=[cost(4 + size / 10_000)])
+            found.parts[Step.NO_OP][size] = [cost(4)]
             found.states[size] = (60_000 + 310 * size, 85.0)
         found.figures.append(figure(Step.FIRST_UP, 10_000, 40.0, latency=100))
         found.loops.append(SerialLoop(posts=100, latency_ms=100, seconds=10.0))
@@ -161,7 +162,7 @@ class TestReport:
         results = self.results()
         results.skipped.append("serial loops")
         text = report(PLAN, results, IMPORTS)
-        for title in ("Every step", "State", "Peak memory", "Targets", "Where an up that changes nothing"):
+        for title in ("Every step", "State", "Peak memory", "Targets", "Where the time of a command goes"):
             assert f"### {title}" in text
         assert "Not measured, since 20 minutes were over: serial loops." in text
         assert "Against a resource" not in text
