@@ -20,4 +20,5 @@ def holdings_text(state: Mapping[str, Any], *, stack: str) -> str:
         for item in resources
         if item.get("type") != _HOLDS_NOTHING and not item.get("retainOnDelete")
     ]
-    return as_text(replace(compare(steps, []), stack=stack))
+    held = replace(compare(steps, []), stack=stack)
+    return f"{stack} holds nothing.\n" if held.is_empty else as_text(held)
