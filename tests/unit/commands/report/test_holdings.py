@@ -25,4 +25,4 @@ def test_nothing_is_not_told_as_a_stack_that_stays() -> None:
 
 
 def test_what_goes_is_named() -> None:
-    assert "TXT dev.agents.example" in told(STACK, RECORD)
+    assert "TXT   dev.agents.example  v=spf1 -all" in told(STACK, RECORD)
