@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+import yaml
 
 from azmail import MailStack
 from azmail.contract import Mailbox, expand_mailboxes
@@ -25,8 +27,23 @@ POPULATION = ROOT / "tests" / "fixtures" / "population-3.json"
 @pytest.fixture(scope="module")
 def stack(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     made = Stack.create(tmp_path_factory.mktemp("gateway") / "project", emulators, population=POPULATION)
-    made.configure(populations=[{"file": str(POPULATION), "createdAt": "20241005123045"}])
+    made.configure(populations=[{"file": str(POPULATION), "createdAt": "20241005123045"}], inboxService=None)
     return made
+
+
+@cache
+def gateway_keys(stack_file: Path) -> dict[str, Any]:
+    """What a stack with a gateway has in its configuration file, and one without has not."""
+    config = yaml.safe_load(stack_file.read_text())["config"]
+    return {name: value for name, value in config.items() if name.startswith("agentmail:gateway")}
+
+
+def through_mailjet(stack: Stack) -> None:
+    stack.configure(**dict.fromkeys(gateway_keys(stack.config_file)), submission="mailjet")
+
+
+def through_the_gateway(stack: Stack) -> None:
+    stack.configure(**gateway_keys(stack.config_file), submission="gateway")
 
 
 def boxes(outputs: dict[str, Any]) -> list[Mailbox]:
@@ -47,17 +64,14 @@ def sent(emulators: Emulators) -> list[str]:
 
 def test_from_the_account_to_the_gateway_and_back(stack: Stack, emulators: Emulators) -> None:
     secret = emulators.credentials["MAILJET_API_SECRET"]
-    stack.configure(submission="mailjet", gatewayHost=None, gatewayPort=None, gatewayApiUrl=None)
+    through_mailjet(stack)
     stack.up()
     outputs = stack.outputs()
     accounts = boxes(outputs)
     assert {one.smtp_password for one in accounts} == {secret}
     assert outputs["gatewayEnv"] == ""
 
-    status = emulators.status["gateway"]
-    stack.configure(
-        submission="gateway", gatewayHost="127.0.0.1", gatewayPort=status["port"], gatewayApiUrl=status["api_url"]
-    )
+    through_the_gateway(stack)
     emulators.forget_requests()
     stack.up()
     assert emulators.writes == 0
@@ -71,7 +85,7 @@ def test_from_the_account_to_the_gateway_and_back(stack: Stack, emulators: Emula
     # Until the platform has loaded the outputs anew its agents go on as they did: Mailjet still knows the account.
     send(emulators, accounts[0], "as before")
 
-    stack.configure(submission="mailjet", gatewayHost=None, gatewayPort=None, gatewayApiUrl=None)
+    through_mailjet(stack)
     emulators.forget_requests()
     stack.up()
     assert emulators.writes == 0
@@ -93,10 +107,7 @@ def test_from_the_account_to_the_gateway_and_back(stack: Stack, emulators: Emula
 
 def test_the_accounts_key_is_nowhere_but_in_the_gateways_file(stack: Stack, emulators: Emulators) -> None:
     """After mail has gone out and a login was refused: outputs in plain text, the platform's .env, state, logs, process list."""
-    status = emulators.status["gateway"]
-    stack.configure(
-        submission="gateway", gatewayHost="127.0.0.1", gatewayPort=status["port"], gatewayApiUrl=status["api_url"]
-    )
+    through_the_gateway(stack)
     stack.up()
     stack.start_gateway()
     outputs = stack.outputs()
