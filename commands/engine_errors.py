@@ -98,6 +98,11 @@ def _no_backend(match: re.Match[str], stack: str, _backend: str) -> str:
             f"the backend {url} cannot be opened ({said}); expected a folder that is there; make it with: mkdir -p "
             f"{shlex.quote(folder)}"
         )
+    if url.startswith("postgres://"):
+        return (
+            f"the backend {url} cannot be opened ({said}); expected a PostgreSQL that answers and lets its user in; give the "
+            "password with: read -rs PGPASSWORD && export PGPASSWORD"
+        )
     return (
         f"the backend {url} cannot be opened ({said}); expected one such as s3://BUCKET?region=eu-west-1; write it with: "
         f"echo s3://BUCKET > Pulumi.{stack}.backend (or export PULUMI_BACKEND_URL=URL)"
@@ -137,7 +142,7 @@ _RULES: list[_Rule] = [
     (re.compile(r"incorrect passphrase"), _wrong_passphrase),
     (re.compile(r"passphrase must be set with PULUMI_CONFIG_PASSPHRASE"), _no_passphrase),
     (re.compile(r"unable to read PULUMI_CONFIG_PASSPHRASE_FILE: open ([^\n]+): ([^\n:]+)"), _no_passphrase_file),
-    (re.compile(r'unable to open (?:state directory|bucket) "([^"]*)": ([^\n]+)'), _no_backend),
+    (re.compile(r'unable to open (?:state directory|state database|bucket) "([^"]*)": ([^\n]+)'), _no_backend),
     (re.compile(r"invalid YAML file: (?:yaml: )?([^\n]+)"), _no_yaml),
     (re.compile(r"configuration key '([^']+)' must be of type '([^']+)'"), _wrong_type),
     (re.compile(r"(?:unexpected end of JSON input|failed to load checkpoint)"), _cut_state),

@@ -52,6 +52,11 @@ BACKEND = "s3://states (Pulumi.prod.backend names it)"
             "echo s3://BUCKET > Pulumi.prod.backend",
         ),
         (
+            'error: unable to open state database "postgres://me:pass@db/states": failed to ping PostgreSQL: EOF',
+            "the backend postgres://me:****@db/states cannot be opened (EOF); expected a PostgreSQL that answers",
+            "read -rs PGPASSWORD && export PGPASSWORD",
+        ),
+        (
             "error: invalid YAML file: yaml: line 24: found a tab character that violates indentation",
             "Pulumi.prod.yaml is no valid YAML (line 24: found a tab character that violates indentation)",
             "git diff Pulumi.prod.yaml",
