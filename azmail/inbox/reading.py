@@ -149,11 +149,12 @@ class MailboxReader:
         near = replace(page, limit=LOOKED_THROUGH).apply(mine, MAILS.c.position).subquery()
         there = select(func.count()).select_from(near)
         matching = SEARCH.c.words.op("@@")(words)
-        walked = select(SEARCH.c.position).join(near, near.c.position == SEARCH.c.position).where(matching)
-        # OFFSET 0: the planner is not to guess that a limit will be reached soon.
+        # A scalar subquery for each, and OFFSET 0: neither way is the planner to be tempted by the other.
+        is_match = select(matching).where(SEARCH.c.position == near.c.position).scalar_subquery()
+        walked = select(near.c.position).where(is_match)
         every = select(SEARCH.c.position).where(matching).offset(literal_column("0")).subquery()
         with self._database.reading() as connection:
-            found = connection.execute(page.apply(walked, SEARCH.c.position)).scalars().all()
+            found = connection.execute(page.apply(walked, near.c.position)).scalars().all()
             if len(found) < page.limit and connection.execute(there).scalar_one() == LOOKED_THROUGH:
                 found = connection.execute(page.apply(select(every.c.position), every.c.position)).scalars().all()
         return found
