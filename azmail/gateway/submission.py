@@ -43,7 +43,7 @@ STOP_SECONDS = 30.0
 """How long a gateway that ends waits for messages on their way."""
 _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,255}")
 _ATOMS = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
-_USUAL_PATH = re.compile(rf"<({_ATOMS}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)>((?: .*)?)")
+_USUAL_PATH = re.compile(rf"<({_ATOMS}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)>(?: +(.*))?")
 _REFUSED = "535 5.7.8 the user or the password is wrong"
 
 
@@ -185,7 +185,7 @@ class _SubmissionConnection(SMTP):
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
         """The usual form at once; whatever else there may be as aiosmtpd reads it, a hundred times slower."""
         if usual := _USUAL_PATH.fullmatch(arg):
-            return usual[1], usual[2]
+            return usual[1], usual[2] or ""
         found: tuple[str | None, str | None] = super()._getaddr(arg)
         return found
 

@@ -9,9 +9,11 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aiosmtpd.smtp import SMTP
 
 from azmail.errors import (
     AccountBlockedError,
@@ -24,12 +26,15 @@ from azmail.errors import (
     TlsError,
     UnreachableError,
 )
-from azmail.gateway.credentials import Scope
+from azmail.gateway.credentials import Directory, Roots, Scope, new_root
 from azmail.gateway.ledger import Ledger, SendingLimits
 from azmail.gateway.relay import Policy, Relay
-from azmail.gateway.submission import Sources, SubmissionServer
+from azmail.gateway.submission import _USUAL_PATH, Sources, SubmissionServer
+from tests.unit.azmail.gateway.attempts import dishonest, honest
 from tests.unit.azmail.gateway.conftest import ME, ROOTS, YOU, Loop, Recorder
+from tests.unit.azmail.gateway.test_identity import ACCEPTED, ATTACKS, senders_of
 
+SECRET = new_root()
 PASSWORD = ROOTS.password("bot-1")
 MAIL = b"From: me@d.example\r\nMessage-ID: <1@d.example>\r\nSubject: x\r\n\r\nhello\r\n"
 TO = ["x@y.example"]
@@ -167,8 +172,76 @@ class TestLogin:
         now[0] = 1000.0
         assert sources.failed("a") == 0.25
 
+    @pytest.mark.parametrize(
+        ("user", "password"),
+        [
+            ("bot-1", PASSWORD[:-1]),
+            ("bot-1", PASSWORD + "A"),
+            ("bot-1", PASSWORD.upper()),
+            ("bot-1", f" {PASSWORD}"),
+            ("bot-1", PASSWORD.replace(".0.", ".00.")),
+            ("BOT-1", PASSWORD),
+            ("bot-1", PASSWORD.replace("r1", "r2")),
+            ("bot-1", Roots({"r1": SECRET}, domain="other.example").password("bot-1")),
+            ("bot-9", ROOTS.password("bot-9")),
+            ("me@other.example", PASSWORD),
+        ],
+    )
+    def test_a_password_that_is_cut_bent_or_somebody_elses(
+        self, port: int, connect: Callable[..., smtplib.SMTP], user: str, password: str
+    ) -> None:
+        answer = connect(port, None).docmd("AUTH", plain(user, password))
+        assert answer == (535, b"5.7.8 the user or the password is wrong")
+
+    def test_an_epoch_that_has_passed_and_one_that_is_to_come(
+        self, serve: Serve, make_relay: Callable[..., Relay], connect: Callable[..., smtplib.SMTP]
+    ) -> None:
+        port = serve(make_relay(directory=Directory([replace(ME, epoch=2)])))
+        codes = [connect(port, None).docmd("AUTH", plain("bot-1", ROOTS.password("bot-1", n)))[0] for n in range(4)]
+        assert codes == [535, 535, 235, 235]
+
+    def test_an_answer_to_a_challenge_that_is_too_long(self, port: int, connect: Callable[..., smtplib.SMTP]) -> None:
+        client = connect(port, None)
+        assert client.docmd("AUTH", "PLAIN")[0] == 334
+        client.send(b"A" * 5000 + b"\r\n")
+        assert client.getreply()[0] in (500, 501)
+
+    def test_whoever_says_nothing_is_let_go(
+        self, serve: Serve, make_relay: Callable[..., Relay], connect: Callable[..., smtplib.SMTP]
+    ) -> None:
+        port = serve(make_relay(), idle_seconds=0.3)
+        for octets in (b"", b"NO"):
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
+                raw.sendall(octets)
+                while raw.recv(4096):
+                    pass
+
 
 class TestEnvelope:
+    @pytest.mark.parametrize(
+        "path", ["<me@d.example>", "<me@d.example> SIZE=1", "<ME@D.EXAMPLE>  SIZE=1", "<a.b+c@d-e.example> A B=C"]
+    )
+    def test_the_short_way_reads_a_path_as_aiosmtpd_does(self, path: str) -> None:
+        usual = _USUAL_PATH.fullmatch(path)
+        assert usual is not None
+        assert (usual[1], usual[2] or "") == SMTP._getaddr(SMTP.__new__(SMTP), path)
+
+    @pytest.mark.parametrize(
+        "path",
+        ["<@a.example:me@d.example>", '<"me"@d.example>', "<me@d.example>x", "me@d.example", "<me@d.example", "<>", "<a@b@c>", "<a..b@c>"],
+    )  # fmt: skip
+    def test_every_other_path_goes_the_long_way(self, path: str) -> None:
+        assert _USUAL_PATH.fullmatch(path) is None
+
+    def test_no_address_beyond_ascii(self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder) -> None:
+        client = connect(port)
+        assert "smtputf8" not in client.esmtp_features
+        assert client.docmd("MAIL", f"FROM:<{ME.address}> SMTPUTF8")[0] in (501, 555)
+        client.mail(ME.address)
+        client.send("RCPT TO:<jörg@y.example>\r\n".encode())
+        assert client.getreply()[0] in (500, 501, 553)
+        assert upstream.got == []
+
     @pytest.mark.parametrize("sender", [YOU.address, "me@other.example", "boss@d.example", "me@d.example.evil.example"])
     def test_a_foreign_sender(
         self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder, sender: str
@@ -313,6 +386,37 @@ class TestMessage:
         with pytest.raises((smtplib.SMTPException, OSError)):
             client.getreply()
         assert upstream.got == []
+
+
+class TestGenerated:
+    """The lists of `attempts` over the wire, one session after the other as the gateway ends them."""
+
+    def test_the_list_of_attacks(self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder) -> None:
+        client = connect(port)
+        for attack in ATTACKS:
+            sent(client, attack["header"].encode("latin-1") + b"To: x@y.example\r\n\r\nbody\r\n")
+        assert len(upstream.got) == len(ACCEPTED)
+        assert all(senders_of(wire) == [[ME.address]] * 4 for wire, _, _ in upstream.got)
+
+    def test_dishonest_and_honest_messages(
+        self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder
+    ) -> None:
+        client = connect(port)
+        for octets in dishonest(300, 20):
+            client.putcmd("RSET")
+            client.getreply()
+            client.mail(ME.address)
+            client.rcpt(TO[0])
+            client.docmd("DATA")
+            # As they are: smtplib would mend bare line ends.
+            client.send(octets.replace(b"\r\n.", b"\r\n..") + b"\r\n.\r\n")
+            assert client.getreply()[0] in (250, 550, 554)
+        assert all(senders_of(wire) == [[ME.address]] * 4 for wire, _, _ in upstream.got)
+        upstream.got.clear()
+        for number, octets in enumerate(honest(100, 20)):
+            code, said = sent(client, octets)
+            assert code == 250 or b"Message-ID" in said, (number, said)
+        assert upstream.got
 
 
 class TestOnce:
