@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from commands.report.protection import protected_sentence
 from mailboxes import remedies
@@ -119,4 +121,28 @@ class NoTunnelTokenError(CommandError):
         super().__init__(
             f"The stack output tunnelToken is {found}; expected the token of a tunnel that this stack creates; set it with: "
             f"{remedies.set_value('accountId', stack=stack)}, and with tunnelHostname likewise, then run: {remedies.apply(stack)}"
+        )
+
+
+class NotASplitStackError(CommandError):
+    """A stack whose agents cannot be laid out over several."""
+
+    def __init__(self, stack: str, found: str, owner: str) -> None:
+        instead = (
+            f"split the one that owns the domain: {remedies.split(owner)}"
+            if owner
+            else (
+                f"name its population files first with: {remedies.set_value('populations[0].file', 'FILE', stack=stack, path=True)}"
+            )
+        )
+        super().__init__(f"the stack {stack!r} {found}; expected one that owns a domain and has agents; {instead}")
+
+
+class PartInTheWayError(CommandError):
+    """A file where a new part's should be written."""
+
+    def __init__(self, path: Path, part: str, home: str) -> None:
+        super().__init__(
+            f"{path} is there already, and no part of {home}; expected nothing, since the new part {part} would be written there; "
+            f"move it away with: {shlex.join(['mv', str(path), f'{path}.old'])}"
         )

@@ -44,6 +44,11 @@ def set_secret(key: str, *, stack: str = "") -> str:
     return mail("pulumi", "config", "set", *_of(stack), "--secret", key)
 
 
+def copy_value(key: str, to: str, *, stack: str = "") -> str:
+    """Copies a key, a secret encrypted anew, into another stack's configuration."""
+    return mail("pulumi", "config", "cp", *_of(stack), "--dest", to, key)
+
+
 def remove_value(key: str, *, stack: str = "") -> str:
     """Takes a key out of the configuration."""
     return mail("pulumi", "config", "rm", *_of(stack), key)
@@ -123,9 +128,10 @@ def change_passphrase(stack: str = "") -> str:
     return mail("pulumi", "stack", "change-secrets-provider", "passphrase", *_of(stack))
 
 
-def make_stack(stack: str = "") -> str:
-    """Makes an empty stack in its backend, for a state that is gone."""
-    return mail("pulumi", "stack", "init", _named(stack))
+def make_stack(stack: str = "", *, secrets_provider: str = "") -> str:
+    """Makes an empty stack in its backend: for a state that is gone, or a file that no stack has been made with."""
+    provider = ["--secrets-provider", secrets_provider] if secrets_provider else []
+    return mail("pulumi", "stack", "init", _named(stack), *provider)
 
 
 def import_state(stack: str, file: str) -> str:
@@ -154,6 +160,11 @@ def clear_pending(stack: str = "", *options: str) -> str:
 def import_agents(export: str, file: str, *options: str) -> str:
     """Merges an export into a population file."""
     return mail("agents", "import", export, file, *options)
+
+
+def split(stack: str = "", size: int = 10_000, *options: str) -> str:
+    """Lays a stack's agents out over several stacks."""
+    return mail("agents", "split", _named(stack), "--size", str(size), *options)
 
 
 def list_agents(stack: str = "") -> str:

@@ -121,3 +121,25 @@ def pin(
     from commands.pins import pin as run
 
     return run(pins, files=file or [], stack=stack, project=project)
+
+
+@app.command()
+def split(
+    stack: Annotated[str, Argument(metavar="STACK", help="The stack that owns the domain.")],
+    size: Annotated[int, Option(metavar="N", min=1, help="Most agents of a part.")] = 10_000,
+    keep: Annotated[
+        int | None, Option(metavar="N", min=0, help="Agents who stay in STACK itself (default: --size).")
+    ] = None,
+    yes: Annotated[bool, Option("--yes", "-y", help="Write without a question.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Say what would be written; write nothing.")] = False,
+    project: Project = ROOT,
+) -> int:
+    """Lay the agents of a stack out over several, so that everybody keeps the address.
+
+    Writes a population file and a Pulumi.STACK-NN.yaml for each part, and lists the commands that bring them up. Agents who
+    have a mailbox already leave STACK's file with a second run, after the part's up has taken their routes over. Newcomers
+    go into parts with room, then into new ones.
+    """
+    from commands.split import split as run
+
+    return run(stack, project, size=size, keep=keep, yes=yes, dry_run=dry_run)

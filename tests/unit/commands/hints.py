@@ -171,12 +171,13 @@ RENDERERS = {
 
 GLOBAL = frozenset({"--non-interactive", "--color", "--cwd", "-C"})
 WITHOUT_STACK = frozenset({"login", "logout", "plugin install", "stack ls"})
-WITH_VALUE = frozenset({"--stack", "-s", "--file", "--color", "--cwd", "-C", "--secrets-provider"})
+WITH_VALUE = frozenset({"--stack", "-s", "--file", "--color", "--cwd", "-C", "--secrets-provider", "--dest"})
 RUN = frozenset({"--yes", "--skip-preview", "--suppress-outputs", "--refresh", "--json", "--non-interactive"})
 GRAMMAR: dict[str, tuple[frozenset[str], int, int]] = {
     "about": (frozenset(), 0, 0),
     "cancel": (frozenset({"--yes"}), 0, 1),
     "config": (frozenset({"--show-secrets", "--json"}), 0, 0),
+    "config cp": (frozenset({"--dest", "--path"}), 0, 1),
     "config get": (frozenset({"--json", "--path"}), 1, 1),
     "config rm": (frozenset({"--path"}), 1, 1),
     "config set": (frozenset({"--secret", "--path"}), 1, 2),

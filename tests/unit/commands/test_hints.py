@@ -152,6 +152,7 @@ def example(name: str, stack: str = "") -> str:
         "pins": [("538605c0-4728-53d9-b533-76e2b3da240c", "it's")],
         "command": "up",
         "shell": "bash",
+        "to": "prod-01",
     }
     function = RENDERERS[name]
     wanted = inspect.signature(function).parameters
