@@ -34,7 +34,7 @@ from settings.values import PROJECT
 
 CARRIED = (
     *("protected", "mailjetApiUrl", "mailjetSmtpHost", "mailjetSmtpPort", "inboundAuth", "submission"),
-    *("gatewayHost", "gatewayPort", "gatewayApiUrl", "gatewayAgentLimits", "gatewayAccountLimits"),
+    *("gatewayHost", "gatewayPort", "gatewayApiUrl", "gatewayAgentLimits", "gatewayAccountLimits", "inboxUrl"),
     *("massRemovalPercent", "massRemovalCount"),
 )
 """What a part takes over from the stack that owns the domain; everything else is that stack's alone, or a secret."""
@@ -144,11 +144,18 @@ class SplitSite:
             change_configuration(path, {_TAKE_OVER: True if takes_over else None})
         part.write()
 
+    def _through_the_tunnel(self, config: Mapping[str, Any]) -> dict[str, str]:
+        """Where a part finds what the tunnel of the first stack leads to: it has none of its own to derive that from."""
+        host = f"https://{config.get(f'{PROJECT}:tunnelHostname')}"
+        served = {"gatewayApiUrl": "gatewayService", "inboxUrl": "inboxService"}
+        return {url: host for url, service in served.items() if config.get(f"{PROJECT}:{service}")}
+
     def _part_text(self, part: PartEdit, *, takes_over: bool) -> str:
         config = self.file.document().get("config") or {}
         carried = {key: config[f"{PROJECT}:{key}"] for key in CARRIED if f"{PROJECT}:{key}" in config}
         file = part.path.relative_to(self.project) if part.path.is_relative_to(self.project) else part.path
-        own: dict[str, Any] = {"domainStack": self.home.name, **carried, "populations": [{"file": str(file)}]}
+        own: dict[str, Any] = {"domainStack": self.home.name, **self._through_the_tunnel(config), **carried}
+        own["populations"] = [{"file": str(file)}]
         if takes_over:
             own[_TAKE_OVER] = True
         named = {f"{PROJECT}:{key}": value for key, value in own.items()}
