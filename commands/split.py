@@ -144,17 +144,20 @@ class SplitSite:
             change_configuration(path, {_TAKE_OVER: True if takes_over else None})
         part.write()
 
-    def _through_the_tunnel(self, config: Mapping[str, Any]) -> dict[str, str]:
-        """Where a part finds what the tunnel of the first stack leads to: it has none of its own to derive that from."""
-        host = f"https://{config.get(f'{PROJECT}:tunnelHostname')}"
-        served = {"gatewayApiUrl": "gatewayService", "inboxUrl": "inboxService"}
-        return {url: host for url, service in served.items() if config.get(f"{PROJECT}:{service}")}
+    def _beside_the_tunnel(self, config: Mapping[str, Any]) -> dict[str, str]:
+        """Where a part finds gateway and inbox, if their URLs follow from what the first stack alone may say."""
+        found = {}
+        if config.get(f"{PROJECT}:gatewayService"):
+            found["gatewayApiUrl"] = f"https://{config.get(f'{PROJECT}:tunnelHostname')}"
+        if service := config.get(f"{PROJECT}:inboxService"):
+            found["inboxUrl"] = str(service)
+        return found
 
     def _part_text(self, part: PartEdit, *, takes_over: bool) -> str:
         config = self.file.document().get("config") or {}
         carried = {key: config[f"{PROJECT}:{key}"] for key in CARRIED if f"{PROJECT}:{key}" in config}
         file = part.path.relative_to(self.project) if part.path.is_relative_to(self.project) else part.path
-        own: dict[str, Any] = {"domainStack": self.home.name, **self._through_the_tunnel(config), **carried}
+        own: dict[str, Any] = {"domainStack": self.home.name, **self._beside_the_tunnel(config), **carried}
         own["populations"] = [{"file": str(file)}]
         if takes_over:
             own[_TAKE_OVER] = True
