@@ -62,12 +62,14 @@ def boxes(home: Stack, name: str) -> dict[str, str]:
     return {box.agent_id: box.address for box in MailStack(stack.outputs())}
 
 
+@pytest.fixture(scope="module")
+def before(home: Stack, emulators: Emulators) -> dict[str, tuple[int, str]]:
+    """The routes of the standing stack."""
+    return routes(emulators)
+
+
 class TestAStandingStackIsSplit:
     """The tests of this class build on each other, in order."""
-
-    @pytest.fixture(scope="class")
-    def before(self, home: Stack, emulators: Emulators) -> dict[str, tuple[int, str]]:
-        return routes(emulators)
 
     def test_a_dry_run_says_it_and_writes_nothing(self, home: Stack, before: dict[str, tuple[int, str]]) -> None:
         files = {path.name for path in home.folder.iterdir()}
