@@ -69,7 +69,7 @@ class AzmailProcess:
             command,
             cwd=PROJECT,
             stdin=subprocess.PIPE,
-            env={**os.environ, **self._part.environment},
+            env={**_environment(), **self._part.environment},
             pass_fds=tuple(bound.fileno() for bound in self._part.sockets),
         )
         log.info("the %s is process %d", self._part.name, self._child.pid)
@@ -91,6 +91,13 @@ class AzmailProcess:
     def _close_pipe(self) -> None:
         if self._child is not None and self._child.stdin is not None:
             self._child.stdin.close()
+
+
+def _environment() -> dict[str, str]:
+    """This process's own, without what would win over the file."""
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(("AZMAIL_", "MAILJET_", "AGENTMAIL_"))
+    }
 
 
 def forget_sqlite(database: Path) -> None:

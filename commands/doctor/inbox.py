@@ -21,12 +21,12 @@ LATE_SECONDS = 300.0
 _NUMBER = re.compile(r"^azmail_inbox_(jobs_waiting|jobs_dead|lag_seconds) ([0-9.e+-]+)$", re.MULTILINE)
 
 
-def inbox_findings(examined: ExaminedStack, *, url: str = "") -> Iterator[Finding]:
-    """Nothing for a stack without one. `url`: where it is reached at another than the outputs say. Only reads."""
+def inbox_findings(examined: ExaminedStack) -> Iterator[Finding]:
+    """Nothing for a stack without one. It only reads."""
     stack = examined.outputs
     if not examined.settings.has_inbox or stack is None:
         return
-    label = url or stack.inbox_url
+    label = stack.inbox_url
     if not stack.inbox_url:
         yield INBOX.warning(
             examined.settings.inbox_api_url,

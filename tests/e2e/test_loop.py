@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from azmail import InboxClient
 from tests.e2e.stack import ROOT, Emulators, Finished, Stack, mail
 
 
@@ -76,6 +77,28 @@ def test_the_mails_can_be_read_and_written(stack: Stack) -> None:
     unknown = mail("send", "--from", "Nobody Here", *where, env=stack.environment, check=False)
     assert (unknown.code, unknown.err.count("Traceback")) == (1, 0)
     assert "No agent of stack 'dev' has the id, name or address 'Nobody Here'" in unknown.err
+
+
+def test_a_real_stacks_mails_are_those_of_its_inbox(stack: Stack) -> None:
+    """As from beside the platform: with the platform's credential all, and sent by the inbox as the agent itself."""
+    stack.start_gateway()
+    where = ("--stack", stack.name, "-C", stack.folder)
+    writer, reader = json.loads(mail("agents", "list", "--json", *where, env=stack.environment).out)[:2]
+    login = json.loads(
+        mail("agents", "show", reader["id"], "--json", "--show-secrets", *where, env=stack.environment).out
+    )
+    url = login["inbox_url"]
+    with InboxClient(url, reader["id"], login["inbox_password"]) as inbox:
+        cursor = inbox.mailbox()["cursor"]
+        words = ("--from", writer["address"], "--to", reader["id"], "--subject", "Por el buzón", "--inbox", url)
+        sent = mail("send", *words, *where, env=stack.environment).out
+        assert f"Sent from {writer['address']} to {reader['address']}: custom id " in sent
+        came = inbox.wait_for(subject="Por el buzón", seconds=30, cursor=cursor)
+    listed = mail("messages", "--json", "--agent", reader["name"], "--inbox", url, *where, env=stack.environment).out
+    assert json.loads(listed.splitlines()[-1])["id"] == came["id"]
+    shown = mail("messages", "--inbox", url, *where, env=stack.environment).out
+    assert f"{writer['address']} -> {reader['address']}  [sent]\n    Por el buzón" in shown
+    assert f"{writer['address']} -> {reader['address']}  [new]\n    Por el buzón" in shown
 
 
 def test_a_platform_that_expects_another_secret_hears_nothing(stack: Stack) -> None:

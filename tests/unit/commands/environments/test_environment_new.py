@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -14,7 +14,7 @@ from commands.doctor.passphrase import passphrase_findings
 from commands.environments.creation import create
 from commands.environments.draft import PLACEHOLDER, Draft
 from commands.environments.errors import AlreadyMadeError, StackWriteError
-from commands.environments.gathering import gather
+from commands.environments.gathering import fill, gather
 from commands.environments.options import NewOptions
 from commands.environments.stack_file import EditedStackFile
 from commands.stack_commands import Pulumi, PulumiFailedError
@@ -197,6 +197,30 @@ class TestExamples:
         assert (plain["domain"], plain["tunnelService"], plain["dmarcPolicy"], plain["ttl"]) == (
             "flag.example.org", "http://x:1", "reject", 900,
         )  # fmt: skip
+
+
+class TestWhereMailIsKept:
+    """A gateway and a tunnel of its own: mail goes into the inbox, unless somebody says otherwise."""
+
+    ACCOUNT: ClassVar = {"accountId": "0" * 31 + "1"}
+
+    def filled(self, *given: str, **values: str) -> dict[str, object]:
+        draft = gather(options(values=values, set=list(given)), EditedStackFile.of(ROOT, "prod"), {})
+        fill(draft, options(keeps_secrets=False), None)
+        return draft.plain
+
+    def test_by_itself(self) -> None:
+        plain = self.filled(**self.ACCOUNT)
+        assert (plain["inboxService"], plain["inboundAuth"]) == ("http://mail-inbox:8026", "forwarder")
+
+    @pytest.mark.parametrize(
+        "given", [["inboxService="], ["submission=mailjet"], ["inboxUrl=https://read.example.org"]], ids=" ".join
+    )
+    def test_not_where_it_is_refused_or_elsewhere(self, given: list[str]) -> None:
+        assert not {"inboxService", "inboundAuth"} & self.filled(*given, **self.ACCOUNT).keys()
+
+    def test_not_without_a_tunnel_of_its_own(self) -> None:
+        assert "inboxService" not in self.filled(tunnelCname="x.cfargotunnel.com")
 
 
 class Failing(Pulumi):
