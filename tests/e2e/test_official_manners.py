@@ -157,7 +157,9 @@ class TestUnderMail:
         stack.configure(populations=[], protected="true")
         stack.up()
         emulators.forget_requests()
-        stack.configure(accountId=None, tunnelHostname=None, webhookUrl="https://api.agents.example/in")
+        stack.configure(
+            accountId=None, tunnelHostname=None, inboxService=None, webhookUrl="https://api.agents.example/in"
+        )
         for done in (self.mail(stack, "apply", "--yes"), self.mail(stack, "destroy", "--confirm", "dev")):
             assert_quiet(done)
             assert "protected" in done.text
