@@ -29,7 +29,7 @@ from tests.e2e.stack import ENGINE, ROOT, Emulators, Stack
 A_FILE = 100_000
 """Agents of one population file: a platform export of more is refused for its size."""
 OF_THE_DOMAIN_ALONE = (
-    *("domain", "zoneId", "zoneName", "accountId", "tunnelHostname", "tunnelService"),
+    *("domain", "zoneId", "zoneName", "accountId", "tunnelHostname", "tunnelService", "inboxService"),
     *("mailjetSenders", "mailjetEvents"),
 )
 NEIGHBOURS = "https://agentmail-neighbours:a-secret-of-theirs@api-dev.agents.example/api/webhooks/mailjet/inbound"

@@ -69,15 +69,12 @@ def withdrawn_after_an_ambiguous_post(world: World) -> None:
     newcomer = {"id": "agent-who-leaves", "name": "Grace Hopper", "username_hint": "grace"}
     world.population.write_text(json.dumps({**document, "agents": [*stays, newcomer]}))
     hers = world.addresses()[newcomer["id"]]
-    world.emulators.faults(
-        "mailjet",
-        rules=[
-            {"method": "POST", "path": "/v3/REST/parseroute", "kind": "reset-after"},
-            {"method": "GET", "path": "/v3/REST/parseroute/*", "kind": "503"},
-        ],
-    )
+    # A look by address finds nothing either, and no POST is refused in words: so nobody reads the list, which would tell.
+    world.switch(route_by_address="unknown")
+    world.emulators.faults("mailjet", rules=[{"method": "POST", "path": "/v3/REST/parseroute", "kind": "reset-after"}])
     failed = world.stack.up("--suppress-outputs", check=False)
     world.emulators.faults("mailjet")
+    world.switch(route_by_address="exact")
     in_doubt = [row for row in world.ours()["routes"] if row["Email"] == hers]
     if failed.code == 0 or len(in_doubt) != 1:
         raise ChaosError("an ambiguous POST", [f"up ended with {failed.code}, {len(in_doubt)} routes"], failed.text)
