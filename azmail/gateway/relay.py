@@ -127,6 +127,7 @@ class Relay:
         self._revoked: tuple[float, Mapping[str, int]] = (float("-inf"), {})
         """When the database was asked, and what it knew."""
         self._looking = threading.Lock()
+        self._failures = 0
         self._at_once: Counter[str] = Counter()
         self._counting = threading.Lock()
 
@@ -180,10 +181,18 @@ class Relay:
         asked, revoked = self._revoked
         if self._clock() - asked <= REVOCATIONS_SECONDS:
             return revoked
+        failures = self._failures
         with self._looking:
             if self._clock() - self._revoked[0] > REVOCATIONS_SECONDS:
+                if self._failures != failures:
+                    # Whoever waited for this lock asks no database that has just not answered: each would wait in turn.
+                    raise LedgerError(TimeoutError())
                 asked = self._clock()
-                self._revoked = asked, self._ledger.revocations()
+                try:
+                    self._revoked = asked, self._ledger.revocations()
+                except LedgerError:
+                    self._failures += 1
+                    raise
             return self._revoked[1]
 
     def policy(self, agent: AgentLogin) -> Policy:

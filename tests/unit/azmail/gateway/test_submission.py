@@ -27,12 +27,13 @@ from azmail.errors import (
     UnreachableError,
 )
 from azmail.gateway.credentials import Directory, Roots, Scope, new_root
-from azmail.gateway.ledger import Ledger, SendingLimits
+from azmail.gateway.ledger import Ledger, LedgerError, SendingLimits
 from azmail.gateway.relay import Policy, Relay
 from azmail.gateway.submission import _USUAL_PATH, Sources, SubmissionServer
 from tests.unit.azmail.gateway.attempts import dishonest, honest
 from tests.unit.azmail.gateway.conftest import ME, ROOTS, YOU, Loop, Recorder
 from tests.unit.azmail.gateway.test_identity import ACCEPTED, ATTACKS, senders_of
+from tests.waiting import wait_until
 
 SECRET = new_root()
 PASSWORD = ROOTS.password("bot-1")
@@ -516,6 +517,21 @@ class TestOnce:
         assert relay.health() == ""
 
 
+class Arrivals:
+    """A lock that counts who has come to it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self.count += 1
+        self._lock.acquire()
+
+    def __exit__(self, *_error: object) -> None:
+        self._lock.release()
+
+
 class TestShared:
     def test_a_limit_over_two_replicas(
         self,
@@ -601,6 +617,35 @@ class TestShared:
         for thread in threads:
             thread.join(20)
         assert answers == [250] * 4
+
+    def test_logins_that_wait_for_a_silent_database_share_its_failure(
+        self, make_relay: Callable[..., Relay], sqlite_ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        arrivals, silent, asked = Arrivals(), threading.Event(), []
+
+        def fail() -> dict[str, int]:
+            asked.append(1)
+            assert silent.wait(20)
+            raise LedgerError(TimeoutError())
+
+        monkeypatch.setattr(sqlite_ledger, "revocations", fail)
+        relay, outcomes = make_relay(), []
+        monkeypatch.setattr(relay, "_looking", arrivals)
+
+        def login() -> None:
+            try:
+                relay.login("bot-1", PASSWORD)
+            except LedgerError as error:
+                outcomes.append(error)
+
+        threads = [threading.Thread(target=login) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: arrivals.count == 5)
+        silent.set()
+        for thread in threads:
+            thread.join(20)
+        assert (len(outcomes), len(asked)) == (5, 1)
 
     def test_connections_are_bounded(
         self, serve: Callable[..., int], make_relay: Callable[..., Relay], connect: Callable[..., smtplib.SMTP]
