@@ -205,7 +205,10 @@ def _checks(context: _CheckContext) -> list[NamedCheck]:
             lambda: gateway_findings(context.examined, ca_file=context.ca_file, emulated=bool(context.probe.edge)),
         ),
         (UPSTREAM, lambda: upstream_findings(context.examined, ca_file=context.mailjet_ca_file)),
-        (INBOX, lambda: inbox_findings(context.examined)),
+        (
+            INBOX,
+            lambda: inbox_findings(context.examined, without_file=bool(context.probe.edge and not context.ca_file)),
+        ),
     ]
     if context.examined.settings.domain_stack:
         return [credentials, (CONFIGURATION, lambda: _shared_domain(context.examined)), routes, *gateway]

@@ -21,8 +21,9 @@ LATE_SECONDS = 300.0
 _NUMBER = re.compile(r"^azmail_inbox_(jobs_waiting|jobs_dead|lag_seconds) ([0-9.e+-]+)$", re.MULTILINE)
 
 
-def inbox_findings(examined: ExaminedStack) -> Iterator[Finding]:
-    """Nothing for a stack without one. It only reads."""
+def inbox_findings(examined: ExaminedStack, *, without_file: bool = False) -> Iterator[Finding]:
+    """Nothing for a stack without one. It only reads. `without_file`: it is that of an embedded default whose services
+    have not been given their file, so nothing has failed where it does not answer."""
     stack = examined.outputs
     if not examined.settings.has_inbox or stack is None:
         return
@@ -36,7 +37,7 @@ def inbox_findings(examined: ExaminedStack) -> Iterator[Finding]:
     platform = InboxClient.of_platform(label, stack.inbox_token, timeout=TIMEOUT_SECONDS)
     code = _status(platform, lambda inbox: inbox.mailbox())
     if not code:
-        yield _away(label)
+        yield _away(label, without_file=without_file)
     elif code == 503:
         yield INBOX.error(
             label,
@@ -133,7 +134,11 @@ def _give_file(stack: str) -> str:
     )
 
 
-def _away(url: str) -> Finding:
+def _away(url: str, *, without_file: bool) -> Finding:
+    if without_file:
+        return INBOX.warning(
+            url, f"The inbox of the embedded default has not been given its file: give it one with: {remedies.up()}"
+        )
     if is_loopback(url):
         return INBOX.error(url, f"The inbox does not answer: start it with: {remedies.up()}")
     return INBOX.warning(

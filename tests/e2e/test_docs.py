@@ -101,7 +101,8 @@ class TestRemedies:
         return shown.shown
 
     def test_each_kind_runs(self, first_up: tuple[Clone, str]) -> None:
-        """Last on the clone: it takes the stack away in the end. The pages above and test_loop.py run the others."""
+        """Last on the clone: it takes the stack away in the end. The pages above, test_loop.py and
+        test_split.py run the others."""
         reader, _ = first_up
         dev = "dev"
         done: set[str] = set()
@@ -149,7 +150,8 @@ class TestRemedies:
         by_pages = {"up", "preview", "doctor", "check_environment", "new_environment", "remove_stack", "import_agents"}
         by_pages |= {"set_secret", "remove_value"}
         by_the_loop = {"demo", "send", "messages"}
-        assert done | by_pages | by_the_loop == set(RENDERERS)
+        by_the_split = {"split", "copy_value"}
+        assert done | by_pages | by_the_loop | by_the_split == set(RENDERERS)
 
     def test_pulumi_has_what_is_proposed(self, first_up: tuple[Clone, str]) -> None:
         """The table of `tests/unit/commands/hints.py`, which reads commands without the engine."""

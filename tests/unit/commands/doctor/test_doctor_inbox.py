@@ -93,6 +93,8 @@ def test_nobody_there() -> None:
         port = int(taken.getsockname()[1])
     [near] = inbox_findings(stack(f"http://127.0.0.1:{port}"))
     assert (near.status, "start it with: ./mail up" in near.sentence) == (Status.ERROR, True)
+    [none] = inbox_findings(stack(f"http://127.0.0.1:{port}"), without_file=True)
+    assert (none.status, "has not been given its file" in none.sentence) == (Status.WARNING, True)
     [far] = inbox_findings(stack("http://inbox-of-nobody:8026"))
     assert (far.status, "docker compose ps mail-inbox" in far.sentence) == (Status.WARNING, True)
 
