@@ -181,7 +181,12 @@ def apply(wanted: Wanted, *, yes: bool = False, refresh: bool = False, plan: Pat
         confirmed(f"Apply this to {wanted.stack}?", remedy=f"say it with: {remedies.apply(wanted.stack, yes=True)}")
         # Whoever answers takes time, and others go on meanwhile.
         _hold(wanted.stack, shown, _announced(wanted, refresh=refresh, again=True)[0])
-    bring_up(Pulumi(wanted.stack, project=wanted.project), refresh=refresh)
+    pulumi = Pulumi(wanted.stack, project=wanted.project)
+    outputs = bring_up(pulumi, refresh=refresh)
+    if not StackFile.of(pulumi.project, wanted.stack).off_loopback():
+        from commands.embedded_mail import hand_over_here
+
+        hand_over_here(outputs)
     return 0
 
 

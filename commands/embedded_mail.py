@@ -15,8 +15,11 @@ from azmail.atomic import write_private
 from azmail.contract import Mailbox, expand_mailboxes
 from azmail.inbox.client import InboxError
 from azmail.stack import MailStack
+from commands.cli.options import EMULATORS
 from commands.errors import CommandError
 from commands.gateway import whole_file
+from emulators import lifecycle
+from emulators.state_folder import StateFolder
 from engine.environment import emulator_credentials
 from mailboxes import remedies
 from mailboxes.passwords import parse_roots
@@ -58,6 +61,13 @@ def warm(status: Mapping[str, Any]) -> None:
             "agents": {},
         },
     )
+
+
+def hand_over_here(outputs: Mapping[str, Any]) -> None:
+    """To this clone's emulators, where they run and the stack leads to them. Raises GatewayNotReadyError."""
+    status = lifecycle.status(StateFolder(EMULATORS))
+    if status["running"]:
+        hand_over(outputs, status)
 
 
 def hand_over(outputs: Mapping[str, Any], status: Mapping[str, Any]) -> None:

@@ -223,8 +223,13 @@ def _password(examined: ExaminedStack, probe: WebhookProbe) -> Iterator[Finding]
     elif right in {401, 403}:
         yield WEBHOOK.error(
             label,
-            f"The webhook refuses the stack's own webhookSecret ({right}), so no mail arrives: give it the "
-            "MAILJET_INBOUND_SECRET of the outputs.",
+            f"The webhook refuses the stack's own webhookSecret ({right}), so no mail arrives: give "
+            + (
+                f"the inbox its present file with: {remedies.mail('gateway', 'file', '--stack', examined.stack)}, in the "
+                f"embedded default with: {remedies.up()}"
+                if settings.inbox_service
+                else "it the MAILJET_INBOUND_SECRET of the outputs."
+            ),
         )
     else:
         yield WEBHOOK.ok(label, "A wrong one is refused" + (", the right one is not." if right is not None else "."))
