@@ -47,7 +47,8 @@ def followed(layout: Layout, arguments: Sequence[str], touched: Meant) -> list[s
     moved = {
         key: real[key]
         for key, fixed in FIXED.items()
-        if config.get(key) == fixed and key in real and real[key] != fixed
+        # `config set` of any key writes a port as a text.
+        if str(config.get(key)) == str(fixed) and key in real and real[key] != fixed
     }
     if not moved:
         return []

@@ -23,6 +23,7 @@ def serve(
     platform: int = DEFAULT_PORTS[PortRole.PLATFORM],
     gateway: int = 0,
     api: int = 0,
+    inbox: int = 0,
 ) -> None:
     """As running emulators leave word."""
     file = machine.layout.credentials.with_name("server.json")
@@ -32,6 +33,8 @@ def serve(
         "cloudflare": {"url": f"http://127.0.0.1:{cloudflare}/client/v4"},
         "platform": {"host": "127.0.0.1", "port": platform},
     }
+    if inbox:
+        served["inbox"] = {"url": f"http://127.0.0.1:{inbox}"}
     if gateway:
         served["gateway"] = {"port": gateway, "api_url": f"http://127.0.0.1:{api}"}
     file.write_text(json.dumps(served))
@@ -114,6 +117,20 @@ def test_emulators_of_before_there_was_a_gateway_are_followed_too(bare: Machine)
     config = copied(options(bare, *READING[0]))["config"]
     assert config["agentmail:mailjetSmtpPort"] == 40003
     assert config["agentmail:gatewayPort"] == DEFAULT_PORTS[PortRole.GATEWAY]
+
+
+def test_a_file_that_config_set_has_written_is_followed_too(bare: Machine) -> None:
+    """The CLI writes every number as a text."""
+    serve(bare, 40001, 40002, 40003, gateway=40005, inbox=40007)
+    file = bare.layout.root / "Pulumi.dev.yaml"
+    document = yaml.safe_load(file.read_text())
+    document["config"] = {
+        key: str(value) if isinstance(value, int) else value for key, value in document["config"].items()
+    }
+    file.write_text(yaml.safe_dump(document))
+    config = copied(options(bare, *READING[0]))["config"]
+    assert (config["agentmail:mailjetSmtpPort"], config["agentmail:gatewayPort"]) == (40003, 40005)
+    assert config["agentmail:inboxService"] == "http://127.0.0.1:40007"
 
 
 def test_an_address_of_the_users_own_stays(bare: Machine) -> None:
