@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import requests
+
 from tests.relay import Relay
 
 BUCKET = "agentmail-state"
@@ -38,6 +40,8 @@ def s3_server() -> Iterator[StateServer]:
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    # moto keeps its objects in the process, not in the server: another's from before would be here too.
+    requests.post(f"http://{host}:{port}/moto-api/reset", timeout=10).raise_for_status()
     try:
         store = boto3.client(
             "s3",
