@@ -145,7 +145,8 @@ def test_a_token_is_rolled_in_the_documented_order(stack: Stack, emulators: Emul
 
 
 def configure_token(stack: Stack, value: str) -> None:
-    stack.pulumi("config", "set", "--secret", "cloudflare:apiToken", value, "--stack", stack.name)
+    # As one word, since a token may begin with a hyphen.
+    stack.pulumi("config", "set-all", "--secret", f"cloudflare:apiToken={value}", "--stack", stack.name)
 
 
 def mx(emulators: Emulators) -> str:

@@ -154,14 +154,14 @@ def test_a_stalled_download_is_given_up(bare: Machine) -> None:
     pid = bare.folder / "pid"
     bare.program("go", failing("list", f"echo 'go: downloading m' >&2; echo $$ > {pid}; exec sleep 600"))
     with pytest.raises(BuildError, match=r"nothing happened for .*go: downloading m"):
-        ensure_built(bare.layout, bare.environment, BuildLimits(stall_seconds=0.3))
+        ensure_built(bare.layout, bare.environment, BuildLimits(stall_seconds=1.0))
     assert not alive(int(pid.read_text()))
 
 
 def test_compiling_may_be_silent_but_not_for_ever(bare: Machine) -> None:
     bare.program("go", failing("build", "exec sleep 600"))
     with pytest.raises(BuildError, match="it took longer than"):
-        ensure_built(bare.layout, bare.environment, BuildLimits(stall_seconds=0.1, step_seconds=0.5))
+        ensure_built(bare.layout, bare.environment, BuildLimits(stall_seconds=1.0, step_seconds=1.5))
 
 
 def test_a_build_that_gives_no_working_cli_is_not_kept(bare: Machine) -> None:

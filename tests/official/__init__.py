@@ -1,0 +1,1 @@
+"""The official Cloudflare plugin, built from its sources, in place of the stand-in."""
