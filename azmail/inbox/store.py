@@ -96,6 +96,12 @@ class MailStore:
             batch = self._take()
         try:
             self._write(batch)
+        except BaseException as error:
+            # None of them may be taken for one that was there before.
+            for one in batch:
+                if not one.done:
+                    one.error, one.done = InboxDatabaseError(error), True
+            raise
         finally:
             with self._lock:
                 following = self._waiting[:1]
@@ -124,10 +130,6 @@ class MailStore:
             for one in batch:
                 one.error, one.done = error, True
             return
-        except BaseException as error:
-            for one in batch:
-                one.error, one.done = InboxDatabaseError(error), True
-            raise
         for one in batch:
             # Of the same mail twice in a batch, the first is the one that was stored.
             one.fresh = one.parcel.id in fresh

@@ -300,6 +300,34 @@ class TestWhole:
         assert isinstance(told[bad.id], InboxDatabaseError)
         assert rows(database)["inbox_mails"] == 3
 
+    def test_a_fault_while_they_are_written_one_by_one_is_told_to_all(
+        self, sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nobody hears that a mail was there before which is nowhere."""
+        store = MailStore(sqlite_database)
+        told: list[object] = []
+
+        def write(parcels: dict[str, Any]) -> set[str]:
+            raise InboxDatabaseError(ValueError("refused")) if len(parcels) > 1 else MemoryError
+
+        def bring(number: int) -> None:
+            try:
+                told.append(store.store(received_parcel(mail(number), ME)))
+            except InboxDatabaseError as error:
+                told.append(error)
+
+        monkeypatch.setattr(store._writing, "write", write)
+        monkeypatch.setattr(store, "_is_writing", True)
+        threads = [threading.Thread(target=bring, args=(number,)) for number in range(3)]
+        for one in threads:
+            one.start()
+        wait_until(lambda: len(store._waiting) == 3)
+        with pytest.raises(MemoryError):
+            store._write_waiting()
+        for one in threads:
+            one.join()
+        assert [type(one) for one in told] == [InboxDatabaseError] * 3
+
 
 class TestThreads:
     def place(self, database: Database, store: MailStore, number: int, **changes: Any) -> int:
