@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from azmail.errors import NoInboxError
-from azmail.inbox.client import InboxClient, Message
+from azmail.inbox.client import InboxClient, InboxError, Message
 from azmail.stack import MailStack
 from commands.cli.console import SOON, working
 from commands.roster import RosterAgent
@@ -51,6 +51,16 @@ def send(stack: MailStack, writer: RosterAgent, to: list[str], *, subject: str, 
     """By the inbox, as the agent itself; the receipt. Raises NoInboxError and InboxError."""
     with stack.inbox(writer.id, url=url) as inbox, working("Sending", after=SOON):
         return inbox.send(to=to, subject=subject, text=text)
+
+
+def status_of(inbox: InboxClient, look: Callable[[InboxClient], object]) -> int:
+    """What the inbox says to a look, which ends the client: 200 where it was shown, 0 where nobody answers."""
+    with inbox:
+        try:
+            look(inbox)
+        except InboxError as error:
+            return error.status
+    return 200
 
 
 def _text(mail: Message, addresses: dict[str, str]) -> str:

@@ -157,25 +157,27 @@ def files_of(database: Database, mail: str) -> list[FileRow]:
 def file_range(database: Database, mail: str, part: int, begin: int, end: int) -> Iterator[bytes]:
     """Octets `begin` up to, not including, `end`, never more than a piece in memory. Ends early if it is deleted."""
     for number in range(begin // PIECE_OCTETS, -(-end // PIECE_OCTETS)):
-        with database.reading() as connection:
-            piece = connection.execute(
-                select(PIECES.c.content).where(PIECES.c.mail == mail, PIECES.c.part == part, PIECES.c.number == number)
-            ).scalar()
+        piece = _piece(database, mail, part, number)
         if piece is None:
             return
         first = number * PIECE_OCTETS
-        yield bytes(piece)[max(0, begin - first) : end - first]
+        yield piece[max(0, begin - first) : end - first]
 
 
 def _pieces(database: Database, mail: str, part: int) -> Iterator[bytes]:
     for number in count():
-        with database.reading() as connection:
-            piece = connection.execute(
-                select(PIECES.c.content).where(PIECES.c.mail == mail, PIECES.c.part == part, PIECES.c.number == number)
-            ).scalar()
+        piece = _piece(database, mail, part, number)
         if piece is None:
             return
-        yield bytes(piece)
+        yield piece
+
+
+def _piece(database: Database, mail: str, part: int, number: int) -> bytes | None:
+    with database.reading() as connection:
+        piece = connection.execute(
+            select(PIECES.c.content).where(PIECES.c.mail == mail, PIECES.c.part == part, PIECES.c.number == number)
+        ).scalar()
+    return None if piece is None else bytes(piece)
 
 
 def _whole(connection: Connection, mail: str, part: int) -> bytes | None:

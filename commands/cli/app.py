@@ -23,6 +23,9 @@ EPILOG = (
 )
 HELP_OPTIONS = ["-h", "--help"]
 
+PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+"""Settings of a command whose arguments, `--help` among them, are those of another program."""
+
 app = Typer(
     name="mail",
     help=HELP,
@@ -317,7 +320,7 @@ def send(
     rich_help_panel=MAIL,
     add_help_option=False,
     help="The inbox's own commands on the embedded default: dead, export, erase, retention; beside another, `azmail inbox`.",
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    context_settings=PASSED_ON,
 )
 def inbox(context: Context, arguments: Annotated[list[str] | None, Argument(metavar="ARGS…")] = None) -> int:
     from commands.mails import inbox as run
@@ -333,7 +336,7 @@ def inbox(context: Context, arguments: Annotated[list[str] | None, Argument(meta
     rich_help_panel=REST,
     add_help_option=False,
     help="The Pulumi CLI of this clone; every argument goes to it.",
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    context_settings=PASSED_ON,
 )
 def pulumi(context: Context, arguments: Annotated[list[str] | None, Argument(metavar="ARGS…")] = None) -> int:
     import os

@@ -16,7 +16,6 @@ from azmail import (
     Attachment,
     EventKind,
     InboxClient,
-    InboxError,
     Mailbox,
     MailDidNotComeError,
     MailService,
@@ -25,6 +24,7 @@ from azmail import (
     SmtpTransport,
 )
 from azmail.inbox.client import Message
+from commands.inbox_mails import status_of
 from mailboxes import remedies
 
 _BETWEEN_LOOKS = 0.1
@@ -191,19 +191,9 @@ def _read_as_another(stack: MailStack, who: Mailbox, other: Mailbox, message: st
     """What the inbox says to an agent's credential under another's name, and at another's mail."""
     own = stack.inbox_password(who.agent_id)
     return (
-        _refused(InboxClient(stack.inbox_url, other.agent_id, own), lambda inbox: inbox.mailbox()),
-        _refused(InboxClient(stack.inbox_url, who.agent_id, own), lambda inbox: inbox.message(message)),
+        status_of(InboxClient(stack.inbox_url, other.agent_id, own), lambda inbox: inbox.mailbox()),
+        status_of(InboxClient(stack.inbox_url, who.agent_id, own), lambda inbox: inbox.message(message)),
     )
-
-
-def _refused(inbox: InboxClient, look: Callable[[InboxClient], Message]) -> int:
-    """The status of the refusal; 200 where there was none."""
-    with inbox:
-        try:
-            look(inbox)
-        except InboxError as error:
-            return error.status
-    return 200
 
 
 def _as_another(who: Mailbox, other: Mailbox, mailjet: Mailjet) -> int:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import requests
 
 from azmail.contract import Mailbox
-from azmail.inbox.client import InboxClient, InboxError
+from azmail.inbox.client import InboxClient
 from azmail.stack import MailStack
 from commands.doctor.finding import Check, Finding
 from commands.doctor.stack import ExaminedStack
+from commands.inbox_mails import status_of
 from mailboxes import remedies
 from settings.urls import is_loopback
 
@@ -35,7 +36,7 @@ def inbox_findings(examined: ExaminedStack, *, without_file: bool = False) -> It
         )
         return
     platform = InboxClient.of_platform(label, stack.inbox_token, timeout=TIMEOUT_SECONDS)
-    code = _status(platform, lambda inbox: inbox.mailbox())
+    code = status_of(platform, lambda inbox: inbox.mailbox())
     if not code:
         yield _away(label, without_file=without_file)
     elif code == 503:
@@ -59,7 +60,7 @@ def inbox_findings(examined: ExaminedStack, *, without_file: bool = False) -> It
 def _as_an_agent(examined: ExaminedStack, stack: MailStack, url: str) -> Iterator[Finding]:
     first, other = examined.mailboxes[0], examined.mailboxes[-1]
     own = stack.inbox_password(first.agent_id)
-    code = _status(_client(url, first, own), lambda inbox: inbox.mailbox())
+    code = status_of(_client(url, first, own), lambda inbox: inbox.mailbox())
     if code != 200:
         yield INBOX.error(
             first.address,
@@ -71,8 +72,8 @@ def _as_an_agent(examined: ExaminedStack, stack: MailStack, url: str) -> Iterato
     if first == other:
         return
     found = (
-        _status(_client(url, other, own), lambda inbox: inbox.mailbox()),
-        _status(_client(url, first, own), lambda inbox: next(inbox.messages(agent=other.agent_id), None)),
+        status_of(_client(url, other, own), lambda inbox: inbox.mailbox()),
+        status_of(_client(url, first, own), lambda inbox: next(inbox.messages(agent=other.agent_id), None)),
     )
     label = f"{first.address} at {other.address}"
     if found == (401, 404):
@@ -115,16 +116,6 @@ def _hooks(url: str) -> Iterator[Finding]:
 
 def _client(url: str, mailbox: Mailbox, password: str) -> InboxClient:
     return InboxClient(url, mailbox.agent_id, password, timeout=TIMEOUT_SECONDS)
-
-
-def _status(inbox: InboxClient, look: Callable[[InboxClient], object]) -> int:
-    """200 where it was shown; 0 where nobody answers."""
-    with inbox:
-        try:
-            look(inbox)
-        except InboxError as error:
-            return error.status
-    return 200
 
 
 def _give_file(stack: str) -> str:

@@ -57,16 +57,14 @@ def _records(changes: Changes, allowed: int) -> str | None:
 
 def _tunnels(changes: Changes) -> str | None:
     """The program refuses this too; there is no switch for it."""
-    for tunnel, account in changes.tunnels_in_use.items():
-        way = (
-            f"{remedies.remove_value('tunnelCname', stack=changes.stack)} && "
-            f"{remedies.set_value('accountId', account, stack=changes.stack)}"
-        )
-        return (
-            f"the tunnel {tunnel} would be deleted while the stack's CNAME leads there; expected another tunnel, or "
-            f"accountId as before; go back with: {way}"
-        )
-    return None
+    if not changes.tunnels_in_use:
+        return None
+    tunnel, account = next(iter(changes.tunnels_in_use.items()))
+    return (
+        f"the tunnel {tunnel} would be deleted while the stack's CNAME leads there; expected another tunnel, or "
+        f"accountId as before; go back with: {remedies.remove_value('tunnelCname', stack=changes.stack)} && "
+        f"{remedies.set_value('accountId', account, stack=changes.stack)}"
+    )
 
 
 def _named(records: list[RecordChange]) -> str:

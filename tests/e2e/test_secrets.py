@@ -50,6 +50,16 @@ def assert_clean(text: str, secrets: dict[str, str], where: str) -> None:
     assert not hits, f"{hits} in {where}"
 
 
+def assert_no_argument_shows(secrets: dict[str, str]) -> None:
+    """In the list of processes."""
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = process.read_bytes().decode("utf-8", "replace")
+        except OSError:
+            continue  # ended since the listing
+        assert_clean(command, secrets, f"the arguments of {process.parent.name}")
+
+
 def everything_written(stack: Stack) -> dict[str, str]:
     """Every file of the project and its backend: state, its backups, history, configuration."""
     files = [path for path in stack.folder.rglob("*") if path.is_file() and not path.is_symlink()]
@@ -128,12 +138,7 @@ def test_no_process_argument_holds_a_secret(stack: Stack, emulators: Emulators) 
     )
     looks = 0
     while running.poll() is None:
-        for process in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                command = process.read_bytes().decode("utf-8", "replace")
-            except OSError:
-                continue  # ended since the listing
-            assert_clean(command, secrets, f"the arguments of {process.parent.name}")
+        assert_no_argument_shows(secrets)
         looks += 1
     assert running.returncode == 0
     assert looks > 3
