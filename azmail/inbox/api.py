@@ -85,8 +85,8 @@ _SENDING = _REFUSALS | _described(
     }
 )
 _OCTETS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {}}, "description": "The file, as the type that it came with."},
-    206: {"content": {"application/octet-stream": {}}, "description": "The range."},
+    200: {"content": {"*/*": {}}, "description": "The file, as the type that it came with."},
+    206: {"content": {"*/*": {}}, "description": "The range."},
 }
 
 Cursor = Annotated[str | None, Query(max_length=64, description="A cursor: `next` of an earlier answer.")]
