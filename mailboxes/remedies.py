@@ -98,9 +98,9 @@ def remove_stack(stack: str = "") -> str:
     return mail("pulumi", "stack", "rm", _named(stack))
 
 
-def doctor(stack: str = "") -> str:
+def doctor(stack: str = "", *options: str) -> str:
     """Looks at everything."""
-    return mail("doctor", _named(stack))
+    return mail("doctor", _named(stack), *options)
 
 
 def adopt(stack: str = "", *options: str) -> str:

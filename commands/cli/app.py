@@ -185,6 +185,9 @@ def doctor(
         Option(metavar="ADDRESS[:PORT]", help="DNS resolver to ask; may be repeated.", show_default=False),
     ] = None,
     emulators: Annotated[Path | None, Option(metavar="DIR", help="State folder of the emulators.")] = None,
+    every_route: Annotated[
+        bool, Option("--every-route", help="List all routes of a large account, for those of no mailbox.")
+    ] = False,
     round_trip: Annotated[bool, Option("--round-trip", help="Also send one mail from an agent to an agent.")] = False,
     listen: Annotated[
         str, Option(metavar="HOST:PORT", help="With --round-trip: receive it here, where tunnelService leads.")
@@ -207,6 +210,7 @@ def doctor(
                 json=json,
                 resolvers=resolver or [],
                 emulators=emulators,
+                every_route=every_route,
                 round_trip=round_trip,
                 listen=listen,
                 timeout=timeout,

@@ -35,8 +35,8 @@ from commands.doctor.mailjet import (
     MAILJET,
     ROUTES,
     event_findings,
+    look_at_routes,
     named_sender_findings,
-    route_findings,
     status_findings,
 )
 from commands.doctor.passphrase import passphrase_findings
@@ -75,6 +75,8 @@ class DoctorOptions:
     resolvers: Sequence[str] = ()
     """ADDRESS[:PORT] of those to ask; by default public ones, for a stack on loopback that of the emulators."""
     emulators: Path | None = None
+    every_route: bool = False
+    """List the whole account, also where the stack's own addresses take fewer reads."""
     round_trip: bool = False
     listen: str = ""
     """HOST:PORT to receive the round trip's mail at, instead of the platform."""
@@ -127,6 +129,7 @@ class _CheckContext:
     ca_file: str
     """Of the authority of what agents send through."""
     mailjet_ca_file: str
+    every_route: bool
 
     @property
     def sees_zone(self) -> bool:
@@ -151,6 +154,7 @@ def _examination(given: DoctorOptions, resolvers: Sequence[Resolver]) -> Iterato
         probe=WebhookProbe(url=examined.settings.public_webhook_url, edge=emulators.edge if emulators else ""),
         ca_file=given.ca_file or _ca_file(emulators, gateway=settings.has_gateway),
         mailjet_ca_file=_ca_file(emulators, gateway=False),
+        every_route=given.every_route,
     )
     yield from pending_findings(given.stack, state)
     yield from recorded_findings(given.stack, old)
@@ -198,7 +202,7 @@ def _ca_file(emulators: Emulators | None, *, gateway: bool) -> str:
 def _checks(context: _CheckContext) -> list[NamedCheck]:
     """In the order in which a person mends: who we are, what is published, what Mailjet thinks, the way in."""
     credentials = (CREDENTIALS, lambda: _credentials(context))
-    routes = (ROUTES, lambda: route_findings(context.examined, context.mailjet.routes()))
+    routes = (ROUTES, lambda: look_at_routes(context.examined, context.mailjet, every=context.every_route))
     gateway = [
         (
             GATEWAY,

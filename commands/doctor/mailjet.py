@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import unquote, urlsplit
 
-from clients.mailjet.api import DnsRow, EventCallbackRow, ParseRoute, RecordStatus, SenderRow, SenderStatus
+from clients.mailjet.api import DnsRow, EventCallbackRow, MailjetApi, ParseRoute, RecordStatus, SenderRow, SenderStatus
 from clients.mailjet.route_identity import RouteIdentity, shown
+from clients.mailjet.route_listing import RouteListing
+from clients.mailjet.workers import Workers
 from commands.doctor.finding import Check, Finding
 from commands.doctor.stack import ExaminedStack
 from mailboxes import remedies
@@ -14,6 +16,9 @@ from mailboxes.wording import counted, first_few
 
 MAILJET = Check("mailjet")
 ROUTES = Check("routes")
+
+READERS = 8
+"""Questions under way at once: as many as the doctor's client has connections."""
 
 
 def status_findings(examined: ExaminedStack, sender: SenderRow | None, dns: DnsRow | None) -> Iterator[Finding]:
@@ -92,8 +97,30 @@ def event_findings(examined: ExaminedStack, callbacks: Iterable[EventCallbackRow
             yield MAILJET.ok(label, f"Reported to {ours}.")
 
 
-def route_findings(examined: ExaminedStack, routes: Iterable[ParseRoute]) -> Iterator[Finding]:
-    """Missing, foreign, stale and surplus routes; one finding if there is nothing to say."""
+def look_at_routes(examined: ExaminedStack, api: MailjetApi, *, every: bool) -> Iterator[Finding]:
+    """The routes of the stack's addresses, or `every` one of the account, which alone tells of surplus ones.
+
+    As in an up, addresses are asked for one by one where listing the account takes more reads (decision record 134).
+    """
+    readers = Workers(READERS)
+    try:
+        listing = RouteListing(api.route_pages, api.route_at, readers)
+        if every:
+            listing.load()
+        else:
+            listing.look_up(examined.addresses, standing=True)
+    finally:
+        readers.close()
+    routes = listing.everything()
+    unlisted = 0 if listing.complete else (listing.total or 0) - len(routes)
+    yield from route_findings(examined, routes, unlisted=unlisted)
+
+
+def route_findings(examined: ExaminedStack, routes: Iterable[ParseRoute], *, unlisted: int = 0) -> Iterator[Finding]:
+    """Missing, foreign, stale and surplus routes; one finding if there is nothing to say.
+
+    `unlisted`: how many more routes the account has, of addresses that are not the stack's.
+    """
     settings = examined.settings
     ours = RouteIdentity.of(settings.route_identity)
     again = examined.again
@@ -146,7 +173,15 @@ def route_findings(examined: ExaminedStack, routes: Iterable[ParseRoute]) -> Ite
             "them in Mailjet, or give the addresses back to their agents with a local_part line each.",
         )
     if not (missing or foreign or stale or surplus):
-        yield ROUTES.ok("inbound", f"{total}, each with its route to {settings.public_webhook_url}.")
+        others = f" {_unlisted(examined.stack, unlisted)}" if unlisted else ""
+        yield ROUTES.ok("inbound", f"{total}, each with its route to {settings.public_webhook_url}.{others}")
+
+
+def _unlisted(stack: str, count: int) -> str:
+    return (
+        f"Of the account's other routes {count:,} were not listed: {remedies.doctor(stack, '--every-route')} does, and tells "
+        "of those of this stack without a mailbox."
+    )
 
 
 def _password(url: str) -> str:

@@ -17,11 +17,11 @@ from clients.mailjet.clock import Clock, SystemClock
 from clients.mailjet.errors import InvalidSettingError, MailjetError
 from clients.mailjet.limiter import AdaptiveLimiter
 from clients.mailjet.route_identity import RouteIdentity
+from clients.mailjet.route_listing import RouteListing
+from clients.mailjet.workers import WORKERS, Workers
 from providers.mailjet.engine import EngineConnection
 from providers.mailjet.in_use import InUse
 from providers.mailjet.progress import Progress
-from providers.mailjet.route_listing import RouteListing
-from providers.mailjet.workers import WORKERS, Workers
 
 
 @dataclass(frozen=True, kw_only=True)

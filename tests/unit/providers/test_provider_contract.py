@@ -26,11 +26,11 @@ from clients.mailjet.errors import (
     MailjetError,
     RoutesIncompleteError,
 )
+from clients.mailjet.workers import WORKERS
 from mailboxes.remedies import STACK_VARIABLE
 from providers.mailjet import base_provider, plugin
 from providers.mailjet.base_provider import MailjetProvider
 from providers.mailjet.plugin import PluginProcess, PluginSettings
-from providers.mailjet.workers import WORKERS
 from tests.unit.providers.emulated import (
     API_KEY,
     API_SECRET,

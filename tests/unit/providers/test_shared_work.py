@@ -14,13 +14,13 @@ from starlette.types import Receive, Scope, Send
 from clients.mailjet.api import ParseRoute, RoutePage
 from clients.mailjet.client import PAGE_SIZE
 from clients.mailjet.errors import AnswerLostError, EngineGoneError, MailjetError, NotFoundError
+from clients.mailjet.route_listing import RouteListing
+from clients.mailjet.workers import FAILURES_IN_A_ROW, Workers
 from emulators.serving import ServerThread
 from providers.mailjet import plugin
 from providers.mailjet.inbound_routes import InboundRoutesProvider
 from providers.mailjet.plugin import PluginProcess
 from providers.mailjet.progress import INTERVAL_SECONDS, QUIET_SECONDS, Progress
-from providers.mailjet.route_listing import RouteListing
-from providers.mailjet.workers import FAILURES_IN_A_ROW, Workers
 from tests.unit.providers.emulated import RecordingEngine, VirtualClock, recorded, settings_for
 
 

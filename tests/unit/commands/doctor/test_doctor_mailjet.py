@@ -8,7 +8,7 @@ from clients.cloudflare.lookups import Cloudflare
 from clients.mailjet.api import EventCallbackRow, ParseRoute
 from commands.doctor.credentials import ZoneWanted, cloudflare_findings, mailjet_api, mailjet_findings
 from commands.doctor.finding import Finding, Status, worst
-from commands.doctor.mailjet import event_findings, named_sender_findings, route_findings, status_findings
+from commands.doctor.mailjet import event_findings, look_at_routes, named_sender_findings, status_findings
 from emulators.cloudflare import ACCOUNT_ID, ZONE_ID
 from emulators.cloudflare.tokens import DNS_READ_ONLY, Permission
 from emulators.embedded import EmbeddedMailjet
@@ -73,7 +73,7 @@ class TestEvents:
 
 class TestRoutes:
     def routes(self, up: Up) -> list[Finding]:
-        return list(route_findings(up.examined, up.api.routes()))
+        return list(look_at_routes(up.examined, up.api, every=False))
 
     def route(self, up: Up, number: int) -> ParseRoute:
         return next(route for route in up.api.routes() if route.email == up.examined.mailboxes[number].address)
@@ -109,6 +109,24 @@ class TestRoutes:
         found = only(self.routes(up))
         assert found.status is Status.WARNING
         assert f"1 inbound route of this stack without a mailbox (nobody@{DOMAIN})" in found.sentence
+
+    def test_few_are_asked_for_one_by_one_on_a_large_account(self, up: Up) -> None:
+        database, route = up.mailjet.emulator.mailjet.db, self.route(up, 1)
+        rows = [(f"their{number}@{DOMAIN}", "https://agentmail-prod:x@their.example/in") for number in range(4000)]
+        rows.append((f"nobody@{DOMAIN}", route.url))
+        database.executemany(
+            "INSERT INTO parseroute (apikey_id, email, url, is_auto) SELECT id, ?, ?, 0 FROM apikey LIMIT 1", rows
+        )
+        # Made anew she is beyond the first page, where the other two still are.
+        up.mail("DELETE", f"/v3/REST/parseroute/{route.id}")
+        up.mail("POST", "/v3/REST/parseroute", {"Email": route.email, "Url": route.url})
+        up.mailjet.control.clear_requests()
+        found = only(self.routes(up))
+        assert (found.status, up.mailjet.control.counts()["reads"]) == (Status.OK, 1 + 1)
+        assert found.sentence.startswith("3 mailboxes, each with its route to")
+        assert "other routes 3,003 were not listed: ./mail doctor dev --every-route does" in found.sentence
+        whole = only(look_at_routes(up.examined, up.api, every=True))
+        assert f"1 inbound route of this stack without a mailbox (nobody@{DOMAIN})" in whole.sentence
 
     def test_other_stacks_are_none_of_ours(self, up: Up) -> None:
         body = {"Email": f"nobody@{DOMAIN}", "Url": f"https://agentmail-prod:{SECRET}@{HOST}/in"}

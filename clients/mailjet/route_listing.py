@@ -2,9 +2,10 @@
 true by what the process writes itself.
 
 A plugin process serves one `up`, `refresh` or `destroy`, in which up to 64 buckets and the address book need the same
-routes. One address is asked for alone. For more, the first page of the list is read, which also tells how many routes
-the account has; then either the addresses are asked for one by one, or the rest of the list is read. So k addresses
-cost at most about the fewer of k and one read for each thousand routes of the account (decision record 134).
+routes; the doctor looks at those of one stack. One address is asked for alone. For more, the first page of the list
+is read, which also tells how many routes the account has; then either the addresses are asked for one by one, or the
+rest of the list is read. So k addresses cost at most about the fewer of k and one read for each thousand routes of
+the account (decision record 134).
 
 A 404 for one address is no proof that it has no route, since the reference does not say that a route can be asked for
 by its address. Where a route is to be made that does no harm: Mailjet refuses a second one, and then the list is the
@@ -24,7 +25,7 @@ from contextlib import contextmanager
 from clients.mailjet.api import ParseRoute, RoutePage
 from clients.mailjet.client import KEY_REFUSED, PAGE_SIZE
 from clients.mailjet.errors import ApiError, MailjetError, RateLimitedError
-from providers.mailjet.workers import Workers
+from clients.mailjet.workers import Workers
 
 Routes = dict[str, tuple[ParseRoute, ...]]
 
@@ -59,6 +60,8 @@ class RouteListing:
         self._complete = 0
         self.begun = 0
         """How many listings of all routes have begun."""
+        self.total: int | None = None
+        """How many routes the account has, as a first page told."""
 
     @property
     def complete(self) -> bool:
@@ -96,6 +99,11 @@ class RouteListing:
         self.look_up([email], standing=True)
         with self._lock:
             return self._known.get(email.lower(), ())
+
+    def everything(self) -> list[ParseRoute]:
+        """What is known by now, of whichever address; the whole account once that is `complete`."""
+        with self._lock:
+            return [route for routes in self._known.values() for route in routes]
 
     def load(self) -> None:
         """List all routes now, unless that has been done."""
@@ -189,6 +197,7 @@ class RouteListing:
     def _first_page(self) -> None:
         rest = self._begin()
         page = next(rest)
+        self.total = page.total
         self._take(page)
         if page.last:
             self._finish()

@@ -1,4 +1,4 @@
-"""Parallel calls inside one provider call: the plugin serves four resources at a time, too few for thousands of routes.
+"""Parallel calls inside one call of the engine: a plugin serves four resources at a time, too few for thousands of routes.
 
 `WORKERS` threads for the whole process, whichever resources they work for. An `up` that creates 10,000 routes took 34 s
 with 32 of them, 24 s with 48 and 19 s with 64, on two cores against the emulator at 100 ms latency; 48 leave Mailjet
