@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -40,6 +40,8 @@ REVOCATIONS_SECONDS = 2.0
 _MOMENT = 0.5
 AT_ONCE_PER_AGENT = 4
 """Messages of one agent on their way at the same time, so that none takes every connection to Mailjet."""
+HANDLED_PER_AGENT = 8
+"""Messages and calls of one agent that come or wait at the same time, so that none takes all memory."""
 
 
 class Upstream(Protocol):
@@ -94,6 +96,8 @@ Keep = Callable[[AgentLogin, str, bytes, Sequence[str]], None]
 
 AWAY = Reply(451, "4.3.0", "the gateway cannot check limits and revocations now, nothing was sent; try again later")
 BUSY = Reply(451, "4.5.0", "this very message is on its way already; try again later for its answer")
+CROWDED = Reply(451, "4.3.2", f"{HANDLED_PER_AGENT} messages of this agent are being handled; try again later")
+DOUBT = Reply(554, "5.4.0", "Mailjet's answer was lost; the message may have been sent and is not sent again")
 LOST = Reply(
     554,
     "5.4.0",
@@ -129,6 +133,7 @@ class Relay:
         self._looking = threading.Lock()
         self._failures = 0
         self._at_once: Counter[str] = Counter()
+        self._handled: Counter[str] = Counter()
         self._counting = threading.Lock()
 
     def renew(
@@ -267,7 +272,7 @@ class Relay:
         remembered: int = RESULT_SECONDS,
     ) -> Reply:
         """Count and send what `key` names, or say what became of it in the last `remembered` seconds."""
-        with self._place(agent) as has_place:
+        with self._place(agent, self._at_once, AT_ONCE_PER_AGENT) as has_place:
             if not has_place:
                 return Reply(
                     451, "4.3.2", f"{AT_ONCE_PER_AGENT} messages of this agent are on their way; try again later"
@@ -290,7 +295,12 @@ class Relay:
                 return AWAY
             if earlier is not None:
                 return _told_before(earlier.stage, earlier.answer, same=earlier.digest == digest)
-            reply = send()
+            try:
+                reply = send()
+            except Exception:
+                # A fault of the gateway's own, before or after the message has left: nobody can say.
+                log.exception("a message of agent %s may have been sent", agent.id)
+                reply = DOUBT
             self._remember(agent, key, reply, recipients, messages)
             return reply
 
@@ -323,20 +333,24 @@ class Relay:
         except LedgerError:
             log.exception("the answer to a message of agent %s was not kept", agent.id)
 
+    def handling(self, agent: AgentLogin) -> AbstractContextManager[bool]:
+        """A place for a message or call from its first octet to its answer, or False where the agent has enough of them."""
+        return self._place(agent, self._handled, HANDLED_PER_AGENT)
+
     @contextmanager
-    def _place(self, agent: AgentLogin) -> Iterator[bool]:
+    def _place(self, agent: AgentLogin, taken: Counter[str], most: int) -> Iterator[bool]:
         with self._counting:
-            has_place = self._at_once[agent.id] < AT_ONCE_PER_AGENT
+            has_place = taken[agent.id] < most
             if has_place:
-                self._at_once[agent.id] += 1
+                taken[agent.id] += 1
         try:
             yield has_place
         finally:
             if has_place:
                 with self._counting:
-                    self._at_once[agent.id] -= 1
-                    if not self._at_once[agent.id]:
-                        del self._at_once[agent.id]
+                    taken[agent.id] -= 1
+                    if not taken[agent.id]:
+                        del taken[agent.id]
 
 
 def reply_for(error: SendError) -> Reply:
@@ -346,7 +360,7 @@ def reply_for(error: SendError) -> Reply:
     if error.temporary or isinstance(error, TlsError):
         return Reply(451, "4.4.1", f"Mailjet does not take the message now, nothing was sent: {error}")
     if isinstance(error, DeliveryUncertainError):
-        return Reply(554, "5.4.0", "Mailjet's answer was lost; the message may have been sent and is not sent again")
+        return DOUBT
     if isinstance(error, MailTooLargeError):
         return Reply(552, "5.3.4", str(error))
     if isinstance(error, SenderRefusedError):

@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -32,7 +32,7 @@ from starlette.routing import Route
 from azmail.gateway.credentials import AgentLogin
 from azmail.gateway.identity import MAX_MESSAGE_OCTETS, MessageOffenceError, checked_name, event_payload
 from azmail.gateway.ledger import RESULT_SECONDS, LedgerError
-from azmail.gateway.relay import AWAY, BUSY, LOST, MAX_RECIPIENTS, Relay, Reply
+from azmail.gateway.relay import AWAY, BUSY, CROWDED, DOUBT, LOST, MAX_RECIPIENTS, Relay, Reply
 from azmail.gateway.sentmail import PEOPLE, message_octets, recipients_of
 from azmail.gateway.submission import MESSAGE_SECONDS, Sources
 from azmail.sendapi import never_connected
@@ -40,6 +40,8 @@ from azmail.sendapi import never_connected
 MAX_BODY_OCTETS = MAX_MESSAGE_OCTETS * 3 // 2
 MAX_MESSAGES = 50
 MAX_IDEMPOTENCY_KEY_CHARACTERS = 255
+MOST_REFUSED_AT_ONCE = 250
+"""Wrong logins that wait for their answer; further ones get it at once."""
 RETRY_SECONDS = 300
 """Within this time a call with a key made of its content is the client's retry; later it is another mail."""
 _NOT_IN_KEY = frozenset({"CustomID", "EventPayload", "SandboxMode"})
@@ -52,7 +54,9 @@ _MESSAGE_KEYS = frozenset(
 )
 _SANDBOX = ("SandboxMode", "SandBoxMode")
 """As the documentation writes it, and as Mailjet's client for Go does."""
-_CALL_KEYS = frozenset({"Messages", "Globals", "AdvanceErrorHandling", *_SANDBOX})
+_SWITCHES = ("AdvanceErrorHandling", *_SANDBOX)
+_SWITCHED = (True, False, "true", "false")
+_CALL_KEYS = frozenset({"Messages", "Globals", *_SWITCHES})
 _HEADER_NAME = re.compile(r"[!-9;-~]{1,76}")
 _SET_BY_PROPERTIES = frozenset(
     {
@@ -169,6 +173,7 @@ class _Door:
         self._sources = sources
         self._threads = threads
         self._logins = ThreadPoolExecutor(4, thread_name_prefix="gateway-http-login")
+        self._refused_ones = 0
 
     async def health(self, _request: Request) -> Response:
         problem = await asyncio.get_running_loop().run_in_executor(self._logins, self._relay.health)
@@ -182,30 +187,51 @@ class _Door:
         except LedgerError:
             return _away()
         if agent is None:
-            await asyncio.sleep(self._sources.failed(request.client.host if request.client else "?"))
-            refusal = {"ErrorIdentifier": str(uuid4()), "StatusCode": 401, "ErrorMessage": _UNAUTHORIZED}
-            return JSONResponse(refusal, 401, {"WWW-Authenticate": 'Basic realm="azmail"'})
-        try:
-            async with asyncio.timeout(self._body_seconds):
-                body = await _body(request)
-        except ClientDisconnect:
-            return Response(status_code=400)
-        except TimeoutError:
-            return _refused(RequestProblem("mj-0011", "The call did not come to its end in time.", "", 408))
-        if body is None:
-            return _refused(RequestProblem("mj-0011", f"The call has more than {MAX_BODY_OCTETS} octets.", "", 413))
-        key = request.headers.get("idempotency-key", "")
-        return await loop.run_in_executor(self._threads, self._answer, agent, body, key)
+            return await self._unauthorized(request)
+        with self._relay.handling(agent) as has_place:
+            if not has_place:
+                return _response(replace(CROWDED, retry_after=1))
+            try:
+                async with asyncio.timeout(self._body_seconds):
+                    body = await _body(request)
+            except ClientDisconnect:
+                return Response(status_code=400)
+            except TimeoutError:
+                return _refused(RequestProblem("mj-0011", "The call did not come to its end in time.", "", 408))
+            if body is None:
+                return _refused(RequestProblem("mj-0011", f"The call has more than {MAX_BODY_OCTETS} octets.", "", 413))
+            # A body may take minutes: what was withdrawn meanwhile is good no more.
+            try:
+                agent = await loop.run_in_executor(self._logins, self._relay.login, user, password)
+            except LedgerError:
+                return _away()
+            if agent is None:
+                return await self._unauthorized(request)
+            key = request.headers.get("idempotency-key", "")
+            return await loop.run_in_executor(self._threads, self._answer, agent, body, key)
+
+    async def _unauthorized(self, request: Request) -> Response:
+        pause = self._sources.failed(request.client.host if request.client else "?")
+        # Those who wait take places of the door: there are never so many that none is left.
+        if self._refused_ones < MOST_REFUSED_AT_ONCE:
+            self._refused_ones += 1
+            try:
+                await asyncio.sleep(pause)
+            finally:
+                self._refused_ones -= 1
+        refusal = {"ErrorIdentifier": str(uuid4()), "StatusCode": 401, "ErrorMessage": _UNAUTHORIZED}
+        return JSONResponse(refusal, 401, {"WWW-Authenticate": 'Basic realm="azmail"'})
 
     def _answer(self, agent: AgentLogin, body: bytes, key: str) -> Response:
         if len(key) > MAX_IDEMPOTENCY_KEY_CHARACTERS:
             return _refused(RequestProblem("mj-0006", "The Idempotency-Key is too long.", "Idempotency-Key"))
-        call = checked_call(agent, body, self._relay)
+        given = parsed(body)
+        call = checked_call(agent, given, self._relay)
         if isinstance(call, Response):
             return call
         digest = hashlib.sha256(json.dumps(call, sort_keys=True).encode()).hexdigest()
         name, remembered = f"{key or uuid4()}", RESULT_SECONDS
-        if key and key == content_key(body):
+        if key and key == content_key(given):
             name, remembered = f"{key}\0{digest}", RETRY_SECONDS
         name = hashlib.sha256(f"http\0{name}".encode()).hexdigest()
         messages = call["Messages"]
@@ -239,12 +265,23 @@ class _Door:
         return reply
 
 
-def content_key(body: bytes) -> str:
+def parsed(body: bytes) -> Any:
+    """The JSON value, or None for what is none."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def content_key(call: Any) -> str:
     """The Idempotency-Key that Mailjet's client for Python (mailjet_rest 1.9) gives a call of its own accord.
 
     It is made of the content but for three properties, so it names no intention: it tells its own retries from nothing.
     """
-    content = json.dumps(_without(json.loads(body), _NOT_IN_KEY), sort_keys=True)
+    try:
+        content = json.dumps(_without(call, _NOT_IN_KEY), sort_keys=True)
+    except RecursionError:
+        return ""  # so deep is what Globals name and every message overrides; no client has made a key of it
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -254,12 +291,8 @@ def _without(value: Any, names: frozenset[str]) -> Any:
     return [_without(one, names) for one in value] if isinstance(value, list) else value
 
 
-def checked_call(agent: AgentLogin, body: bytes, relay: Relay) -> dict[str, Any] | Response:
-    """The call as it is handed on, Globals merged in; or the refusal of all of it."""
-    try:
-        given = json.loads(body)
-    except (ValueError, RecursionError):
-        given = None
+def checked_call(agent: AgentLogin, given: Any, relay: Relay) -> dict[str, Any] | Response:
+    """A parsed call as it is handed on, Globals merged in; or the refusal of all of it."""
     if not isinstance(given, dict):
         return _refused(RequestProblem("mj-0002", "Malformed JSON, please review the syntax and properties types.", ""))
     common, listed = given.get("Globals", {}), given.get("Messages")
@@ -268,6 +301,8 @@ def checked_call(agent: AgentLogin, body: bytes, relay: Relay) -> dict[str, Any]
         problem = RequestProblem("mj-0001", f'Unknown property "{_shown(unknown[0])}".', _shown(unknown[0]))
     elif not isinstance(listed, list) or not all(isinstance(message, dict) for message in listed):
         problem = RequestProblem("mj-0004", 'Type mismatch. Expected an array of objects in "Messages".', "Messages")
+    elif wrong := [name for name in _SWITCHES if given.get(name, False) not in _SWITCHED]:
+        problem = RequestProblem("mj-0004", 'Type mismatch. Expected type "boolean".', wrong[0])
     elif not isinstance(common, dict):
         problem = RequestProblem("mj-0004", 'Type mismatch. Expected an object in "Globals".', "Globals")
     elif not 1 <= len(listed) <= MAX_MESSAGES:
@@ -433,7 +468,7 @@ def _response(reply: Reply) -> Response:
         answer = _refused(RequestProblem("azmail-0450", reply.text, "", 429))
         answer.headers["Retry-After"] = str(reply.retry_after)
         return answer
-    status = {BUSY: 409, LOST: 504}.get(reply, 503 if reply.is_temporary else 409)
+    status = {BUSY: 409, LOST: 504, DOUBT: 504}.get(reply, 503 if reply.is_temporary else 409)
     return _refused(RequestProblem(f"azmail-{reply.code:04}", reply.text, "", status))
 
 

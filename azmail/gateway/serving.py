@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, cast
 
 import uvicorn
 from starlette.applications import Starlette
@@ -21,10 +21,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from azmail.errors import AzmailError
 from azmail.gateway.config import GatewayConfig, GatewayConfigError
+from azmail.gateway.doorstep import Doorstep, TlsFirst, hang_up
 from azmail.gateway.ledger import Ledger, LedgerError
 from azmail.gateway.relay import Keep, Relay
 from azmail.gateway.sendapi import MailjetSendApi, send_api_app
-from azmail.gateway.submission import Sources, SubmissionServer
+from azmail.gateway.submission import STRANGERS, Sources, SubmissionServer
 from azmail.smtp import SmtpTransport
 
 log = logging.getLogger("azmail.gateway")
@@ -32,8 +33,9 @@ log = logging.getLogger("azmail.gateway")
 SWEEP_SECONDS = 3600.0
 UPSTREAM_CONNECTIONS = 32
 HEAD_SECONDS = 30.0
-"""How long a client may take for the head of a request."""
-GOODBYE_SECONDS = 1.0
+"""How long a client may take for the head of a request, and for reading an answer."""
+MOST_CONNECTIONS = 1000
+"""Of the Send API; beyond them 503."""
 LOOK_SECONDS = 0.5
 """How often the file is looked at: what is written there counts within a second."""
 
@@ -236,16 +238,21 @@ class _Http(uvicorn.Server):
     @classmethod
     async def open(cls, app: Starlette, bound: socket.socket, tls: ssl.SSLContext | None) -> Self:
         """Listen, with TLS where a context is given."""
+        doorstep = Doorstep(most=STRANGERS, seconds=HEAD_SECONDS)
+
+        def protocol(**given: Any) -> asyncio.Protocol:
+            inner = _PatientForAWhile(doorstep, **given)
+            return inner if tls is None else TlsFirst(inner, tls, doorstep)
+
         config = uvicorn.Config(
             app,
-            http=_PatientForAWhile,
+            http=cast("type[asyncio.Protocol]", protocol),
             log_level="warning",
             access_log=False,
             server_header=False,
-            limit_concurrency=1000,
+            limit_concurrency=MOST_CONNECTIONS,
         )
         config.load()
-        config.ssl = tls
         server = cls(config)
         server._serving = asyncio.create_task(server.serve([bound]))
         await server.is_listening.wait()
@@ -269,9 +276,13 @@ class _Http(uvicorn.Server):
 
 
 class _PatientForAWhile(H11Protocol):
-    """uvicorn waits for ever for the rest of a request's head; here a connection is closed after `HEAD_SECONDS`."""
+    """uvicorn waits for ever for the rest of a request's head, for the next request of one who sends a little now and then, and
+    for one who reads nothing. Here whoever has no request under way waits on the doorstep, and an answer must be read in time."""
 
-    _waiting: asyncio.TimerHandle | None = None
+    def __init__(self, doorstep: Doorstep, **given: Any) -> None:
+        super().__init__(**given)
+        self._doorstep = doorstep
+        self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -281,24 +292,38 @@ class _PatientForAWhile(H11Protocol):
         super().data_received(data)
         self._watch()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._read()
+
     def shutdown(self) -> None:
         """An idle client is told and not waited for: half a minute is what TLS gives it to say goodbye."""
         super().shutdown()
         if self.transport.is_closing():
-            self.loop.call_later(GOODBYE_SECONDS, self.transport.abort)
+            hang_up(self.transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
+        self._doorstep.leave(self)
+        self._read()
         super().connection_lost(exc)
 
+    def _read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+
     def _watch(self) -> None:
-        has_request = self.cycle is not None and not self.cycle.response_complete
-        if self._waiting is not None and has_request:
-            self._waiting.cancel()
-            self._waiting = None
-        elif self._waiting is None and not has_request:
-            self._waiting = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._doorstep.leave(self)
+        elif not self.transport.is_closing():
+            self._doorstep.enter(self, lambda: hang_up(self.transport))
 
 
 async def _sweep(ledger: Ledger) -> None:

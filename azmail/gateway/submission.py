@@ -1,7 +1,8 @@
 """SMTP submission (RFC 6409): 587 with STARTTLS, 465 with TLS from the first octet; aiosmtpd, hardened.
 
 What aiosmtpd 1.4.6 leaves open is closed here: a foreign authorization identity, guessing without end, DATA that is
-kept in pieces larger than its limit, exception texts for clients, and every answer's enhanced status code.
+kept in pieces larger than its limit, exception texts for clients, every answer's enhanced status code, TLS within TLS,
+sessions that never log in, peers that never read, and commands in its log.
 """
 
 from __future__ import annotations
@@ -23,11 +24,15 @@ from typing import Any, cast
 from aiosmtpd.smtp import MISSING, SMTP, Envelope, Session
 
 from azmail.gateway.credentials import AgentLogin
+from azmail.gateway.doorstep import Doorstep, TlsFirst, hang_up
 from azmail.gateway.identity import MAX_LINE_OCTETS, MAX_MESSAGE_OCTETS
 from azmail.gateway.ledger import LedgerError
-from azmail.gateway.relay import AWAY, MAX_RECIPIENTS, Relay
+from azmail.gateway.relay import AWAY, CROWDED, MAX_RECIPIENTS, Relay
 
 log = logging.getLogger("azmail.gateway.smtp")
+# aiosmtpd logs what it does not know as a command: from a client out of step that is a password. (uvicorn's configuration of the
+# logs would undo `disabled`.)
+logging.getLogger("mail.log").setLevel(logging.CRITICAL)
 
 FAILURES_PER_CONNECTION = 3
 LONGEST_DELAY_SECONDS = 8.0
@@ -37,6 +42,11 @@ LONGEST_LINE = 64 * 1024
 """A line that grows beyond this is no mistake: the connection is closed."""
 MAX_AUTH_LINE = 1024
 IDLE_SECONDS = 120.0
+"""Between two commands of an agent."""
+LOGIN_SECONDS = 60.0
+"""From the connection to the login, whatever is said meanwhile."""
+STRANGERS = 250
+"""Connections that are not logged in; one more, and the oldest of them is ended."""
 MESSAGE_SECONDS = 600.0
 """From the 354 to the final dot."""
 STOP_SECONDS = 30.0
@@ -78,6 +88,7 @@ class SubmissionServer:
         sources: Sources | None = None,
         workers: int = 32,
         most_connections: int = 1000,
+        most_strangers: int = STRANGERS,
         idle_seconds: float = IDLE_SECONDS,
         message_seconds: float = MESSAGE_SECONDS,
     ) -> None:
@@ -90,6 +101,7 @@ class SubmissionServer:
         self.idle_seconds = idle_seconds
         self.message_seconds = message_seconds
         self.connections: set[_SubmissionConnection] = set()
+        self.doorstep = Doorstep(most=most_strangers, seconds=LOGIN_SECONDS)
         # Logins look into the database at most every two seconds; they must not wait behind messages to Mailjet.
         self.logins = ThreadPoolExecutor(4, thread_name_prefix="gateway-login")
         self.messages = ThreadPoolExecutor(workers, thread_name_prefix="gateway-message")
@@ -100,13 +112,12 @@ class SubmissionServer:
         """Listen at a port, or on a socket that is bound already; the port."""
         loop = asyncio.get_running_loop()
         bound = {"sock": port} if isinstance(port, socket.socket) else {"host": host, "port": port}
-        self._server = await loop.create_server(
-            lambda: _SubmissionConnection(self, loop),
-            ssl=self.tls if self.implicit_tls else None,
-            backlog=512,
-            **bound,
-        )
+        self._server = await loop.create_server(lambda: self._protocol(loop), backlog=512, **bound)
         return int(self._server.sockets[0].getsockname()[1])
+
+    def _protocol(self, loop: asyncio.AbstractEventLoop) -> asyncio.Protocol:
+        connection = _SubmissionConnection(self, loop)
+        return TlsFirst(connection, self.tls, self.doorstep) if self.implicit_tls else connection
 
     def note_change(self) -> None:
         """A connection has ended, or has answered."""
@@ -159,15 +170,19 @@ class _SubmissionConnection(SMTP):
     # -- the connection --------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if len(self._gateway.connections) >= self._gateway.most_connections and self not in self._gateway.connections:
-            cast("asyncio.Transport", transport).write(b"421 4.7.0 too many connections; try again later\r\n")
-            transport.close()
-            self.session = None
-            return
-        self._gateway.connections.add(self)
+        gateway = self._gateway
+        if self not in gateway.connections:
+            if len(gateway.connections) >= gateway.most_connections and not gateway.doorstep.make_room():
+                cast("asyncio.Transport", transport).write(b"421 4.7.0 too many connections; try again later\r\n")
+                hang_up(cast("asyncio.Transport", transport))
+                self.session = None
+                return
+            gateway.connections.add(self)
+            gateway.doorstep.enter(self, self.hang_up)
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._gateway.doorstep.leave(self)
         self._gateway.connections.discard(self)
         self._gateway.note_change()
         if self.session is not None:
@@ -180,7 +195,19 @@ class _SubmissionConnection(SMTP):
 
     def hang_up(self) -> None:
         if self.transport is not None:
-            self.transport.close()
+            hang_up(cast("asyncio.Transport", self.transport))
+
+    def _timeout_cb(self) -> None:
+        self.hang_up()
+
+    async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
+        if self._tls_protocol is not None:
+            await self.push("503 5.5.1 TLS is there already")
+            return
+        await super().smtp_STARTTLS(arg)
+        if self._tls_protocol is not None and self.session is not None and self.session.ssl is None:
+            # Ended by this side during the handshake, of which aiosmtpd hears nothing.
+            self.connection_lost(None)
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
         """The usual form at once; whatever else there may be as aiosmtpd reads it, a hundred times slower."""
@@ -194,8 +221,11 @@ class _SubmissionConnection(SMTP):
         return "451 4.3.0 the gateway has a fault, nothing was sent; try again later"
 
     async def push(self, status: Any) -> None:
+        """Say it; 421 are the last words of a session (RFC 5321, 4.2.1)."""
         with contextlib.suppress(ConnectionError):
             await super().push(status)
+        if isinstance(status, str) and status.startswith("421"):
+            self.hang_up()
 
     # -- AUTH ------------------------------------------------------------------------------------------------
 
@@ -269,6 +299,7 @@ class _SubmissionConnection(SMTP):
         if agent is not None and identity not in ("", user, agent.id, agent.address):
             agent = None
         if agent is not None:
+            self._gateway.doorstep.leave(self)
             self.session.authenticated = True
             self.session.auth_data = agent  # type: ignore[assignment]  # aiosmtpd says: anything
             self._user, self._password = user, password
@@ -278,13 +309,20 @@ class _SubmissionConnection(SMTP):
         await asyncio.sleep(self._gateway.sources.failed(str((self.session.peer or ("?",))[0])))
         if self._failures >= FAILURES_PER_CONNECTION:
             await self.push("421 4.7.0 too many wrong passwords; goodbye")
-            self.hang_up()
             return
         await self.push(_REFUSED)
 
-    async def still_welcome(self) -> bool:
-        """Whether the credential is good still: it may have been revoked while the session was open. LedgerError."""
-        return await self._ask(self._user, self._password) is not None
+    async def no_more(self) -> str:
+        """Why this session may not send now, or "": its credential may have been revoked, its agent moved, since it began."""
+        assert self.session is not None  # noqa: S101
+        try:
+            agent = await self._ask(self._user, self._password)
+        except LedgerError:
+            return AWAY.line
+        if agent is None:
+            return "421 4.7.0 this credential is not good any more; goodbye"
+        self.session.auth_data = agent  # type: ignore[assignment]  # aiosmtpd says: anything
+        return ""
 
     async def _ask(self, user: str, password: str) -> AgentLogin | None:
         relay = self._gateway.relay
@@ -299,42 +337,52 @@ class _SubmissionConnection(SMTP):
         if await self.check_helo_needed() or await self.check_auth_needed("DATA"):
             return
         assert self.envelope is not None  # noqa: S101
+        assert self.session is not None  # noqa: S101
         if arg:
             await self.push("501 5.5.4 Syntax: DATA")
             return
         if not self.envelope.rcpt_tos:
             await self.push("503 5.5.1 expected RCPT first")
             return
-        await self.push("354 End data with <CR><LF>.<CR><LF>")
-        try:
-            async with asyncio.timeout(self._gateway.message_seconds):
-                octets = await self._read_message()
-        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
-            self.hang_up()
-            return
-        if isinstance(octets, str):
-            await self.push(octets)
-            if octets.startswith("421"):
+        with self._gateway.relay.handling(cast("AgentLogin", self.session.auth_data)) as has_place:
+            if not has_place:
+                await self.push(CROWDED.line)
+                return
+            await self.push("354 End data with <CR><LF>.<CR><LF>")
+            if self._timeout_handle is not None:
+                # A large message and Mailjet's answer take what they take; each has a limit of its own.
+                self._timeout_handle.cancel()
+            try:
+                async with asyncio.timeout(self._gateway.message_seconds):
+                    octets = await self._read_message()
+            except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
                 self.hang_up()
-            self._set_post_data_state()  # type: ignore[no-untyped-call]
-            return
-        agent, recipients = cast("AgentLogin", self.session.auth_data), list(self.envelope.rcpt_tos)  # type: ignore[union-attr]
+                return
+            await self._answer(octets)
+
+    async def _answer(self, octets: bytes | str) -> None:
+        """Submit what has come, or say why it is not taken."""
         self.is_busy = True
-        if self._timeout_handle is not None:
-            # The answer takes as long as Mailjet takes; the client is not idle meanwhile.
-            self._timeout_handle.cancel()
         try:
-            reply = await self.loop.run_in_executor(
-                self._gateway.messages, self._gateway.relay.submit, agent, octets, recipients
-            )
+            answer = octets if isinstance(octets, str) else await self._submitted(octets)
             self._reset_timeout()
             self._set_post_data_state()  # type: ignore[no-untyped-call]
-            await self.push(reply.line)
+            await self.push(answer)
         finally:
             self.is_busy = False
             self._gateway.note_change()
         if self._ends:
             self.hang_up()
+
+    async def _submitted(self, octets: bytes) -> str:
+        if reason := await self.no_more():
+            return reason
+        assert self.envelope is not None  # noqa: S101
+        assert self.session is not None  # noqa: S101
+        agent, recipients = cast("AgentLogin", self.session.auth_data), list(self.envelope.rcpt_tos)
+        submit = self._gateway.relay.submit
+        reply = await self.loop.run_in_executor(self._gateway.messages, submit, agent, octets, recipients)
+        return reply.line
 
     async def _read_message(self) -> bytes | str:
         """The message without transparency dots, or the answer to one that is not taken.
@@ -383,13 +431,9 @@ class _Steps:
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, session: Session, _envelope: Envelope, address: str, _options: list[str]
     ) -> Any:
+        if reason := await self._connection.no_more():
+            return reason
         agent = cast("AgentLogin", session.auth_data)
-        try:
-            if not await self._connection.still_welcome():
-                self._connection._ends = True
-                return "421 4.7.0 this credential is not good any more; goodbye"
-        except LedgerError:
-            return AWAY.line
         if address.lower() != agent.address.lower():
             return f"553 5.7.1 MAIL FROM is not the agent's address, expected {agent.address}"
         return MISSING

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from tests.chaos import gateway, inbox, neighbours, outages, replaces, webhook
+from tests.chaos import gateway, impostors, inbox, neighbours, outages, replaces, webhook
 from tests.chaos.commands import (
     ADOPTION_MOMENTS,
     ENVIRONMENT_MOMENTS,
@@ -52,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         "neighbours": _neighbours,
         "commands": _commands,
         "gateway": _gateway,
+        "impostors": _impostors,
         "inbox": _inbox,
         "outages": _outages,
         "webhook": _webhook,
@@ -80,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--gateway-kills", type=int, default=20, metavar="N", help="kills of replicas while they go out"
     )
+    parser.add_argument("--attempts", type=int, default=10_000, metavar="N", help="as somebody else, each door")
+    parser.add_argument("--honest-mails", type=int, default=3000, metavar="N", help="that must pass, each door")
     parser.add_argument("--inbox-kills", type=int, default=40, metavar="N", help="kills while they come")
     parser.add_argument("--seed", type=int, default=1, help="where the seeds begin")
     parser.add_argument("--seeds", type=int, default=20, metavar="N", help="runs under faults")
@@ -173,6 +176,10 @@ def _commands(_given: argparse.Namespace) -> int:
 
 def _gateway(given: argparse.Namespace) -> int:
     return gateway.main(given.gateway_mails, given.gateway_kills, given.seed)
+
+
+def _impostors(given: argparse.Namespace) -> int:
+    return impostors.main(given.attempts, given.honest_mails, given.seed)
 
 
 def _inbox(given: argparse.Namespace) -> int:

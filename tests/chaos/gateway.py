@@ -57,6 +57,8 @@ class RecordingUpstream:
         self.ca_file = folder / "ca.pem"
         self.got: list[str] = []
         self.octets: list[bytes] = []
+        """What came between 354 and the final dot, dots and line ends as they came; the body of a call."""
+        self.mail_commands: list[bytes] = []
         self.before_the_dot: set[str] = set()
         self.after_the_dot: set[str] = set()
         self._listener = socket.create_server(("localhost", 0))
@@ -88,6 +90,8 @@ class RecordingUpstream:
         reader = client.makefile("rb")
         for line in iter(reader.readline, b""):
             word = line[:4].upper()
+            if word == b"MAIL":
+                self.mail_commands.append(line)
             if word == b"DATA":
                 client.sendall(b"354 go on\r\n")
                 if not self._message(reader):
@@ -341,11 +345,18 @@ class GatewayWorld:
     replicas: list[Replica]
 
     def write(self, roots: dict[str, str], epochs: dict[int, int] | None = None) -> None:
-        write_gateway_file(self.folder, self.upstream, self.api_url, roots, epochs or {})
+        write_gateway_file(self.folder, self.upstream, self.api_url, roots, agents_of_load(epochs or {}))
+
+
+def agents_of_load(epochs: dict[int, int]) -> dict[str, Any]:
+    """As the gateway's file has them."""
+    return {
+        f"bot-{number}": {"address": f"a{number}@d.example", "epoch": epochs.get(number, 0)} for number in range(AGENTS)
+    }
 
 
 def write_gateway_file(
-    folder: Path, upstream: RecordingUpstream, api_url: str, roots: dict[str, str], epochs: dict[int, int]
+    folder: Path, upstream: RecordingUpstream, api_url: str, roots: dict[str, str], agents: dict[str, Any]
 ) -> None:
     config = {
         "domain": "d.example",
@@ -354,9 +365,7 @@ def write_gateway_file(
             "apiKey": "account-key", "apiSecret": "account-secret", "smtpHost": "localhost", "smtpPort": upstream.port,
             "apiUrl": api_url,
         },
-        "agents": {
-            f"bot-{number}": {"address": f"a{number}@d.example", "epoch": epochs.get(number, 0)} for number in range(AGENTS)
-        },
+        "agents": agents,
     }  # fmt: skip
     beside = folder / "gateway.json.new"
     beside.write_text(json.dumps(config))
@@ -364,11 +373,14 @@ def write_gateway_file(
 
 
 @contextmanager
-def gateway_world(folder: Path, database: str, roots: dict[str, str], *, replicas: int) -> Iterator[GatewayWorld]:
+def gateway_world(
+    folder: Path, database: str, roots: dict[str, str], *, replicas: int, agents: dict[str, Any] | None = None
+) -> Iterator[GatewayWorld]:
+    """`agents`: those of the file; without it the ones that send under load."""
     upstream = RecordingUpstream(folder / "upstream-tls")
     running: list[Replica] = []
     with ServerThread(upstream) as api:
-        write_gateway_file(folder, upstream, api.url, roots, {})
+        write_gateway_file(folder, upstream, api.url, roots, agents or agents_of_load({}))
         try:
             running.extend(Replica(folder, database, upstream.ca_file, number) for number in range(replicas))
             yield GatewayWorld(folder, database, upstream, api.url, running)

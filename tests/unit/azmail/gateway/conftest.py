@@ -84,17 +84,34 @@ def make_relay(sqlite_ledger: Ledger, upstream: Recorder) -> Callable[..., Relay
     return make
 
 
+class _ClockedLoop(asyncio.SelectorEventLoop):
+    """Its clock can be put forward: every deadline and pause on it follows."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead
+
+
 class Loop:
     """An event loop in a thread of its own."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop = _ClockedLoop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
 
     def run(self, coroutine: Any) -> Any:
         waiting: Future[Any] = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         return waiting.result(60)
+
+    def advance(self, seconds: float) -> None:
+        """Put its clock forward."""
+
+        async def forward() -> None:
+            self.loop.ahead += seconds
+
+        self.run(forward())
 
     def close(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -137,16 +154,21 @@ class QuickSources(Sources):
 
 
 @pytest.fixture
-def serve(loop: Loop, server_tls: ssl.SSLContext) -> Iterator[Callable[..., int]]:
+def servers() -> list[SubmissionServer]:
+    """Those that `serve` has started."""
+    return []
+
+
+@pytest.fixture
+def serve(loop: Loop, server_tls: ssl.SSLContext, servers: list[SubmissionServer]) -> Iterator[Callable[..., int]]:
     """Call it with a relay: the port of a submission server."""
-    running: list[SubmissionServer] = []
 
     def start(relay: Relay, **options: Any) -> int:
         server = SubmissionServer(relay, server_tls, hostname="gw.example", **({"sources": QuickSources()} | options))
-        running.append(server)
+        servers.append(server)
         port: int = loop.run(server.start())
         return port
 
     yield start
-    for server in running:
+    for server in servers:
         loop.run(server.stop())

@@ -1,4 +1,4 @@
-"""Whoever holds an agent's credential sends as that agent, and every parser says so."""
+"""Whoever holds an agent's credential sends as that agent, and every parser says so: a part of `tests.chaos impostors`, without a wire."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ import email
 import json
 import re
 import tracemalloc
-from email import policy
 from email.header import decode_header, make_header
-from email.headerregistry import AddressHeader
-from email.utils import getaddresses, parseaddr
+from email.utils import parseaddr
 from pathlib import Path
-from typing import cast
 
-import dkim
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,8 +23,8 @@ from azmail.gateway.identity import (
     event_payload,
     from_value,
 )
-from emulators.mailjet.mime import Raw
 from tests.unit.azmail.gateway.attempts import BOSS, ME, dishonest, honest
+from tests.unit.azmail.gateway.parsers import is_from_nobody_else, senders_of
 
 AGENT = AgentLogin("bot-1", ME)
 ATTACKS = json.loads((Path(__file__).parents[3] / "fixtures" / "from-attacks.json").read_text())
@@ -37,36 +33,6 @@ REST = b"To: x@y.example\r\n\r\nbody\r\n"
 ACCEPTED = {"upper domain", "reply-to"}
 """A domain has no case (RFC 5321, 2.4), and what leaves is the directory's spelling. Reply-To claims no identity: it says
 where answers shall go, which an agent may decide."""
-
-
-_ADDRESS = re.compile(r"[^\s<>\",;:]+@[^\s<>\",;:]+")
-
-
-def senders_of(octets: bytes) -> list[list[str]]:
-    """The From addresses that four independent parsers see."""
-    compat = email.message_from_bytes(octets, policy=policy.compat32)
-    modern = email.message_from_bytes(octets, policy=policy.SMTP)
-    by_dkim, _body = dkim.rfc822_parse(octets)
-    by_fields = Raw.parse(octets).fields
-    return [
-        [address for _, address in getaddresses([str(value) for value in compat.get_all("From", [])])],
-        [
-            address.addr_spec
-            for header in cast("list[AddressHeader]", modern.get_all("From", []))
-            for address in header.addresses
-        ],
-        [_last_address(value.decode("ascii")) for name, value in by_dkim if name.strip().lower() == b"from"],
-        [
-            _last_address(field.partition(b":")[2].decode("ascii"))
-            for name, field in by_fields
-            if name.strip().lower() == "from"
-        ],
-    ]
-
-
-def _last_address(value: str) -> str:
-    """What stands in <> at the end, or is all there is."""
-    return str(_ADDRESS.findall(value)[-1])
 
 
 def judged(octets: bytes) -> bytes | None:
@@ -87,15 +53,11 @@ class TestAttacks:
         if sent is not None:
             assert senders_of(sent) == [[ME]] * 4
 
-    @pytest.mark.parametrize("seed", range(10))
-    def test_ten_thousand_attempts_to_be_somebody_else(self, seed: int) -> None:
+    @pytest.mark.parametrize("seed", range(2))
+    def test_generated_attempts_to_be_somebody_else(self, seed: int) -> None:
         for octets in dishonest(1000, seed):
             sent = judged(octets)
-            if sent is not None:
-                assert senders_of(sent) == [[ME]] * 4, octets
-                header = sent.partition(b"\r\n\r\n")[0]
-                shown = [line for line in header.split(b"\r\n") if re.match(rb"(?i)(from|sender|resent-from)\b", line)]
-                assert BOSS.encode() not in b"".join(shown).lower(), octets
+            assert sent is None or is_from_nobody_else(sent, ME, victim=BOSS), octets
 
     @given(st.binary(max_size=400))
     def test_any_octets_are_refused_or_are_the_agents(self, octets: bytes) -> None:
@@ -170,9 +132,8 @@ class TestLineEnds:
 
 
 class TestHonest:
-    @pytest.mark.parametrize("seed", range(3))
-    def test_three_thousand_ordinary_messages_are_taken(self, seed: int) -> None:
-        for octets in honest(1000, seed):
+    def test_ordinary_messages_are_taken(self) -> None:
+        for octets in honest(1000, 1):
             sent = checked_message(octets, AGENT).octets
             assert senders_of(sent) == [[ME]] * 4
             assert sent.partition(b"\r\n\r\n")[2] == octets.partition(b"\r\n\r\n")[2]

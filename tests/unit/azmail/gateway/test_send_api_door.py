@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import random
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -23,13 +22,14 @@ from azmail.contract import Mailbox
 from azmail.gateway import sendapi, serving
 from azmail.gateway.credentials import Directory
 from azmail.gateway.ledger import Ledger, SendingLimits
-from azmail.gateway.relay import Policy, Relay
+from azmail.gateway.relay import HANDLED_PER_AGENT, Policy, Relay
 from azmail.gateway.sendapi import MailjetSendApi, send_api_app
+from azmail.gateway.submission import Sources
 from azmail.mail import OutgoingMail
 from azmail.sendapi import SendApiTransport
 from azmail.service import MailService
 from emulators.serving import ServerThread
-from tests.unit.azmail.gateway.attempts import BOSS
+from tests.unit.azmail.gateway.attempts import BOSS, FOREIGN_CALLS
 from tests.unit.azmail.gateway.attempts import ME as MY_ADDRESS
 from tests.unit.azmail.gateway.conftest import ME, ROOTS, YOU, Loop, QuickSources, Recorder
 
@@ -186,49 +186,8 @@ class TestWho:
         assert post(url, message()).status_code == 401
 
 
-FOREIGN: list[dict[str, Any]] = [
-    {"From": {"Email": BOSS}},
-    {"From": {"Email": MY_ADDRESS, "Name": BOSS}},
-    {"From": {"Email": MY_ADDRESS, "Name": "=?utf-8?q?boss=40d.example?="}},
-    {"From": {"Email": MY_ADDRESS, "Name": "boss\uff20d.example"}},
-    {"From": {"Email": MY_ADDRESS, "Name": "x\r\nFrom: " + BOSS}},
-    {"From": {"Email": f"{MY_ADDRESS}, {BOSS}"}},
-    {"From": {"Email": f"{BOSS}\0{MY_ADDRESS}"}},
-    {"From": {"Email": MY_ADDRESS, "email": BOSS}},
-    {"From": [{"Email": BOSS}]},
-    {"From": BOSS},
-    {"from": {"Email": BOSS}},
-    {"From ": {"Email": BOSS}},
-    {"FromEmail": BOSS},
-    {"Sender": {"Email": BOSS}},
-    {"Headers": {"From": BOSS}},
-    {"Headers": {"fROM": BOSS}},
-    {"Headers": {"From ": BOSS}},
-    {"Headers": {"X-A\r\nFrom": BOSS}},
-    {"Headers": {"X-A": f"a\r\nFrom: {BOSS}"}},
-    {"Headers": {"X-A": f"a\nFrom: {BOSS}"}},
-    {"Headers": {"Sender": BOSS}},
-    {"Headers": {"Resent-From": BOSS}},
-    {"Headers": {"Return-Path": BOSS}},
-    {"Headers": {"X-MJ-EventPayload": '{"agent_id": "bot-2"}'}},
-    {"Headers": {"X-Mailjet-Campaign": "c"}},
-    {"Headers": {"X-A": "1", "x-a": "2"}},
-    {"Subject": f"s\r\nFrom: {BOSS}"},
-    {"CustomID": "c\r\nFrom: x"},
-    {"TemplateID": 1},
-    {"TemplateLanguage": True},
-    {"Variables": {"a": 1}},
-    {"CustomCampaign": "c"},
-    {"To": [{"Email": "x@y.example", "Vars": {}}]},
-    {"To": [{"Email": "x@y.example\r\nFrom: boss@d.example"}]},
-    {"ReplyTo": {"Email": MY_ADDRESS, "Name": f"a\r\nFrom: {BOSS}"}},
-    {"Attachments": [{"ContentType": f"text/plain\r\nFrom: {BOSS}", "Filename": "a", "Base64Content": ""}]},
-    {"InlinedAttachments": [{"ContentType": "a/b", "Filename": f"a\r\nFrom: {BOSS}", "Base64Content": ""}]},
-]
-
-
 class TestWhat:
-    @pytest.mark.parametrize("change", FOREIGN, ids=[json.dumps(change)[:60] for change in FOREIGN])
+    @pytest.mark.parametrize("change", FOREIGN_CALLS, ids=[json.dumps(change)[:60] for change in FOREIGN_CALLS])
     @pytest.mark.parametrize("place", ["message", "globals"])
     def test_nothing_of_somebody_elses(
         self, steady_door: str, mailjet: tuple[RecordingMailjet, str], change: dict[str, Any], place: str
@@ -262,25 +221,6 @@ class TestWhat:
         assert answer.status_code == status
         assert "ErrorMessage" in answer.text
 
-    def test_generated_calls_never_carry_another_sender(
-        self, steady_door: str, mailjet: tuple[RecordingMailjet, str]
-    ) -> None:
-        """Combinations of what was refused above, over the wire in one session."""
-        chance = random.Random(7)
-        url, session = steady_door, requests.Session()
-        session.auth = AUTH
-        for _ in range(300):
-            given = message()
-            for change in chance.sample(FOREIGN, chance.randint(1, 3)):
-                given |= change
-            session.post(f"{url}/v3.1/send", json={"Messages": [given]}, timeout=20)
-        assert all(
-            one["From"]["Email"] == MY_ADDRESS and BOSS not in json.dumps(one)
-            for call in mailjet[0].calls
-            for one in call["Messages"]
-        )
-        session.close()
-
 
 class TestOnce:
     def test_an_idempotency_key(self, door: Callable[..., str], mailjet: tuple[RecordingMailjet, str]) -> None:
@@ -306,6 +246,16 @@ class TestOnce:
             monkeypatch.setattr(sendapi, "RETRY_SECONDS", -1)
             assert client.send.create(data={"Messages": [message()]}).status_code == 200
         assert len(mailjet[0].calls) == 6
+
+    def test_globals_that_are_never_used_may_be_as_deep_as_json_is(
+        self, door: Callable[..., str], mailjet: tuple[RecordingMailjet, str]
+    ) -> None:
+        deep: Any = "t"
+        for _ in range(400):
+            deep = [deep]
+        answer = post(door(), message(), Globals={"TextPart": deep}, headers={"Idempotency-Key": "k"})
+        assert answer.status_code == 200
+        assert post(door(), message(), AdvanceErrorHandling=deep).status_code == 400
 
     def test_without_one_each_call_is_its_own(
         self, door: Callable[..., str], mailjet: tuple[RecordingMailjet, str]
@@ -380,13 +330,33 @@ class TestOnce:
         assert post(url, message()).status_code == 503
 
 
+OpenHttp = Callable[..., tuple[str, int]]
+
+
+@pytest.fixture
+def open_http(loop: Loop, make_relay: Callable[..., Relay]) -> Iterator[OpenHttp]:
+    """Call it with a TLS context or none: where the process's own HTTP server listens."""
+    running: list[serving._Http] = []
+
+    def start(tls: ssl.SSLContext | None = None) -> tuple[str, int]:
+        bound = socket.create_server(("127.0.0.1", 0))
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        app = send_api_app(make_relay(), MailjetSendApi("http://127.0.0.1:1", "k", "s"))
+        running.append(loop.run(serving._Http.open(app, bound, tls)))
+        host, port = bound.getsockname()
+        return host, port
+
+    yield start
+    for server in running:
+        loop.run(server.close())
+
+
 class TestSlowClients:
     @pytest.mark.parametrize("with_tls", [False, True])
     @pytest.mark.parametrize("before", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"])
     def test_a_head_that_does_not_come_ends_the_connection(
         self,
-        loop: Loop,
-        make_relay: Callable[..., Relay],
+        open_http: OpenHttp,
         server_tls: ssl.SSLContext,
         client_tls: ssl.SSLContext,
         monkeypatch: pytest.MonkeyPatch,
@@ -394,11 +364,9 @@ class TestSlowClients:
         with_tls: bool,
     ) -> None:
         monkeypatch.setattr(serving, "HEAD_SECONDS", 0.2)
-        bound = socket.create_server(("127.0.0.1", 0))
-        app = send_api_app(make_relay(), MailjetSendApi("http://127.0.0.1:1", "k", "s"))
-        server = loop.run(serving._Http.open(app, bound, server_tls if with_tls else None))
+        place = open_http(server_tls if with_tls else None)
         with contextlib.ExitStack() as held:
-            client = held.enter_context(socket.create_connection(bound.getsockname(), timeout=20))
+            client = held.enter_context(socket.create_connection(place, timeout=20))
             if with_tls:
                 client = held.enter_context(client_tls.wrap_socket(client, server_hostname="localhost"))
             if before:
@@ -408,19 +376,125 @@ class TestSlowClients:
                     answer += client.recv(4096)
             client.sendall(b"POST /v3.1/send HTTP/1.1\r\nX-A")
             assert b"HTTP/1.1" not in b"".join(iter(lambda: client.recv(4096), b""))
-        loop.run(server.close())
+
+    def test_a_handshake_that_does_not_come_ends_the_connection(
+        self, open_http: OpenHttp, server_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(serving, "HEAD_SECONDS", 0.2)
+        with socket.create_connection(open_http(server_tls), timeout=20) as client:
+            assert ended(client)
+
+    def test_who_asks_now_and_then_makes_room(self, open_http: OpenHttp, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(serving, "STRANGERS", 2)
+        place = open_http()
+        with contextlib.ExitStack() as held:
+            clients = []
+            for _ in range(3):
+                clients.append(held.enter_context(socket.create_connection(place, timeout=20)))
+                assert answer_to_nothing(clients[-1]).startswith(b"HTTP/1.1 404")
+            assert ended(clients[0])
+            assert answer_to_nothing(clients[2]).startswith(b"HTTP/1.1 404")
+
+    def test_answers_that_nobody_reads_end_the_connection(
+        self, open_http: OpenHttp, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(serving, "HEAD_SECONDS", 0.2)
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.settimeout(20)
+            client.connect(open_http())
+            with pytest.raises(ConnectionError):
+                ask_without_end(client)
+
+    def test_wrong_logins_that_wait_leave_places_for_right_ones(
+        self, make_relay: Callable[..., Relay], mailjet: tuple[RecordingMailjet, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sendapi, "MOST_REFUSED_AT_ONCE", 0)
+        app = send_api_app(make_relay(), MailjetSendApi(mailjet[1], "k", "s"), sources=EndlessSources())
+        with ServerThread(app) as server:
+            assert post(server.url, message(), auth=("bot-1", "x")).status_code == 401
+
+    def test_one_agent_does_not_take_all_memory(self, door: Callable[..., str]) -> None:
+        url = door()
+        with contextlib.ExitStack() as held:
+            for _ in range(HANDLED_PER_AGENT):
+                held.enter_context(half_a_call(url))
+            refused = post(url, message())
+            assert refused.status_code == 429
+            assert refused.headers["Retry-After"] == "1"
+            assert (
+                post(url, message(From={"Email": YOU.address}), auth=("bot-2", ROOTS.password("bot-2"))).status_code
+                == 200
+            )
+
+    def test_what_is_withdrawn_while_the_body_comes_is_refused(
+        self, door: Callable[..., str], sqlite_ledger: Ledger, mailjet: tuple[RecordingMailjet, str]
+    ) -> None:
+        now = [0.0]
+        with half_a_call(door(clock=lambda: now[0])) as client:
+            sqlite_ledger.revoke("bot-1", 1)
+            now[0] += 5
+            client.sendall(b"}")
+            assert client.recv(4096).startswith(b"HTTP/1.1 401 ")
+        assert mailjet[0].calls == []
 
     def test_a_body_that_does_not_come_is_refused(
         self, make_relay: Callable[..., Relay], mailjet: tuple[RecordingMailjet, str]
     ) -> None:
         api = MailjetSendApi(mailjet[1], "k", "s")
-        with ServerThread(send_api_app(make_relay(), api, body_seconds=0.2)) as server:
-            host, port = server.url.removeprefix("http://").split(":")
-            with socket.create_connection((host, int(port)), timeout=20) as client:
-                head = f"POST /v3.1/send HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {basic(AUTH)}\r\nContent-Length: 9\r\n\r\n{{"
-                client.sendall(head.encode())
-                assert client.recv(4096).startswith(b"HTTP/1.1 408 ")
+        with (
+            ServerThread(send_api_app(make_relay(), api, body_seconds=0.2)) as server,
+            half_a_call(server.url) as client,
+        ):
+            assert client.recv(4096).startswith(b"HTTP/1.1 408 ")
         assert mailjet[0].calls == []
+
+
+class EndlessSources(Sources):
+    """Have everybody wait for an hour."""
+
+    def failed(self, source: str) -> float:
+        return max(3600.0, super().failed(source))
+
+
+NOTHING = b"GET /none HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def answer_to_nothing(client: socket.socket) -> bytes:
+    client.sendall(NOTHING)
+    answer = b""
+    while not answer.endswith(b"Not Found"):
+        answer += client.recv(4096)
+    return answer
+
+
+def ask_without_end(client: socket.socket) -> None:
+    while True:
+        client.sendall(NOTHING * 50)
+
+
+def ended(client: socket.socket) -> bool:
+    """Whether the other side has closed, after whatever it said."""
+    with contextlib.suppress(ConnectionResetError):
+        while client.recv(4096):
+            pass
+    return True
+
+
+@contextlib.contextmanager
+def half_a_call(url: str) -> Iterator[socket.socket]:
+    """A connection with a good login and all of a call but its last octet, which the door has begun to read."""
+    host, port = url.removeprefix("http://").split(":")
+    body = json.dumps({"Messages": [message()]}).encode()
+    head = (
+        f"POST /v3.1/send HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {basic(AUTH)}\r\nContent-Length: {len(body)}\r\n"
+    )
+    with socket.create_connection((host, int(port)), timeout=20) as client:
+        # The door asks for the body when it has seen the login.
+        client.sendall(head.encode() + b"Expect: 100-continue\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 100 ")
+        client.sendall(body[:-1])
+        yield client
 
 
 def basic(auth: tuple[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import logging
 import smtplib
 import socket
@@ -28,11 +29,11 @@ from azmail.errors import (
 )
 from azmail.gateway.credentials import Directory, Roots, Scope, new_root
 from azmail.gateway.ledger import Ledger, LedgerError, SendingLimits
-from azmail.gateway.relay import Policy, Relay
+from azmail.gateway.relay import HANDLED_PER_AGENT, Policy, Relay
 from azmail.gateway.submission import _USUAL_PATH, Sources, SubmissionServer
-from tests.unit.azmail.gateway.attempts import dishonest, honest
 from tests.unit.azmail.gateway.conftest import ME, ROOTS, YOU, Loop, Recorder
-from tests.unit.azmail.gateway.test_identity import ACCEPTED, ATTACKS, senders_of
+from tests.unit.azmail.gateway.parsers import senders_of
+from tests.unit.azmail.gateway.test_identity import ACCEPTED, ATTACKS
 from tests.waiting import wait_until
 
 SECRET = new_root()
@@ -208,15 +209,119 @@ class TestLogin:
         client.send(b"A" * 5000 + b"\r\n")
         assert client.getreply()[0] in (500, 501)
 
-    def test_whoever_says_nothing_is_let_go(
+    def test_a_base64_line_that_comes_as_a_command_is_in_no_log(
+        self, port: int, connect: Callable[..., smtplib.SMTP], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """From a client that does not wait for the answers of AUTH LOGIN."""
+        caplog.set_level(logging.DEBUG)
+        line = base64.b64encode(PASSWORD.encode()).decode()
+        client = connect(port, None)
+        assert client.docmd(line)[0] == 500
+        assert client.docmd("AUTH", f"PLAIN {line} {line}")[0] == 504
+        assert line.lower() not in caplog.text.lower()
+
+    def test_no_tls_within_tls(self, port: int, connect: Callable[..., smtplib.SMTP]) -> None:
+        assert connect(port, None).docmd("STARTTLS") == (503, b"5.5.1 TLS is there already")
+
+
+def said_goodbye(client: socket.socket) -> bool:
+    """Whether the connection has ended, after whatever was said in it."""
+    try:
+        while client.recv(4096):
+            pass
+    except ConnectionResetError:
+        pass
+    return True
+
+
+STAGES = ("silent", "in the clear", "within the handshake", "behind STARTTLS", "before implicit TLS")
+
+
+class TestStrangers:
+    """Who does not log in has a minute, whatever it says, and takes no place from who does."""
+
+    @pytest.mark.parametrize("stage", STAGES)
+    def test_a_minute_to_log_in(
+        self,
+        serve: Serve,
+        make_relay: Callable[..., Relay],
+        servers: list[SubmissionServer],
+        connect: Callable[..., smtplib.SMTP],
+        loop: Loop,
+        stage: str,
+    ) -> None:
+        port = serve(make_relay(), implicit_tls=stage == "before implicit TLS")
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
+            client = raw
+            if stage == "behind STARTTLS":
+                secured = connect(port, None).sock
+                assert secured is not None
+                client = secured
+            if stage in ("in the clear", "within the handshake"):
+                raw.sendall(b"EHLO x\r\n" if stage == "in the clear" else b"STARTTLS\r\n")
+                wait_until(lambda: b"250 " in raw.recv(4096) or stage != "in the clear")
+            wait_until(lambda: len(servers[0].doorstep) >= 1)
+            loop.advance(59)
+            if stage in ("in the clear", "behind STARTTLS"):
+                client.sendall(b"NOOP\r\n")
+                assert client.recv(4096).startswith(b"250")
+            loop.advance(2)
+            loop.advance(2)
+            assert said_goodbye(client)
+        wait_until(lambda: not servers[0].connections and not len(servers[0].doorstep))
+
+    def test_who_has_logged_in_stays(
+        self, port: int, connect: Callable[..., smtplib.SMTP], loop: Loop, servers: list[SubmissionServer]
+    ) -> None:
+        client = connect(port)
+        loop.advance(61)
+        assert sent(client)[0] == 250
+        loop.advance(121)
+        loop.advance(2)
+        assert client.sock is not None
+        assert said_goodbye(client.sock)
+
+    def test_who_reads_nothing_is_cut(self, port: int, servers: list[SubmissionServer], loop: Loop) -> None:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", port))
+            client.settimeout(20)
+            talking = threading.Thread(target=_talk_without_end, args=(client,))
+            talking.start()
+            wait_until(
+                lambda: any(one._writer.transport.get_write_buffer_size() for one in list(servers[0].connections))
+            )
+            loop.advance(61)
+            loop.advance(2)
+            wait_until(lambda: not servers[0].connections)
+            talking.join(20)
+            assert not talking.is_alive()
+
+    @pytest.mark.parametrize("bound", ["most_strangers", "most_connections"])
+    def test_the_one_that_waits_longest_makes_room(
+        self, serve: Serve, make_relay: Callable[..., Relay], connect: Callable[..., smtplib.SMTP], bound: str
+    ) -> None:
+        port = serve(make_relay(), **{bound: 2 if bound == "most_strangers" else 3})
+        agent = connect(port)
+        first, second, third = (connect(port, tls=False) for _ in range(3))
+        assert first.sock is not None
+        assert said_goodbye(first.sock)
+        assert [client.noop()[0] for client in (agent, second, third)] == [250] * 3
+
+    def test_places_of_agents_are_left_to_them(
         self, serve: Serve, make_relay: Callable[..., Relay], connect: Callable[..., smtplib.SMTP]
     ) -> None:
-        port = serve(make_relay(), idle_seconds=0.3)
-        for octets in (b"", b"NO"):
-            with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
-                raw.sendall(octets)
-                while raw.recv(4096):
-                    pass
+        port = serve(make_relay(), most_connections=2)
+        held = [connect(port), connect(port)]
+        with pytest.raises(smtplib.SMTPConnectError, match="421"):
+            connect(port)
+        held.pop().quit()
+
+
+def _talk_without_end(client: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            client.sendall(b"EHLO x\r\n" * 100)
 
 
 class TestEnvelope:
@@ -356,69 +461,45 @@ class TestMessage:
             flood(client)
         assert upstream.got == []
 
-    def test_more_octets_than_mailjet_takes(
+    def test_more_octets_than_mailjet_takes_and_a_size_that_lies(
         self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder
     ) -> None:
         client = connect(port)
         assert client.esmtp_features["size"] == "15728640"
-        assert (
-            sent(client, b"From: me@d.example\r\n\r\n" + b"x" * 76 + b"\r\n" + (b"x" * 996 + b"\r\n") * 15_800)[0]
-            == 552
-        )
-        assert upstream.got == []
-        assert sent(client)[0] == 250
-
-    def test_a_size_that_lies(self, port: int, connect: Callable[..., smtplib.SMTP]) -> None:
-        client = connect(port)
         assert client.mail(ME.address, ["SIZE=99999999"])[0] == 552
-        assert client.mail(ME.address, ["SIZE=1"])[0] == 250
+        for octets, code in ((MAIL + (b"x" * 996 + b"\r\n") * 15_800, 552), (MAIL, 250)):
+            assert client.mail(ME.address, ["SIZE=1"])[0] == 250
+            client.rcpt(TO[0])
+            assert client.data(octets)[0] == code
+        assert [wire.endswith(b"\r\n\r\nhello\r\n") for wire, _, _ in upstream.got] == [True]
 
-    def test_one_octet_at_a_time_has_an_end(
-        self,
-        serve: Callable[..., int],
-        make_relay: Callable[..., Relay],
-        connect: Callable[..., smtplib.SMTP],
-        upstream: Recorder,
-    ) -> None:
-        client = connect(serve(make_relay(), message_seconds=0.3))
-        client.mail(ME.address)
-        client.rcpt(TO[0])
-        client.docmd("DATA")
-        client.send(b"From: me@d.example\r\n")
-        with pytest.raises((smtplib.SMTPException, OSError)):
-            client.getreply()
-        assert upstream.got == []
-
-
-class TestGenerated:
-    """The lists of `attempts` over the wire, one session after the other as the gateway ends them."""
-
-    def test_the_list_of_attacks(self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder) -> None:
-        client = connect(port)
-        for attack in ATTACKS:
-            sent(client, attack["header"].encode("latin-1") + b"To: x@y.example\r\n\r\nbody\r\n")
-        assert len(upstream.got) == len(ACCEPTED)
-        assert all(senders_of(wire) == [[ME.address]] * 4 for wire, _, _ in upstream.got)
-
-    def test_dishonest_and_honest_messages(
-        self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder
+    def test_a_large_message_over_a_slow_line_takes_what_it_takes_up_to_ten_minutes(
+        self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder, loop: Loop
     ) -> None:
         client = connect(port)
-        for octets in dishonest(300, 20):
-            client.putcmd("RSET")
-            client.getreply()
+        for seconds, answer in ((590, 250), (601, None)):
             client.mail(ME.address)
             client.rcpt(TO[0])
             client.docmd("DATA")
-            # As they are: smtplib would mend bare line ends.
-            client.send(octets.replace(b"\r\n.", b"\r\n..") + b"\r\n.\r\n")
-            assert client.getreply()[0] in (250, 550, 554)
-        assert all(senders_of(wire) == [[ME.address]] * 4 for wire, _, _ in upstream.got)
-        upstream.got.clear()
-        for number, octets in enumerate(honest(100, 20)):
-            code, said = sent(client, octets)
-            assert code == 250 or b"Message-ID" in said, (number, said)
-        assert upstream.got
+            client.send(b"From: me@d.example\r\n")
+            loop.advance(seconds)
+            if answer is None:
+                loop.advance(2)
+                assert client.sock is not None
+                assert said_goodbye(client.sock)
+            else:
+                client.send(b"\r\nx\r\n.\r\n")
+                assert client.getreply()[0] == answer
+        assert len(upstream.got) == 1
+
+
+def test_the_list_of_attacks(port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder) -> None:
+    """One after the other in one session; generated ones are in `test_impostors`."""
+    client = connect(port)
+    for attack in ATTACKS:
+        sent(client, attack["header"].encode("latin-1") + b"To: x@y.example\r\n\r\nbody\r\n")
+    assert len(upstream.got) == len(ACCEPTED)
+    assert all(senders_of(wire) == [[ME.address]] * 4 for wire, _, _ in upstream.got)
 
 
 class TestOnce:
@@ -560,8 +641,44 @@ class TestShared:
         sqlite_ledger.revoke("bot-1", 1)
         now[0] += 5.0
         assert client.mail(ME.address) == (421, b"4.7.0 this credential is not good any more; goodbye")
+        assert client.sock is not None
+        assert said_goodbye(client.sock)
         fresh = connect(serve(make_relay()), "bot-1", ROOTS.password("bot-1", 1))
         assert sent(fresh, MAIL.replace(b"<1@", b"<2@"))[0] == 250
+
+    def test_a_revocation_counts_at_the_final_dot(
+        self,
+        serve: Callable[..., int],
+        make_relay: Callable[..., Relay],
+        connect: Callable[..., smtplib.SMTP],
+        sqlite_ledger: Ledger,
+        upstream: Recorder,
+    ) -> None:
+        now = [0.0]
+        client = connect(serve(make_relay(clock=lambda: now[0])))
+        client.mail(ME.address)
+        client.rcpt(TO[0])
+        client.docmd("DATA")
+        sqlite_ledger.revoke("bot-1", 1)
+        now[0] += 5.0
+        client.send(MAIL + b".\r\n")
+        assert client.getreply()[0] == 421
+        assert upstream.got == []
+
+    def test_an_agent_whose_address_has_moved_does_not_go_on_as_who_it_was(
+        self,
+        serve: Callable[..., int],
+        make_relay: Callable[..., Relay],
+        connect: Callable[..., smtplib.SMTP],
+        upstream: Recorder,
+    ) -> None:
+        relay = make_relay()
+        client = connect(serve(relay))
+        moved, heir = replace(ME, address="new@d.example"), replace(YOU, address=ME.address)
+        relay.renew(directory=Directory([moved, heir]), roots=ROOTS)
+        assert sent(client)[0] == 553
+        assert sent(client, MAIL.replace(b"me@", b"new@"), moved.address)[0] == 250
+        assert [sender for _, sender, _ in upstream.got] == [moved.address]
 
     def test_without_a_database_nothing_is_sent(
         self,
@@ -648,14 +765,21 @@ class TestShared:
             thread.join(20)
         assert (len(outcomes), len(asked)) == (5, 1)
 
-    def test_connections_are_bounded(
-        self, serve: Callable[..., int], make_relay: Callable[..., Relay], connect: Callable[..., smtplib.SMTP]
+    def test_one_agent_does_not_take_all_memory(
+        self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder
     ) -> None:
-        port = serve(make_relay(), most_connections=2)
-        held = [connect(port), connect(port)]
-        with pytest.raises(smtplib.SMTPConnectError, match="421"):
-            connect(port)
-        held.pop().quit()
+        def at_data(client: smtplib.SMTP) -> int:
+            client.mail(ME.address)
+            client.rcpt(TO[0])
+            return client.docmd("DATA")[0]
+
+        clients = [connect(port) for _ in range(HANDLED_PER_AGENT + 1)]
+        assert [at_data(client) for client in clients] == [354] * HANDLED_PER_AGENT + [451]
+        other = connect(port, "bot-2", ROOTS.password("bot-2"))
+        assert sent(other, MAIL.replace(b"me@", b"you@"), YOU.address)[0] == 250
+        clients[0].send(MAIL + b".\r\n")
+        assert clients[0].getreply()[0] == 250
+        assert at_data(clients[-1]) == 354
 
 
 class TestImplicitTls:
