@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import overload
 from urllib.parse import urlsplit
 
@@ -23,18 +24,20 @@ class ParseRoutes:
         self._state = state
         self._db = state.db
         self._senders = senders
+        self._places: dict[int, _Places] = {}
 
     def find(self, key: ApiKey, name: str) -> sqlite3.Row | None:
         """The key's route with this id, or with this address as far as the account answers to one."""
         if is_id(name):
-            return self._one("id = ?", key, int(name))
+            return self._one("id = ?2", key, int(name))
         match self._state.switches.route_by_address:
             case "exact":
-                return self._one("email = ? COLLATE BINARY", key, name)
+                # The index goes by any case; the second condition alone would read every route.
+                return self._one("email = ?2 AND email = ?2 COLLATE BINARY", key, name)
             case "any-case":
-                return self._one("email = ?", key, name)
+                return self._one("email = ?2", key, name)
             case "oldest":
-                return self._one("? <> '' ORDER BY id", key, name)
+                return self._one("?2 <> '' ORDER BY id", key, name)
             case "refused":
                 raise Refusal(400, "Object properties invalid", f'MJ03 Value "{name}" is not a valid integer')
             case "unknown":
@@ -42,7 +45,7 @@ class ParseRoutes:
 
     def _one(self, condition: str, key: ApiKey, value: int | str) -> sqlite3.Row | None:
         row: sqlite3.Row | None = self._db.execute(
-            f"SELECT * FROM parseroute WHERE apikey_id = ? AND {condition}",  # noqa: S608 - conditions of `find`
+            f"SELECT * FROM parseroute WHERE apikey_id = ?1 AND {condition}",  # noqa: S608 - conditions of `find`
             (key.id, value),
         ).fetchone()
         return row
@@ -65,7 +68,10 @@ class ParseRoutes:
 
     def listed(self, key: ApiKey, _query: dict[str, str]) -> Sequence[Row]:
         """All routes of the key: an Email filter does not exist."""
-        return _RoutesOf(key, self._db)
+        now = _version(self._db)
+        if key.id not in self._places or self._places[key.id].version != now:
+            self._places[key.id] = _Places(now)
+        return _RoutesOf(key, self._db, self._places[key.id])
 
     @staticmethod
     def shown(row: sqlite3.Row) -> Row:
@@ -138,16 +144,34 @@ class ParseRoutes:
             raise InvalidValue("Email", f'MJ07 Domain "{parts[1]}" is not a verified sender domain')
 
 
+def _version(db: sqlite3.Connection) -> tuple[int, int]:
+    """Changes with every write, whoever's it is."""
+    return db.total_changes, int(db.execute("PRAGMA data_version").fetchone()[0])
+
+
+@dataclass
+class _Places:
+    """What is known of a key's routes while nobody writes: without it each page of a million would walk over all before it."""
+
+    version: tuple[int, int]
+    count: int | None = None
+    ids: dict[int, int] = field(default_factory=dict)
+    """{place of a page's last row among all: its id}."""
+
+
 class _RoutesOf(Sequence[Row]):
     """The routes of a key, oldest first; a page of a hundred thousand reads no more than its own rows."""
 
-    def __init__(self, key: ApiKey, db: sqlite3.Connection) -> None:
+    def __init__(self, key: ApiKey, db: sqlite3.Connection, places: _Places) -> None:
         self._key = key
         self._db = db
+        self._places = places
 
     def __len__(self) -> int:
-        count = self._db.execute("SELECT count(*) FROM parseroute WHERE apikey_id = ?", (self._key.id,))
-        return int(count.fetchone()[0])
+        if self._places.count is None:
+            count = self._db.execute("SELECT count(*) FROM parseroute WHERE apikey_id = ?", (self._key.id,))
+            self._places.count = int(count.fetchone()[0])
+        return self._places.count
 
     @overload
     def __getitem__(self, at: int) -> Row: ...
@@ -163,10 +187,17 @@ class _RoutesOf(Sequence[Row]):
         return iter(self._rows(-1, 0))
 
     def _rows(self, limit: int, offset: int) -> list[Row]:
+        """From the last row of the page before, where that was read; a page begins with it or behind it."""
+        ids = self._places.ids
+        place = next((place for place in (offset, offset - 1) if place in ids), 0)
         found = self._db.execute(
-            "SELECT * FROM parseroute WHERE apikey_id = ? ORDER BY id LIMIT ? OFFSET ?", (self._key.id, limit, offset)
+            "SELECT * FROM parseroute WHERE apikey_id = ? AND id >= ? ORDER BY id LIMIT ? OFFSET ?",
+            (self._key.id, ids.get(place, 0), limit, offset - place),
         )
-        return [ParseRoutes.shown(row) for row in found]
+        rows = [ParseRoutes.shown(row) for row in found]
+        if rows:
+            ids[offset + len(rows) - 1] = int(rows[-1]["ID"])
+        return rows
 
 
 def _refuse_url(url: str) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailboxes.population import PopulationSource
-from mailboxes.splitting import Split, StackAgents, split_population
+from mailboxes.splitting import PartEdit, StackAgents, split_population
 from tests.bench.population import SEED, STAMP, agent
 from tests.bench.processes import Cost, measure
 from tests.bench.run import say
@@ -53,21 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="agentmail-million-") as name:
         folder = Path(name)
-        found, seconds = split_files(folder, agents=given.agents, size=given.size)
+        part, parts, seconds = split_files(folder, agents=given.agents, size=given.size)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"split of {given.agents:,}: {len(found.parts)} parts, {seconds:.0f} s of CPU, {peak:,.0f} MB at most")
-        print(f"a part's population file: {len(found.parts[0].after) / 1e6:.1f} MB")
+        say(f"split of {given.agents:,}: {parts} parts, {seconds:.0f} s of CPU, {peak:,.0f} MB at most")
+        say(f"a part's population file: {len(part.after) / 1e6:.1f} MB")
         emulators = Emulators.start(folder / "emulators")
         try:
-            samples = sampled_stack(folder, emulators, found, others=given.agents - given.size)
+            samples = sampled_stack(folder, emulators, part, others=given.agents - given.size)
         finally:
             emulators.stop()
-    print(table(samples, stacks=len(found.parts)))
+    print(table(samples, stacks=parts))
     return 0
 
 
-def split_files(folder: Path, *, agents: int, size: int) -> tuple[Split, float]:
-    """The layout of `agents` in files of `A_FILE`, all of them into parts, and the seconds of CPU time it took."""
+def split_files(folder: Path, *, agents: int, size: int) -> tuple[PartEdit, int, float]:
+    """`agents` in files of `A_FILE`, all of them laid out into parts: the first, how many, and the seconds of CPU that took."""
     sources = []
     for first in range(0, agents, A_FILE):
         path = folder / f"population-{first}.json"
@@ -78,7 +78,7 @@ def split_files(folder: Path, *, agents: int, size: int) -> tuple[Split, float]:
     started = time.process_time()
     home = StackAgents(name="dev", sources=sources)
     found = split_population(home, [], size=size, keep=0, folder=folder)
-    return found, time.process_time() - started
+    return found.parts[0], len(found.parts), time.process_time() - started
 
 
 def put_neighbours(emulators: Emulators, count: int) -> None:
@@ -91,7 +91,7 @@ def put_neighbours(emulators: Emulators, count: int) -> None:
     database.close()
 
 
-def sampled_stack(folder: Path, emulators: Emulators, found: Split, *, others: int) -> list[Sample]:
+def sampled_stack(folder: Path, emulators: Emulators, part: PartEdit, *, others: int) -> list[Sample]:
     """The life of the first part, beside a stack that owns the domain and an account full of others' routes."""
     empty = folder / "empty.json"
     empty.write_text(json.dumps({"seed": SEED, "created_at": STAMP, "agents": []}))
@@ -99,7 +99,6 @@ def sampled_stack(folder: Path, emulators: Emulators, found: Split, *, others: i
     owner.configure(populations=[])
     owner.up()
     put_neighbours(emulators, others)
-    part = found.parts[0]
     part.write()
     stack = Stack.create(owner.folder, emulators, name=part.stack, population=part.path)
     stack.configure(**dict.fromkeys(OF_THE_DOMAIN_ALONE), domainStack=owner.name)

@@ -165,3 +165,26 @@ def test_the_total_of_all_is_told_where_it_is_asked_for(api: Api, verified: dict
     assert (page["Count"], page["Total"], [row["Email"] for row in page["Data"]]) == (1, 3, [f"box2@{DOMAIN}"])
     newest = api.get("parseroute", Limit=2, Sort="ID DESC").json()["Data"]
     assert [row["Email"] for row in newest] == [f"box2@{DOMAIN}", f"box1@{DOMAIN}"]
+
+
+@pytest.mark.parametrize("overlap", [0, 1])
+def test_pages_are_those_of_the_list_whatever_is_written_between_them(
+    api: Api, verified: dict[str, Any], overlap: int
+) -> None:
+    def emails(limit: int, offset: int) -> list[str]:
+        return [row["Email"] for row in api.get(f"parseroute?Limit={limit}&Offset={offset}").json()["Data"]]
+
+    for number in range(12):
+        api.post("parseroute", {"Url": URL, "Email": f"box{number}@{DOMAIN}"})
+    for change in (None, "box1", "box11", None):
+        if change:
+            assert api.delete(f"parseroute/{change}@{DOMAIN}").status_code == 204
+        whole = emails(100, 0)
+        offset = 0
+        while offset < len(whole):
+            assert emails(4, offset) == whole[offset : offset + 4]
+            if offset == 4 - overlap and change is None:
+                # In the middle of somebody's listing everything behind it moves up.
+                api.delete(f"parseroute/{whole[0]}")
+                whole = whole[1:]
+            offset += 4 - overlap
