@@ -5,9 +5,6 @@ BIN := .venv/bin
 MAIL := ./mail
 INSTALLED := .venv/.installed
 RUN := $(BIN)/python -m
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
-# A wheel of 17 MB; all packages in 4 seconds instead of 71 with nothing in a cache (docs/decisions/088-uv-installs.md).
-UV := uv==0.13.9
 LOCK := requirements.lock
 
 # Byte code is kept, and made once for what every engine command imports: uv makes none, and where the environment says that
@@ -23,11 +20,7 @@ help: ## what there is
 
 $(INSTALLED): $(LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python %d.%d is too old; this project needs 3.11 or newer; name one with: make PYTHON=python3.11" % sys.version_info[:2])'
-	@test -x $(BIN)/python || { echo "setup: virtualenv .venv"; $(PYTHON) -m venv .venv; }
-	@echo "setup: packages of $(LOCK)"
-	@set -- --require-hashes -r $(LOCK); uv=$$(command -v uv) || uv=$(BIN)/uv; \
-	test -x "$$uv" || { sed -n '/^$(UV)/,/[^\\]$$/p' $(LOCK) > .venv/uv.txt && $(PIP) --require-hashes -r .venv/uv.txt; } || echo "setup: there is no uv for this machine; pip takes about a minute longer"; \
-	if test -x "$$uv" && "$$uv" pip install --quiet --python $(BIN)/python "$$@"; then :; else $(PIP) "$$@"; fi
+	@$(PYTHON) engine/packages.py $(LOCK) .venv
 	@$(BIN)/python -c 'import $(WARM)'
 	@touch $@
 
@@ -63,11 +56,11 @@ lint: $(INSTALLED)
 
 # 170 MB that only some tests and the benchmarks need: not for `make up`.
 .venv/.tools: tests/tools.lock $(INSTALLED)
-	@echo "setup: packages of $<"; $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $< && touch $@
+	@$(BIN)/python engine/packages.py $< .venv && touch $@
 
 # 70 MB that make a site of docs/: not for `make up`.
 .venv/.docs: docs/site/site.lock $(INSTALLED)
-	@echo "setup: packages of $<"; $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $< && touch $@
+	@$(BIN)/python engine/packages.py $< .venv && touch $@
 
 docs: .venv/.docs ## the documentation as a site, with search and without a network: build/site/index.html
 	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build

@@ -55,7 +55,11 @@ class BuildError(EngineError):
 
     def __init__(self, step: str, reason: str, output: list[str]) -> None:
         said = " | ".join(line.strip() for line in output if line.strip())
-        super().__init__(f"building the Pulumi CLI failed while {step}: {reason}. Go said: {said or 'nothing'}")
+        network = "check the network, name a proxy (export HTTPS_PROXY=URL) or a mirror of modules (export GOPROXY=URL), then "
+        super().__init__(
+            f"building the Pulumi CLI failed while {step}: {reason}; {network if 'downloading' in step else ''}"
+            f"go on from there with: ./mail setup (or install Pulumi itself). Go said: {said or 'nothing'}"
+        )
 
 
 class CliBrokenError(EngineError):

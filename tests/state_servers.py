@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +89,9 @@ def postgres_server() -> Iterator[StateServer]:
             )
     finally:
         server.cleanup()
+
+
+SERVERS: dict[str, Callable[[], AbstractContextManager[StateServer]]] = {"S3": s3_server, "PostgreSQL": postgres_server}
 
 
 def free_of(text: str) -> str:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +17,8 @@ from tests.bench.subjects import DESTROY, PREVIEW, UP, Subject, program
 from tests.bench.tables import MEGABYTE, table
 from tests.e2e.stack import ENGINE, ROOT, Emulators
 from tests.relay import Passed, total
-from tests.state_servers import StateServer, postgres_server, s3_server
+from tests.state_servers import SERVERS
 
-SERVERS: dict[str, Callable[[], AbstractContextManager[StateServer]]] = {"S3": s3_server, "PostgreSQL": postgres_server}
 WAYS = {
     "plain": {"PULUMI_DIY_BACKEND_GZIP": "false"},
     "compressed": {"PULUMI_DIY_BACKEND_GZIP": "true"},
@@ -60,15 +58,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", type=int, default=10_000, help="mailboxes (10,000)")
     parser.add_argument("--latency", type=float, default=50, help="milliseconds for each round (50)")
     parser.add_argument("--backend", choices=[*SERVERS], help="only this one")
+    parser.add_argument("--way", choices=[*WAYS], help="only this one")
     given = parser.parse_args(arguments)
     chosen = [given.backend] if given.backend else [*SERVERS]
+    ways = [given.way] if given.way else [*WAYS]
     with tempfile.TemporaryDirectory(prefix="agentmail-bench-") as folder:
         emulators = Emulators.start(Path(folder) / "emulators")
         try:
             found = [
                 saved
                 for backend in chosen
-                for way in WAYS
+                for way in ways
                 for saved in _life(Path(folder) / f"{backend}-{way}".replace(" ", "-"), emulators, backend, way, given)
             ]
         finally:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from tests.chaos import gateway, impostors, inbox, neighbours, outages, replaces, webhook
+from tests.chaos import gateway, impostors, inbox, neighbours, outages, replaces, states, webhook
 from tests.chaos.commands import (
     ADOPTION_MOMENTS,
     ENVIRONMENT_MOMENTS,
@@ -37,6 +37,7 @@ from tests.chaos.kills import (
 )
 from tests.chaos.world import World
 from tests.e2e.stack import Emulators
+from tests.state_servers import SERVERS
 
 KILLED_MAILBOXES = 300
 OTHER_MAILBOXES = 100
@@ -49,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         "faults": _faults,
         "kills": _kills,
         "replaces": _replaces,
+        "states": _states,
         "neighbours": _neighbours,
         "commands": _commands,
         "gateway": _gateway,
@@ -95,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--changes", type=int, default=10, metavar="N", help="kills of an up that changes every route")
     parser.add_argument("--outages", type=int, default=10, metavar="N", help="kills of the emulators")
+    parser.add_argument(
+        "--state-kills", type=int, default=9, metavar="N", help="kills on each backend behind a network"
+    )
     parser.add_argument("--destroys", type=int, default=15, metavar="N", help="kills followed by destroy")
     return parser
 
@@ -159,6 +164,24 @@ def _kills(given: argparse.Namespace) -> int:
                 ended["well" if _attempt(partial(end, world, victim=victim, moment=moment)) else "badly"] += 1
     print(f"kills: {ended['well']} of {len(jobs)} ended well")
     return ended["badly"]
+
+
+def _states(given: argparse.Namespace) -> int:
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="chaos-") as name:
+        folder = Path(name)
+        emulators = Emulators.start(folder / "emulators")
+        try:
+            for backend in SERVERS:
+                for number, (victim, moment) in enumerate(states.moments(given.seed, given.state_kills, backend)):
+                    print(f"{backend}, ", end="", flush=True)
+                    place = folder / f"{backend}-{number}"
+                    place.mkdir()
+                    run = partial(states.kill_an_apply, place, emulators, backend, victim=victim, moment=moment)
+                    failed += not _attempt(run)
+        finally:
+            emulators.stop()
+    return failed
 
 
 def _commands(_given: argparse.Namespace) -> int:

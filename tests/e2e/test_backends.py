@@ -5,63 +5,25 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.bench.population import write_population
-from tests.e2e.stack import ROOT, Emulators, Finished, Stack, mail
-from tests.state_servers import StateServer, free_of, postgres_server, s3_server
+from tests.e2e.stack import ROOT, Emulators
+from tests.e2e.team import Team
+from tests.state_servers import SERVERS, free_of
 from tests.waiting import wait_until
 
-SERVERS = {"s3": s3_server, "postgres": postgres_server}
 AGENTS = 4
-
-
-class Team:
-    """What two people have who share a stack: its files, and a backend that `Pulumi.team.backend` names."""
-
-    def __init__(self, folder: Path, emulators: Emulators, server: StateServer) -> None:
-        self.population = folder / "population.json"
-        self.server = server
-        write_population(self.population, AGENTS)
-        self.stack = Stack.create(folder / "project", emulators, name="team", population=self.population)
-        self.stack.environment.pop("PULUMI_BACKEND_URL")
-        self.stack.environment |= server.credentials
-        (self.stack.folder / "Pulumi.team.backend").write_text(f"{server.url}\n")
-        self.said = self.stack.pulumi("stack", "init", "team").text
-
-    def mail(self, *words: str | Path, check: bool = True) -> Finished:
-        done = mail(*words, "-C", self.stack.folder, env=self.stack.environment, check=check)
-        self.said += done.text
-        return done
-
-    def up(self) -> None:
-        """Without the preview that `./mail apply` shows first."""
-        self.said += self.stack.up().text
-
-    def started(self, *words: str) -> subprocess.Popen[bytes]:
-        """A command of somebody else's, in a session of its own."""
-        command = [str(ROOT / "mail"), *words, "-C", str(self.stack.folder)]
-        quiet = subprocess.DEVNULL
-        return subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=self.stack.environment,
-            stdin=quiet,
-            stdout=quiet,
-            stderr=quiet,
-            start_new_session=True,
-        )
 
 
 @pytest.fixture(params=sorted(SERVERS))
 def team(request: pytest.FixtureRequest, emulators: Emulators, tmp_path: Path) -> Iterator[Team]:
     emulators.reset()
     with SERVERS[request.param]() as server:
-        yield Team(tmp_path, emulators, server)
+        yield Team(tmp_path, emulators, server, agents=AGENTS)
 
 
 def test_a_life(team: Team, emulators: Emulators, tmp_path: Path) -> None:

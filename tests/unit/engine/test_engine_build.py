@@ -144,8 +144,11 @@ def test_a_step_that_fails_ends_with_what_go_said(bare: Machine, step: str, name
     bare.program("go", failing(step, "echo first >&2; echo 'dial tcp: i/o timeout' >&2; exit 1"))
     with pytest.raises(BuildError) as caught:
         ensure_built(bare.layout, bare.environment)
-    assert f"failed while {name}: `go {step}` ended with status 1. Go said: first | dial tcp: i/o timeout" in str(
-        caught.value
+    said = str(caught.value)
+    assert f"failed while {name}: `go {step}` ended with status 1; " in said
+    assert ("export GOPROXY=URL" in said) is (step == "list")
+    assert said.endswith(
+        "go on from there with: ./mail setup (or install Pulumi itself). Go said: first | dial tcp: i/o timeout"
     )
     assert leftovers(bare) == []
 
