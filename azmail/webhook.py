@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
@@ -26,7 +26,6 @@ from azmail.errors import PayloadError, TryAgainError, WebhookConfigError
 from azmail.events import MailEvent, parse_events
 from azmail.inbound import InboundMail, parse_inbound
 from azmail.once import BusyError, FullError, Health, Once
-from azmail.stack import MailStack
 from azmail.webhook_auth import BasicAuth, FollowedAuth, PathSecret, Unauthenticated, WebhookAuth, valid_token
 
 __all__ = [
@@ -48,6 +47,8 @@ MAX_HELD_BYTES = 256 * 1024 * 1024
 """Of bodies that came in and are not answered yet; a mail takes a small multiple of its body."""
 BODY_SECONDS = 60.0
 PARSING_THREADS = 4
+READ_AT_ONCE_BYTES = 16 * 1024
+"""What is read within the event loop: a thread would cost more time, and a body of so many bytes takes few milliseconds."""
 LOOKUP_THREADS = 8
 
 OnMail = Callable[[InboundMail, str], Awaitable[None] | None]
@@ -56,6 +57,16 @@ OnEvent = Callable[[MailEvent, str | None], Awaitable[None] | None]
 """Called with an event and the id of the agent who sent the mail, if known."""
 AgentAt = Callable[[str], str | None]
 """The agent id for a recipient address, or None."""
+
+
+class Directory(Protocol):
+    """Knows the agents without asking anybody: it is not given a thread, as a function is that may have to wait."""
+
+    def agent_at(self, address: str) -> str | None:
+        """The agent id for a recipient address, or None."""
+
+
+T = TypeVar("T")
 
 log = logging.getLogger("azmail.webhook")
 
@@ -83,7 +94,7 @@ class UnknownRecipients(StrEnum):
 
 
 def create_app(
-    agents: MailStack | AgentAt,
+    agents: Directory | AgentAt,
     *,
     on_mail: OnMail,
     auth: WebhookAuth,
@@ -129,7 +140,7 @@ def create_app(
 
 
 def receiving_app(
-    agents: MailStack | AgentAt,
+    agents: Directory | AgentAt,
     receiver: Receiver,
     *,
     auth: WebhookAuth,
@@ -145,7 +156,7 @@ def receiving_app(
         if not one.startswith("/") or one == "/" or "{" in one:
             raise WebhookConfigError(f"found the path {one!r}, expected one such as {INBOUND_PATH}: / is not allowed")
     endpoint = _Webhook(
-        agent_at=agents.agent_at if isinstance(agents, MailStack) else agents,
+        agents=agents,
         receiver=receiver,
         auth=auth,
         unknown_recipients=unknown_recipients,
@@ -193,7 +204,7 @@ class HookReceiver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Webhook:
-    agent_at: AgentAt
+    agents: Directory | AgentAt
     receiver: Receiver
     auth: WebhookAuth
     unknown_recipients: UnknownRecipients
@@ -239,8 +250,8 @@ class _Webhook:
             return _detail(503, "not now", {"Retry-After": "30"})
 
     async def _inbound(self, body: bytes) -> Response:
-        mail = await to_thread.run_sync(parse_inbound, body, limiter=self.parsing)
-        agent_id = await to_thread.run_sync(self.agent_at, mail.envelope_recipient, limiter=self.lookups)
+        mail = await self._parsed(parse_inbound, body)
+        agent_id = await self._agent_at(mail.envelope_recipient)
         if agent_id is None:
             log.warning("mail for an address that no agent has: %s", self.unknown_recipients.value)
             if self.unknown_recipients is UnknownRecipients.IGNORE:
@@ -250,9 +261,19 @@ class _Webhook:
         return JSONResponse({"status": "accepted" if fresh else "duplicate"})
 
     async def _events(self, body: bytes) -> Response:
-        events = await to_thread.run_sync(parse_events, body, limiter=self.parsing)
+        events = await self._parsed(parse_events, body)
         fresh = await self.receiver.take_events(events)
         return JSONResponse({"status": "accepted" if fresh else "duplicate", "events": fresh})
+
+    async def _parsed(self, parse: Callable[[bytes], T], body: bytes) -> T:
+        if len(body) <= READ_AT_ONCE_BYTES:
+            return parse(body)
+        return await to_thread.run_sync(parse, body, limiter=self.parsing)
+
+    async def _agent_at(self, address: str) -> str | None:
+        if callable(self.agents):
+            return await to_thread.run_sync(self.agents, address, limiter=self.lookups)
+        return self.agents.agent_at(address)
 
     async def healthz(self, _: Request) -> Response:
         health = await self.receiver.health()

@@ -28,7 +28,7 @@ from azmail.inbox.queue import LEASE_SECONDS, MOST_ATTEMPTS
 from azmail.inbox.receiving import StoringReceiver
 from azmail.inbox.store import MailStore
 from azmail.inbox.worker import Hook, HookWorker
-from azmail.webhook import EVENTS_PATH, INBOUND_PATH, AgentAt, WebhookAuth, receiving_app
+from azmail.webhook import EVENTS_PATH, INBOUND_PATH, AgentAt, Directory, WebhookAuth, receiving_app
 from azmail.webhook_auth import FollowedAuth
 
 log = logging.getLogger("azmail.inbox")
@@ -64,7 +64,7 @@ def whole_app(
     service: InboxService,
     store: MailStore,
     *,
-    agents: AgentAt,
+    agents: Directory | AgentAt,
     auth: WebhookAuth,
     workers: Sequence[HookWorker] = (),
     path: str = INBOUND_PATH,
@@ -85,24 +85,33 @@ def whole_app(
     def metrics_text() -> Response:
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
-    app.mount("", _Counted(webhook, metrics))
+    app.add_middleware(_WebhookFirst, webhook=webhook, paths=(path, events_path, "/healthz"), metrics=metrics)
     return app
 
 
-class _Counted:
-    """Counts the webhook's refusals."""
+class _WebhookFirst:
+    """Hands deliveries to the webhook before the API's framework looks at them, which takes longer than reading one.
 
-    def __init__(self, app: ASGIApp, metrics: InboxMetrics) -> None:
+    Counts the webhook's refusals.
+    """
+
+    def __init__(self, app: ASGIApp, *, webhook: ASGIApp, paths: Sequence[str], metrics: InboxMetrics) -> None:
         self._app = app
+        self._webhook = webhook
+        self._paths = tuple(f"{one.rstrip('/')}/" for one in paths)
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not f"{scope['path']}/".startswith(self._paths):
+            await self._app(scope, receive, send)
+            return
+
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] >= 400 and scope.get("method") == "POST":
                 self._metrics.refused.labels(str(message["status"])).inc()
             await send(message)
 
-        await self._app(scope, receive, counted)
+        await self._webhook(scope, receive, counted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +157,7 @@ def serve(gateway: Gateway, database: Database, ledger: Ledger, store: MailStore
     app = whole_app(
         InboxService(database=database, gate=relay),
         store,
-        agents=relay.agent_at,
+        agents=relay,
         auth=serving.auth or FollowedAuth(lambda: gateway.config.webhook.secret),
         workers=workers,
         path=serving.path,

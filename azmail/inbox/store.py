@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import psycopg
 from sqlalchemy import Column, Connection, insert, select
@@ -29,6 +29,15 @@ class Writing(Protocol):
 
     def write(self, parcels: Mapping[str, Parcel]) -> set[str]:
         """One transaction; the ids of those that were not there before. Raises InboxDatabaseError."""
+
+
+class HoldsParcel(Protocol):
+    """Whatever waits for its mail to be stored."""
+
+    parcel: Parcel
+
+
+Holder = TypeVar("Holder", bound=HoldsParcel)
 
 
 @dataclass(slots=True)
@@ -59,17 +68,24 @@ class MailStore:
 
     def store(self, parcel: Parcel) -> bool:
         """Committed when it returns; False where the mail was there before."""
-        mine = _Waiting(parcel)
+        (told,) = self.store_all([parcel])
+        if isinstance(told, InboxDatabaseError):
+            raise told
+        return told
+
+    def store_all(self, parcels: Sequence[Parcel]) -> list[bool | InboxDatabaseError]:
+        """Of each whether it is fresh, committed then, or why it could not be stored; it raises nothing of that."""
+        mine = [_Waiting(one) for one in parcels]
         with self._lock:
-            self._waiting.append(mine)
+            self._waiting.extend(mine)
             is_my_turn, self._is_writing = not self._is_writing, True
-        if not is_my_turn:
-            mine.turn.wait()
-        if not mine.done:
-            self._write_waiting()
-        if mine.error is not None:
-            raise mine.error
-        return mine.fresh
+        for one in mine:
+            if not is_my_turn:
+                one.turn.wait()
+            is_my_turn = False
+            if not one.done:
+                self._write_waiting()
+        return [one.fresh if one.error is None else one.error for one in mine]
 
     def store_events(self, events: Iterable[MailEvent]) -> int:
         """How many of them were not there before."""
@@ -93,7 +109,7 @@ class MailStore:
     def _write_waiting(self) -> None:
         """What waits, the caller's mail first, and then it is the turn of whoever came first meanwhile."""
         with self._lock:
-            batch = self._take()
+            batch = next_batch(self._waiting)
         try:
             self._write(batch)
         except BaseException as error:
@@ -108,16 +124,6 @@ class MailStore:
                 self._is_writing = bool(following)
             for one in (*batch, *following):
                 one.turn.set()
-
-    def _take(self) -> list[_Waiting]:
-        taken: list[_Waiting] = []
-        octets = 0
-        while self._waiting and len(taken) < MOST_AT_ONCE:
-            octets += self._waiting[0].parcel.octets
-            if taken and octets > MOST_OCTETS_AT_ONCE:
-                break
-            taken.append(self._waiting.pop(0))
-        return taken
 
     def _write(self, batch: Sequence[_Waiting]) -> None:
         try:
@@ -135,6 +141,18 @@ class MailStore:
             one.fresh = one.parcel.id in fresh
             fresh.discard(one.parcel.id)
             one.done = True
+
+
+def next_batch(waiting: list[Holder]) -> list[Holder]:
+    """What goes into one transaction, taken off the list: one at least, few where they are large."""
+    taken: list[Holder] = []
+    octets = 0
+    while waiting and len(taken) < MOST_AT_ONCE:
+        octets += waiting[0].parcel.octets
+        if taken and octets > MOST_OCTETS_AT_ONCE:
+            break
+        taken.append(waiting.pop(0))
+    return taken
 
 
 def _missing(connection: Connection, column: Column[str], keys: Collection[str]) -> list[str]:

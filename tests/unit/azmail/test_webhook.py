@@ -139,6 +139,22 @@ class TestDelivery:
             assert post(url, auth=None).status_code == 200
         assert received.calls[0][1] == ADDRESS_A.partition("@")[0]
 
+    def test_only_a_function_that_may_have_to_wait_is_given_a_thread(self, received: Received) -> None:
+        asked: list[int] = []
+
+        class Directory:
+            def agent_at(self, address: str) -> str:
+                asked.append(threading.get_ident())
+                return AGENT_A
+
+        async def on_mail(mail: InboundMail, agent_id: str) -> None:
+            asked.append(threading.get_ident())
+
+        for directory, is_in_the_loop in ((Directory(), True), (Directory().agent_at, False)):
+            with asgi_server(create_app(directory, on_mail=on_mail, auth=Unauthenticated())) as url:
+                assert post(url, auth=None).status_code == 200
+            assert (asked.pop() == asked.pop()) is is_in_the_loop
+
     def test_a_sync_hook_that_returns_a_coroutine(self, received: Received) -> None:
         with serving(received, on_mail=lambda mail, agent_id: received.on_mail_async(mail, agent_id)) as url:
             assert post(url).status_code == 200

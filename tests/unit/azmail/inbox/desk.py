@@ -93,7 +93,7 @@ def opened_desk(database: Database, folder: Path, **options: Any) -> Iterator[De
         directory=Directory(AGENTS), roots=ROOTS, ledger=ledger, upstream=outbox, keep=keeper(store), **options
     )
     service = InboxService(database=database, gate=relay, sources=NoDelay())
-    app = whole_app(service, store, agents=relay.agent_at, auth=BasicAuth(SECRET))
+    app = whole_app(service, store, agents=relay, auth=BasicAuth(SECRET))
     with TestClient(app, raise_server_exceptions=True) as client:
         yield Desk(app, client, store, relay, outbox)
     ledger.close()

@@ -23,7 +23,7 @@ def url(sqlite_desk: Desk) -> Iterator[str]:
     service = InboxService(
         database=sqlite_desk.store.database, gate=sqlite_desk.relay, sources=NoDelay(), recheck_seconds=0.1
     )
-    app = whole_app(service, sqlite_desk.store, agents=sqlite_desk.relay.agent_at, auth=Unauthenticated())
+    app = whole_app(service, sqlite_desk.store, agents=sqlite_desk.relay, auth=Unauthenticated())
     with asgi_server(app) as served:
         yield served
 
