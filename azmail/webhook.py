@@ -59,7 +59,7 @@ AgentAt = Callable[[str], str | None]
 """The agent id for a recipient address, or None."""
 
 
-class Directory(Protocol):
+class KnownAgents(Protocol):
     """Knows the agents without asking anybody: it is not given a thread, as a function is that may have to wait."""
 
     def agent_at(self, address: str) -> str | None:
@@ -94,7 +94,7 @@ class UnknownRecipients(StrEnum):
 
 
 def create_app(
-    agents: Directory | AgentAt,
+    agents: KnownAgents | AgentAt,
     *,
     on_mail: OnMail,
     auth: WebhookAuth,
@@ -140,7 +140,7 @@ def create_app(
 
 
 def receiving_app(
-    agents: Directory | AgentAt,
+    agents: KnownAgents | AgentAt,
     receiver: Receiver,
     *,
     auth: WebhookAuth,
@@ -204,7 +204,7 @@ class HookReceiver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Webhook:
-    agents: Directory | AgentAt
+    agents: KnownAgents | AgentAt
     receiver: Receiver
     auth: WebhookAuth
     unknown_recipients: UnknownRecipients

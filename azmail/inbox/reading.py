@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, delete, exists, func, literal, literal_column, select, text, update
 
 from azmail.inbox.database import Database
-from azmail.inbox.tables import EVENTS, LABELS, MAILS, SEARCH, SQLITE_SEARCH, UNREAD
+from azmail.inbox.tables import COUNTS, EVENTS, LABELS, MAILS, SEARCH, SQLITE_SEARCH, UNREAD
 from azmail.inbox.words import has_terms, postgresql_query, sqlite_query
 
 MOST_LABELS = 20
@@ -178,11 +178,10 @@ class MailboxReader:
 
     def counts(self) -> tuple[int, int]:
         """Mails, and those that came in and were not read."""
-        every = self._mine(select(func.count()).select_from(MAILS), MAILS.c.agent)
+        kept = self._mine(select(func.sum(COUNTS.c.mails), func.sum(COUNTS.c.unread)), COUNTS.c.agent)
         with self._database.reading() as connection:
-            total = connection.execute(every).scalar_one()
-            unread = connection.execute(every.where(UNREAD)).scalar_one()
-        return int(total), int(unread)
+            total, unread = connection.execute(kept).one()
+        return int(total or 0), int(unread or 0)
 
     def mark(
         self, mail: str, *, seen: bool | None = None, add: Sequence[str] = (), remove: Sequence[str] = ()
@@ -196,8 +195,6 @@ class MailboxReader:
             ).one_or_none()
             if found is None:
                 return None
-            if seen is not None:
-                connection.execute(update(MAILS).where(MAILS.c.id == mail).values(seen=seen))
             if remove:
                 connection.execute(delete(LABELS).where(LABELS.c.mail == mail, LABELS.c.label.in_(remove)))
             for label in add:
@@ -206,6 +203,9 @@ class MailboxReader:
             has = connection.execute(select(func.count()).where(LABELS.c.mail == mail)).scalar_one()
             if has > MOST_LABELS:
                 raise TooManyLabelsError
+            if seen is not None:
+                # The last: it is counted, and deliveries to the agent wait until that is committed.
+                connection.execute(update(MAILS).where(MAILS.c.id == mail, MAILS.c.seen != seen).values(seen=seen))
         return self.mail(mail)
 
     def newest(self) -> int:

@@ -28,7 +28,7 @@ from azmail.inbox.queue import LEASE_SECONDS, MOST_ATTEMPTS
 from azmail.inbox.receiving import StoringReceiver
 from azmail.inbox.store import MailStore
 from azmail.inbox.worker import Hook, HookWorker
-from azmail.webhook import EVENTS_PATH, INBOUND_PATH, AgentAt, Directory, WebhookAuth, receiving_app
+from azmail.webhook import EVENTS_PATH, INBOUND_PATH, AgentAt, KnownAgents, WebhookAuth, receiving_app
 from azmail.webhook_auth import FollowedAuth
 
 log = logging.getLogger("azmail.inbox")
@@ -64,7 +64,7 @@ def whole_app(
     service: InboxService,
     store: MailStore,
     *,
-    agents: Directory | AgentAt,
+    agents: KnownAgents | AgentAt,
     auth: WebhookAuth,
     workers: Sequence[HookWorker] = (),
     path: str = INBOUND_PATH,

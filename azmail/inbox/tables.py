@@ -52,6 +52,14 @@ MAILS = Table(
     Index("inbox_mails_unread", "agent", "position", sqlite_where=UNREAD, postgresql_where=UNREAD),
     sqlite_autoincrement=True,
 )
+COUNTS = Table(
+    # Of `inbox_mails`, kept by triggers (step 0003): a mailbox of a million mails takes a second to count.
+    "inbox_counts",
+    METADATA,
+    Column("agent", String(255), primary_key=True),
+    Column("mails", BigInteger, nullable=False),
+    Column("unread", BigInteger, nullable=False),
+)
 PIECES = Table(
     "inbox_pieces",
     METADATA,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from email import message_from_bytes
 from email.policy import SMTP
 from pathlib import Path
@@ -21,7 +22,8 @@ from azmail.events import parse_events
 from azmail.inbound import parse_inbound
 from azmail.inbox.content import MOST_HELD_OCTETS, file_range, files_of, original, received_mail, stored_event
 from azmail.inbox.database import Database, InboxDatabaseError, InboxSchemaError, InboxUrlError
-from azmail.inbox.parcels import PIECE_OCTETS, mail_id, received_parcel
+from azmail.inbox.parcels import PIECE_OCTETS, mail_id, received_parcel, sent_parcel
+from azmail.inbox.reading import MailboxReader, TooManyLabelsError
 from azmail.inbox.removal import delete_mail, erase, expire, sweep
 from azmail.inbox.store import MailStore
 from azmail.inbox.tables import DELETED, JOBS, MAILS, METADATA, PIECES, THREADS
@@ -77,6 +79,7 @@ class TestSchema:
         found = received_mail(database, old.id)
         assert found is not None
         assert found.delivery_key == mail().delivery_key
+        assert MailboxReader(database, ME).counts() == (1, 1)
         database.close()
 
     def test_several_at_once(self, database_url: str) -> None:
@@ -329,6 +332,69 @@ class TestWhole:
         assert [type(one) for one in told] == [InboxDatabaseError] * 3
 
 
+def counted(database: Database, agent: str | None) -> tuple[int, int]:
+    """Mails and unread ones, row by row."""
+    mine = [] if agent is None else [MAILS.c.agent == agent]
+    with database.reading() as connection:
+        seen = connection.execute(select(MAILS.c.seen).where(*mine)).scalars().all()
+    return len(seen), seen.count(False)
+
+
+class TestCounts:
+    """Kept beside the mails, and what they would be if somebody counted."""
+
+    def hold(self, database: Database) -> None:
+        for agent in (ME, YOU, None):
+            assert MailboxReader(database, agent).counts() == counted(database, agent), agent
+
+    def test_whatever_happens(self, database: Database, store: MailStore) -> None:
+        self.hold(database)
+        mine, yours = ([received_parcel(mail(n), agent) for n in range(6)] for agent in (ME, YOU))
+        assert store.store_all([*mine, *yours, mine[0]]) == [True] * 12 + [False]
+        sent = sent_parcel(ME, "k", b"Subject: x\r\n\r\nx", sender="me@d.example", recipients=["a@x.example"])
+        assert store.store(sent)
+        assert MailboxReader(database, ME).counts() == (7, 6)
+        self.hold(database)
+        reader = MailboxReader(database, ME)
+        for seen in (True, True, False, True):
+            reader.mark(mine[1].id, seen=seen, add=["l"])
+            self.hold(database)
+        reader.mark(sent.id, seen=False)
+        with pytest.raises(TooManyLabelsError):
+            reader.mark(mine[2].id, seen=True, add=[str(n) for n in range(21)])
+        self.hold(database)
+        with database.writing() as connection:
+            connection.execute(update(MAILS).values(seen=text("NOT seen")))
+        self.hold(database)
+        assert not delete_mail(database, YOU, mine[1].id)
+        assert delete_mail(database, ME, mine[1].id)
+        assert delete_mail(database, ME, mine[2].id)
+        self.hold(database)
+        with database.writing() as connection:
+            connection.execute(update(MAILS).where(MAILS.c.id == yours[0].id).values(stored_at=0))
+        assert expire(database, 1) == 1
+        self.hold(database)
+        assert erase(database, ME) == 5
+        self.hold(database)
+        assert rows(database)["inbox_counts"] == 1
+
+    def test_many_at_once(self, database: Database, store: MailStore) -> None:
+        """Some store, some mark, some delete: nobody waits in a circle."""
+        parcels = [received_parcel(mail(number), (ME, YOU)[number % 2]) for number in range(24)]
+        store.store_all(parcels[:12])
+
+        def use(number: int) -> None:
+            store.store(parcels[12 + number])
+            MailboxReader(database, None).mark(parcels[number].id, seen=True)
+            if number % 3 == 0:
+                delete_mail(database, None, parcels[number].id)
+
+        with ThreadPoolExecutor(6) as threads:
+            list(threads.map(use, range(12)))
+        self.hold(database)
+        assert MailboxReader(database, None).counts() == (20, 12)
+
+
 class TestThreads:
     def place(self, database: Database, store: MailStore, number: int, **changes: Any) -> int:
         agent = changes.pop("agent", ME)
@@ -390,7 +456,7 @@ class TestRemoval:
         assert expire(database, 2) == 1
         assert rows(database) | {"inbox_threads": 0} == {
             "inbox_mails": 1, "inbox_pieces": 1, "inbox_files": 0, "inbox_threads": 0, "inbox_labels": 0, "inbox_events": 1,
-            "inbox_jobs": 2, "inbox_deleted": 1, "inbox_search": 1,
+            "inbox_jobs": 2, "inbox_deleted": 1, "inbox_search": 1, "inbox_counts": 1,
         }  # fmt: skip
         with database.reading() as connection:
             assert connection.execute(select(DELETED.c.id)).scalars().all() == [old.id]
