@@ -25,6 +25,7 @@ from azmail.inbox.database import Database
 from azmail.inbox.documents import (
     EventEntry,
     EventPage,
+    InboxState,
     LabelCount,
     LabelList,
     MailboxInfo,
@@ -44,6 +45,7 @@ from azmail.inbox.documents import (
 from azmail.inbox.guard import CHALLENGE, BodyGuard
 from azmail.inbox.outlet import GatewayOutlet, sender_of
 from azmail.inbox.problems import MEDIA_TYPE, ApiRefusalError, NotThereError, install
+from azmail.inbox.queue import HookQueue
 from azmail.inbox.reading import MailboxReader, MailRow, Page
 from azmail.inbox.removal import delete_mail
 from azmail.inbox.watching import MOST_WAITING, Watcher
@@ -195,6 +197,21 @@ def inbox_api(service: InboxService) -> FastAPI:
             messages=total,
             unread=unread,
             cursor=sealed(viewer, newest[0].position if newest else 0),
+        )
+
+    @app.get("/v1/state", tags=["platform"], responses=_REFUSALS)
+    def state(viewer: Reads) -> InboxState:
+        """What waits for hooks, what they have failed at, and the database's step. For the platform alone."""
+        if viewer.agent is not None:
+            raise NotThereError
+        found, expected = database.steps()
+        queue = HookQueue(database).state()
+        return InboxState(
+            database_step=found or "",
+            program_step=expected or "",
+            waiting=queue.waiting,
+            dead=queue.dead,
+            lag_seconds=queue.lag_seconds,
         )
 
     @app.get("/v1/messages", tags=["messages"], responses=_REFUSALS)

@@ -29,7 +29,7 @@ WAIT_SECONDS = 30
 
 
 class InboxError(AzmailError):
-    """The inbox refused a call; `status` is HTTP's, 0 where there was no answer; `retry_after` in seconds."""
+    """The inbox refused a call; `status` is HTTP's, 0 where no inbox answered; `retry_after` in seconds."""
 
     def __init__(self, status: int, detail: str, retry_after: float | None = None) -> None:
         self.status = status
@@ -89,7 +89,13 @@ class InboxClient:
 
     def mailbox(self) -> dict[str, Any]:
         """Whose it is, what is in it, and a `cursor` for what comes from now on."""
-        return self._json("GET", "/v1/mailbox")
+        return self._json("GET", "/v1/mailbox", holding=("cursor",))
+
+    def state(self) -> dict[str, Any]:
+        """For the platform: what waits for hooks, what they have failed at, and the database's step."""
+        return self._json(
+            "GET", "/v1/state", holding=("database_step", "program_step", "waiting", "dead", "lag_seconds")
+        )
 
     def messages(self, **query: object) -> Iterator[Message]:
         """All messages, newest first, page by page; `label`, `seen`, `direction` choose."""
@@ -133,7 +139,9 @@ class InboxClient:
     def after(self, cursor: str, *, wait: int = 0, **query: object) -> tuple[list[Message], str]:
         """What came since the cursor, oldest first, waiting up to so many seconds for it; and the next cursor."""
         asked = {"after": cursor, "wait": wait, **query}
-        page = self._json("GET", "/v1/messages", params=asked, timeout=self._timeout + wait)
+        page = self._json(
+            "GET", "/v1/messages", holding=("messages", "next"), params=asked, timeout=self._timeout + wait
+        )
         return page["messages"], page["next"]
 
     def follow(self, cursor: str | None = None) -> Iterator[Message]:
@@ -202,14 +210,21 @@ class InboxClient:
     def _pages(self, path: str, query: Mapping[str, object], items: str = "messages") -> Iterator[dict[str, Any]]:
         asked = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
         while True:
-            page = self._json("GET", path, params=asked)
+            page = self._json("GET", path, holding=(items, "next"), params=asked)
             yield from page[items]
             if page["next"] is None:
                 return
             asked["before"] = page["next"]
 
-    def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        found: dict[str, Any] = self._call(method, path, **options).json()
+    def _json(self, method: str, path: str, *, holding: Sequence[str] = (), **options: Any) -> dict[str, Any]:
+        """An object that has these names. Raises InboxError for whatever an inbox does not say."""
+        answer = self._call(method, path, **options)
+        try:
+            found = answer.json()
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or any(name not in found for name in holding):
+            raise InboxError(0, f"something else than an inbox answered {answer.status_code} at {self._url}")
         return found
 
     def _call(self, method: str, path: str, **options: Any) -> requests.Response:

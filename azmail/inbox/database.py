@@ -131,12 +131,16 @@ class Database:
             config.attributes["connection"] = connection
             command.upgrade(config, to)
 
-    def check(self) -> None:
-        """Raises InboxSchemaError if the tables are not this program's, InboxDatabaseError if nobody answers."""
+    def steps(self) -> tuple[str | None, str | None]:
+        """The step that the tables are at, and the one that this program expects."""
         expected = ScriptDirectory.from_config(_alembic()).get_current_head()
         with self.reading() as connection:
             options = {"version_table": "inbox_version"}
-            found = MigrationContext.configure(connection, opts=options).get_current_revision()
+            return MigrationContext.configure(connection, opts=options).get_current_revision(), expected
+
+    def check(self) -> None:
+        """Raises InboxSchemaError if the tables are not this program's, InboxDatabaseError if nobody answers."""
+        found, expected = self.steps()
         if found != expected:
             raise InboxSchemaError(found, expected)
 

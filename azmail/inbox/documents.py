@@ -210,6 +210,16 @@ class MailboxInfo(_Document):
     cursor: str = Field(description="As `after`: what comes from now on.")
 
 
+class InboxState(_Document):
+    """How the inbox is doing, for the platform."""
+
+    database_step: str = Field(description="Of `azmail inbox migrate`, that the tables are at.")
+    program_step: str = Field(description="That the program which answers expects; another one was started since.")
+    waiting: int = Field(description="Hook calls that are due or put off.")
+    dead: int = Field(description="Hook calls that failed for good, until somebody retries or drops them.")
+    lag_seconds: float = Field(description="By how much the oldest due hook call is late.")
+
+
 class Marks(_Document):
     """What to change of a message; what is left out stays."""
 

@@ -175,6 +175,12 @@ def status(stack: DevStack = "dev", project: Project = ROOT, json: Json = False)
     return run(stack, project, json=json)
 
 
+InboxUrl = Annotated[
+    str,
+    Option("--inbox", metavar="URL", help="Where the stack's inbox is reached from here, such as a forwarded port."),
+]
+
+
 @app.command(rich_help_panel=REAL)
 def doctor(
     stack: DevStack = "dev",
@@ -194,6 +200,7 @@ def doctor(
     ] = "",
     timeout: Annotated[float, Option(metavar="SECONDS", help="How long to wait for its arrival.")] = 180.0,
     ca_file: Annotated[str, Option(metavar="FILE", help="Authorities to trust for SMTP.")] = "",
+    inbox: InboxUrl = "",
 ) -> int:
     """Look at everything from outside; each finding with what mends it."""
     from clients.dns import ResolverError
@@ -215,6 +222,7 @@ def doctor(
                 listen=listen,
                 timeout=timeout,
                 ca_file=ca_file,
+                inbox=inbox,
             )
         )
     except ResolverError as error:
@@ -266,10 +274,7 @@ def adopt(
 
 # -- mail --------------------------------------------------------------------------------------------------------------
 
-InboxUrl = Annotated[
-    str,
-    Option("--inbox", metavar="URL", help="Where the stack's inbox is reached from here, such as a forwarded port."),
-]
+
 Watch = Annotated[bool, Option("--watch", "-w", help="Go on showing what comes, until Ctrl-C.")]
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option, Typer
+from typer import Argument, BadParameter, Option, Typer
 
 from commands.cli.options import ROOT, DevStack, Json, Project, StackName, Yes
 
@@ -37,6 +37,11 @@ def new(
     tunnel_hostname: Annotated[str, Option(metavar="VALUE", help="agentmail:tunnelHostname")] = "",
     tunnel_service: Annotated[str, Option(metavar="VALUE", help="agentmail:tunnelService")] = "",
     tunnel_cname: Annotated[str, Option(metavar="VALUE", help="agentmail:tunnelCname")] = "",
+    inbox_service: Annotated[str, Option(metavar="URL", help="agentmail:inboxService")] = "",
+    inbox_url: Annotated[str, Option(metavar="URL", help="agentmail:inboxUrl")] = "",
+    no_inbox: Annotated[
+        bool, Option("--no-inbox", help="Mailjet delivers to the platform itself; nobody keeps the mail.")
+    ] = False,
     webhook_url: Annotated[str, Option(metavar="VALUE", help="agentmail:webhookUrl")] = "",
     mailjet_api_url: Annotated[str, Option(metavar="VALUE", help="agentmail:mailjetApiUrl")] = "",
     dns: Annotated[str, Option(metavar="VALUE", help="agentmail:dns")] = "",
@@ -64,6 +69,8 @@ def new(
     from commands.environments.command import new as run
     from commands.environments.options import NewOptions
 
+    if no_inbox and (inbox_service or inbox_url):
+        raise BadParameter("an inbox is named beside it", param_hint="--no-inbox")
     values = {
         "domain": domain,
         "zoneName": zone_name,
@@ -72,6 +79,8 @@ def new(
         "tunnelHostname": tunnel_hostname,
         "tunnelService": tunnel_service,
         "tunnelCname": tunnel_cname,
+        "inboxService": inbox_service,
+        "inboxUrl": inbox_url,
         "webhookUrl": webhook_url,
         "mailjetApiUrl": mailjet_api_url,
         "dns": dns,
@@ -86,6 +95,7 @@ def new(
             population=population or [],
             set=set_ or [],
             unprotected=unprotected,
+            without_inbox=no_inbox,
             keeps_secrets=secrets is SecretsIn.STACK,
             secrets_provider=secrets_provider,
             no_check=no_check,

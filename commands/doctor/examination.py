@@ -82,6 +82,8 @@ class DoctorOptions:
     """HOST:PORT to receive the round trip's mail at, instead of the platform."""
     timeout: float = ARRIVAL_SECONDS
     ca_file: str = ""
+    inbox: str = ""
+    """Where the inbox is reached from here, if not where its readers reach it."""
 
 
 def doctor(given: DoctorOptions) -> int:
@@ -144,7 +146,14 @@ def _examination(given: DoctorOptions, resolvers: Sequence[Resolver]) -> Iterato
     settings, cloudflare_url = settings_from(pulumi, entries)
     state, outputs = pulumi.export(show_secrets=True), pulumi.outputs()
     old = outdated(state, plain_values(entries))
-    examined = examine(given.stack, settings, outputs, cloudflare_url=cloudflare_url, outdated=old)
+    examined = examine(
+        given.stack,
+        settings,
+        outputs,
+        cloudflare_url=cloudflare_url,
+        inbox_elsewhere=given.inbox,
+        outdated=old,
+    )
     emulators = _emulators(given, cloudflare_url)
     context = _CheckContext(
         examined=examined,

@@ -1,14 +1,15 @@
-"""The inbox as an agent meets it: reachable, its own mailbox and no other's, and whether what it hands on arrives."""
+"""The inbox as an agent meets it: reachable, its own mailbox and no other's, and whether what it hands on arrives.
+
+Wherever it runs: all of it is asked at the API's own address, by way of a tunnel too.
+"""
 
 from __future__ import annotations
 
-import re
+import secrets
 from collections.abc import Iterator
 
-import requests
-
 from azmail.contract import Mailbox
-from azmail.inbox.client import InboxClient
+from azmail.inbox.client import InboxClient, InboxError
 from azmail.stack import MailStack
 from commands.doctor.finding import Check, Finding
 from commands.doctor.stack import ExaminedStack
@@ -19,7 +20,6 @@ from settings.urls import is_loopback
 INBOX = Check("inbox")
 TIMEOUT_SECONDS = 10.0
 LATE_SECONDS = 300.0
-_NUMBER = re.compile(r"^azmail_inbox_(jobs_waiting|jobs_dead|lag_seconds) ([0-9.e+-]+)$", re.MULTILINE)
 
 
 def inbox_findings(examined: ExaminedStack, *, without_file: bool = False) -> Iterator[Finding]:
@@ -28,33 +28,54 @@ def inbox_findings(examined: ExaminedStack, *, without_file: bool = False) -> It
     stack = examined.outputs
     if not examined.settings.has_inbox or stack is None:
         return
-    label = stack.inbox_url
-    if not stack.inbox_url:
+    label = examined.inbox_url
+    if not label:
         yield INBOX.warning(
             examined.settings.inbox_api_url,
             f"The last up has made no credentials for it: make them with: {remedies.apply(examined.stack)}",
         )
         return
-    platform = InboxClient.of_platform(label, stack.inbox_token, timeout=TIMEOUT_SECONDS)
-    code = status_of(platform, lambda inbox: inbox.mailbox())
+    code = status_of(_platform(label, stack.inbox_token), lambda inbox: inbox.mailbox())
+    if code != 200:
+        yield _unread(examined.stack, label, code, without_file=without_file)
+        return
+    yield INBOX.ok(label, "It answers, and the platform's credential reads all mailboxes.")
+    yield _stranger(label)
+    if examined.mailboxes:
+        yield from _as_an_agent(examined, stack, label)
+    yield from _state(label, stack.inbox_token)
+
+
+def _unread(stack: str, url: str, code: int, *, without_file: bool) -> Finding:
+    """Why the platform's credential reads nothing there."""
     if not code:
-        yield _away(label, without_file=without_file)
-    elif code == 503:
-        yield INBOX.error(
-            label,
+        return _away(url, without_file=without_file)
+    if code == 503:
+        return INBOX.error(
+            url,
             "It answers 503: its database does not answer, or its disk is full; until then Mailjet brings all mail again.",
         )
-    elif code != 200:
-        yield INBOX.error(
-            label,
-            f"It refuses the platform's credential ({code}), so it has another file than this stack's, or something else "
-            f"listens there: {_give_file(examined.stack)}",
+    if code == 401:
+        return INBOX.error(
+            url,
+            f"It refuses the platform's credential (401), so it has another file than this stack's: {_give_file(stack)}",
         )
-    else:
-        yield INBOX.ok(label, "It answers, and the platform's credential reads all mailboxes.")
-        if examined.mailboxes:
-            yield from _as_an_agent(examined, stack, label)
-        yield from _hooks(label)
+    return INBOX.error(
+        url,
+        f"It answers {code}, expected 200, so it is not the inbox that listens there, or nothing behind the tunnel: look at "
+        "inboxUrl and inboxService, and whether it runs (docker compose ps mail-inbox).",
+    )
+
+
+def _stranger(url: str) -> Finding:
+    code = status_of(_platform(url, secrets.token_urlsafe(32)), lambda inbox: inbox.mailbox())
+    if code == 401:
+        return INBOX.ok("a wrong credential", "Refused.")
+    return INBOX.error(
+        "a wrong credential",
+        f"Not refused ({code}), expected 401: what listens at {url} lets anybody read; look at inboxUrl, and at what stands "
+        "before the inbox.",
+    )
 
 
 def _as_an_agent(examined: ExaminedStack, stack: MailStack, url: str) -> Iterator[Finding]:
@@ -86,17 +107,26 @@ def _as_an_agent(examined: ExaminedStack, stack: MailStack, url: str) -> Iterato
         )
 
 
-def _hooks(url: str) -> Iterator[Finding]:
-    """What waits for hooks; nothing where /metrics is not to be seen from here, as through a tunnel."""
-    try:
-        text = requests.get(f"{url}/metrics", timeout=TIMEOUT_SECONDS).text
-    except requests.RequestException:
-        return
-    found = {name: float(value) for name, value in _NUMBER.findall(text)}
-    if len(found) < 3:
-        return
-    waiting = int(found["jobs_waiting"])
-    if dead := int(found["jobs_dead"]):
+def _state(url: str, token: str) -> Iterator[Finding]:
+    """Its database's step, and what waits for hooks."""
+    with _platform(url, token) as inbox:
+        try:
+            found = inbox.state()
+        except InboxError as error:
+            yield INBOX.warning(
+                "hooks",
+                f"It does not say what waits and what has failed ({error.status or 'no answer'}), so it may be of an older version: "
+                "beside it `azmail inbox dead` lists what has failed.",
+            )
+            return
+    if found["database_step"] != found["program_step"]:
+        yield INBOX.warning(
+            "database",
+            f"Its tables are at step {found['database_step']}, the program that runs expects {found['program_step']}: start the "
+            "newer version everywhere, or run `azmail inbox migrate` beside it.",
+        )
+    waiting, dead = int(found["waiting"]), int(found["dead"])
+    if dead:
         yield INBOX.error(
             "hooks",
             f"{dead:,} hook calls have failed for good: beside the inbox `azmail inbox dead` lists them with their errors, and "
@@ -112,6 +142,10 @@ def _hooks(url: str) -> Iterator[Finding]:
         yield INBOX.ok(
             "hooks", f"{waiting:,} wait for their next attempt." if waiting else "All that came was handed on."
         )
+
+
+def _platform(url: str, token: str) -> InboxClient:
+    return InboxClient.of_platform(url, token, timeout=TIMEOUT_SECONDS)
 
 
 def _client(url: str, mailbox: Mailbox, password: str) -> InboxClient:

@@ -132,8 +132,8 @@ def round_trip_findings(
     except AzmailError as error:
         yield ROUND_TRIP.error(label, f"The mail could not be sent: {error}")
         return
-    if examined.outputs is not None and examined.outputs.inbox_url:
-        with examined.outputs.inbox(recipient.agent_id) as inbox:
+    if examined.outputs is not None and examined.inbox_url:
+        with examined.outputs.inbox(recipient.agent_id, url=examined.inbox_url) as inbox:
             yield _read(inbox, arrivals.subject, label, seconds)
         return
     if not listen:

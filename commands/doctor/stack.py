@@ -54,6 +54,8 @@ class ExaminedStack:
     mailboxes: Sequence[Mailbox] = field(repr=False)
     outputs: MailStack | None = field(default=None, repr=False)
     cloudflare_url: str = ""
+    inbox_elsewhere: str = ""
+    """Where the inbox is reached from here, if not where its readers reach it."""
     outdated: Sequence[str] = ()
     """Credentials of which the state has recorded another value than the configuration has."""
 
@@ -63,6 +65,12 @@ class ExaminedStack:
         where those are no longer the configuration's, an up without one comes first."""
         refreshing = remedies.apply(self.stack, refresh=True)
         return f"{remedies.apply(self.stack)} && {refreshing}" if self.outdated else refreshing
+
+    @property
+    def inbox_url(self) -> str:
+        """Where the inbox is asked; empty where the last up made none."""
+        made = self.outputs.inbox_url if self.outputs is not None else ""
+        return (self.inbox_elsewhere.rstrip("/") or made) if made else ""
 
     @property
     def addresses(self) -> set[str]:
@@ -80,6 +88,7 @@ def examine(
     outputs: Mapping[str, Any],
     *,
     cloudflare_url: str = "",
+    inbox_elsewhere: str = "",
     outdated: Sequence[str] = (),
 ) -> ExaminedStack:
     """Settings and outputs together. Raises NeverUpError, and ContractError for outputs of another version."""
@@ -96,6 +105,7 @@ def examine(
         mailboxes=list(agents),
         outputs=agents,
         cloudflare_url=cloudflare_url,
+        inbox_elsewhere=inbox_elsewhere,
         outdated=outdated,
     )
 

@@ -10,6 +10,8 @@ from settings import credentials
 from settings.values import PROJECT
 
 API_TOKEN = credentials.API_TOKEN.key
+INBOX_SERVICE = "http://mail-inbox:8026"
+"""As deploy/docker-compose.yml has it."""
 BASE_URL = "cloudflare:baseUrl"
 VARIABLES = {one.name: one.variable for one in (credentials.API_TOKEN, *credentials.OWN)}
 """Secret key -> the environment variable that stands in for it."""

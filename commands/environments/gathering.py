@@ -13,7 +13,7 @@ from clients.cloudflare.client import CloudflareError
 from clients.cloudflare.lookups import Cloudflare, Zone
 from commands.environments.asking import Asker
 from commands.environments.dotenv import read_dotenv
-from commands.environments.draft import API_TOKEN, VARIABLES, Draft
+from commands.environments.draft import API_TOKEN, INBOX_SERVICE, VARIABLES, Draft
 from commands.environments.errors import InputProblemsError
 from commands.environments.options import NewOptions
 from commands.environments.platform_variables import PREFIXES, import_variables
@@ -24,8 +24,6 @@ from mailboxes import remedies
 from mailboxes.passwords import render_roots, with_new_root
 from settings.values import PROJECT
 
-INBOX_SERVICE = "http://mail-inbox:8026"
-"""As deploy/docker-compose.yml has it."""
 _NOT_AN_ARGUMENT = (
     "--set has the secret key {key}, and arguments show in the list of processes; expected it on standard input; "
     "leave it out here, then store it with: {remedy}"
@@ -47,6 +45,8 @@ def gather(given: NewOptions, file: EditedStackFile, environment: Mapping[str, s
     )
     if given.unprotected:
         draft.plain["protected"] = False
+    if given.without_inbox:
+        draft.plain |= {"inboxService": "", "inboxUrl": ""}
     if draft.plain.get("tunnelCname"):
         draft.plain.pop("accountId", None)
     default = Path("populations") / f"{given.name}.yaml"
@@ -106,14 +106,16 @@ def fill(draft: Draft, given: NewOptions, asker: Asker | None) -> None:
 
 
 def _inbox(draft: Draft) -> None:
-    """What is made with a gateway and a tunnel of its own keeps its mail, unless `--set inboxService=` says otherwise."""
+    """What is made with a gateway and a tunnel of its own keeps its mail, unless somebody says otherwise."""
     plain = draft.plain
-    if plain["submission"] == "gateway" and plain.get("accountId") and not plain.get("inboxUrl"):
-        plain.setdefault("inboxService", INBOX_SERVICE)
-        if plain["inboxService"]:
+    if plain["submission"] == "gateway" and plain.get("accountId"):
+        if not plain.get("inboxUrl"):
+            plain.setdefault("inboxService", INBOX_SERVICE)
+        if plain.get("inboxService"):
             plain.setdefault("inboundAuth", "forwarder")
-    if not plain.get("inboxService"):
-        plain.pop("inboxService", None)
+    for key in ("inboxService", "inboxUrl"):
+        if not plain.get(key):
+            plain.pop(key, None)
 
 
 def _find_zone(draft: Draft) -> Zone | None:

@@ -23,6 +23,7 @@ class NewOptions:
     set: Sequence[str] = ()
     """KEY=VALUE, the value as YAML."""
     unprotected: bool = False
+    without_inbox: bool = False
     keeps_secrets: bool = True
     """Whether credentials are stored, encrypted, in Pulumi.NAME.yaml."""
     secrets_provider: str = ""

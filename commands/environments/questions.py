@@ -9,10 +9,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from clients.cloudflare.lookups import Zone
 from commands.environments.asking import Asker
-from commands.environments.draft import API_TOKEN, VARIABLES, Draft
+from commands.environments.draft import API_TOKEN, INBOX_SERVICE, VARIABLES, Draft
 from commands.environments.errors import InputProblemsError
 from commands.environments.trying import RefusedAnswerError, Trials, UnreachableServiceError
-from settings.values import DomainName, HexId, SecureUrl
+from settings.values import DomainName, HexId, NeighbourUrl, SecureUrl
 from zone.names import is_within
 
 ATTEMPTS = 3
@@ -46,6 +46,8 @@ class Interview:
                 "URL of the platform's inbound webhook (https://HOST/PATH)",
                 kind=SecureUrl,
             )
+        if plain.get("submission") == "gateway" and "inboxService" not in plain and "inboxUrl" not in plain:
+            self._inbox()
 
     # -- Cloudflare ----------------------------------------------------------------------------------------------------
 
@@ -155,6 +157,27 @@ class Interview:
             [("mailjetApiKey", "Mailjet API key"), ("mailjetApiSecret", "Mailjet API secret")],
             lambda trials, key, secret: trials.mailjet(key, secret),
         )
+
+    def _inbox(self) -> None:
+        """Who keeps the mail, and where it is read. Agents read with credentials of the gateway's root secret."""
+        plain = self._draft.plain
+        nobody = ("nobody: Mailjet delivers to the platform itself", "")
+        if not plain.get("accountId"):
+            somewhere = ("an inbox that the webhook's URL leads to", "elsewhere")
+            if self._asker.choose("Who keeps the mail", [nobody, somewhere]):
+                self._want("inboxUrl", "URL where it is read (https://HOST, or http://HOST:8026)", kind=NeighbourUrl)
+            return
+        beside = (f"an inbox beside the platform, {INBOX_SERVICE}", INBOX_SERVICE)
+        other = ("an inbox that cloudflared reaches at another URL", "other")
+        plain["inboxService"] = self._asker.choose("Who keeps the mail", [beside, other, nobody])
+        if plain["inboxService"] == other[1]:
+            del plain["inboxService"]
+            self._want("inboxService", "URL where cloudflared reaches it (http://HOST:8026)", kind=NeighbourUrl)
+        if plain["inboxService"] and plain.get("tunnelHostname"):
+            public = f"https://{plain['tunnelHostname']}"
+            inside, outside = "agents on the platform's network", f"agents anywhere, at {public}"
+            if url := self._asker.choose("Who reads it", [(inside, ""), (outside, public)]):
+                plain["inboxUrl"] = url
 
     # -- asking --------------------------------------------------------------------------------------------------------
 

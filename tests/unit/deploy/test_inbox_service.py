@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from azmail.inbox import commands as azmail_commands
-from commands.environments.gathering import INBOX_SERVICE
+from commands.environments.draft import INBOX_SERVICE
 
 ROOT = Path(__file__).parents[3]
 NAMES = ("mail-inbox", "mail-inbox-worker", "mail-inbox-migrate")

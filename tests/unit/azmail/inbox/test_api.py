@@ -20,6 +20,7 @@ from azmail.gateway.credentials import Scope
 from azmail.inbox import guard
 from azmail.inbox.database import Database
 from azmail.inbox.parcels import PIECE_OCTETS
+from azmail.inbox.queue import HookQueue
 from tests.unit.azmail.inbox.conftest import empty
 from tests.unit.azmail.inbox.desk import HOOK_URL, SECRET, TOKEN, Desk, credential, opened_desk
 from tests.unit.azmail.inbox.mails import ME, YOU, payload, with_files
@@ -116,6 +117,19 @@ class TestReceiving:
             assert [refused.status_code, large.status_code] == [503, 503]
             assert desk.get("/v1/messages").json()["messages"] == []
             assert [desk.deliver(payload(number)).json()["status"] for number in (1, 1)] == ["accepted", "duplicate"]
+
+
+class TestState:
+    def test_is_the_platforms_alone(self, desk: Desk) -> None:
+        desk.bring(1, 2)
+        job, _ = HookQueue(desk.store.database).take(["work"], 2)
+        HookQueue(desk.store.database).put_off(job, "no", most_attempts=1)
+        found = desk.platform("/v1/state").json()
+        assert (found["waiting"], found["dead"]) == (1, 1)
+        assert found["database_step"] == found["program_step"] > ""
+        refused, made_up = desk.get("/v1/state"), desk.get(f"/v1/messages/{'0' * 32}")
+        assert (refused.status_code, refused.text) == (404, made_up.text)
+        assert desk.client.get("/v1/state").status_code == 401
 
 
 class TestLists:
@@ -348,7 +362,7 @@ class TestBodies:
 class TestPage:
     def test_openapi(self, sqlite_desk: Desk) -> None:
         schema = sqlite_desk.client.get("/openapi.json").json()
-        assert len(schema["paths"]) == 12
+        assert len(schema["paths"]) == 13
         assert sqlite_desk.client.get("/docs").status_code == 200
         for path, methods in schema["paths"].items():
             for method, described in methods.items():

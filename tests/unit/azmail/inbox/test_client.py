@@ -12,7 +12,7 @@ from azmail import AsyncInboxClient, Attachment, InboxClient, InboxError, MailDi
 from azmail.gateway.credentials import Scope
 from tests.unit.azmail.inbox.desk import Desk, credential
 from tests.unit.azmail.inbox.mails import ME, YOU, with_files
-from tests.unit.azmail.servers import asgi_server
+from tests.unit.azmail.servers import Answer, asgi_server, http_server
 
 
 @pytest.fixture
@@ -86,3 +86,14 @@ def test_what_is_no_inbox(client: InboxClient) -> None:
     with pytest.raises(InboxError, match="401"):
         InboxClient(client._url, YOU, "x").mailbox()
     assert "x" not in repr(InboxClient("http://h", YOU, "x"))[-5:-1]
+
+
+@pytest.mark.parametrize("body", ["<html>", "[]", "{}", '{"messages": []}'])
+def test_something_else_that_answers(body: str) -> None:
+    """One sentence, and no status of an inbox."""
+    with http_server() as server, InboxClient(server.url, "a", "p") as client:
+        server.answer = lambda _request: Answer(200, body)
+        for look in (client.mailbox, client.state, lambda: list(client.messages()), lambda: client.after("c")):
+            with pytest.raises(InboxError, match=r"something else than an inbox answered 200 at http") as refused:
+                look()
+            assert refused.value.status == 0

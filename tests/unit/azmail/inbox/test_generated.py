@@ -26,7 +26,7 @@ from tests.unit.azmail.inbox.conftest import opened_database
 from tests.unit.azmail.inbox.desk import Desk, credential, opened_desk
 from tests.unit.azmail.inbox.mails import ME, parse_events_of, with_files
 
-OPERATIONS = 15
+OPERATIONS = 16
 CALLS = 10_000 if PROFILE == "full" else 150
 """On each database."""
 IDS: dict[Desk, Iterator[str | None]] = {}

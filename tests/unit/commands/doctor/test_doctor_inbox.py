@@ -6,10 +6,12 @@ import json
 import socket
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from azmail.gateway.credentials import PLATFORM, Roots, Scope, new_root
 from azmail.inbox.database import Database
@@ -22,6 +24,7 @@ from emulators.serving import ServerThread
 from settings.loading import from_config
 from tests.unit.azmail.conftest import packed_mailboxes, shared, stack_outputs
 from tests.unit.azmail.inbox.desk import AGENTS, ROOTS, Desk, opened_desk
+from tests.unit.azmail.servers import Answer, http_server
 
 ROOT = new_root()
 
@@ -68,10 +71,12 @@ def statuses(found: list[Finding]) -> list[Status]:
 
 def test_a_right_one(url: str) -> None:
     found = list(inbox_findings(stack(url)))
-    assert statuses(found) == [Status.OK] * 4
-    assert [item.sentence for item in found][1:3] == [
+    assert statuses(found) == [Status.OK] * 5
+    assert [item.sentence for item in found][1:] == [
+        "Refused.",
         "The agent's own credential opens its mailbox.",
         "Refused: an agent reads its own mailbox alone.",
+        "All that came was handed on.",
     ]
 
 
@@ -84,8 +89,8 @@ def test_another_stacks_file(url: str) -> None:
 def test_an_agent_whose_credential_was_revoked(url: str, desk: Desk) -> None:
     desk.relay._ledger.revoke(AGENTS[0].id, 1)
     found = list(inbox_findings(stack(url)))
-    assert statuses(found) == [Status.OK, Status.ERROR, Status.OK]
-    assert "the credential was revoked" in found[1].sentence
+    assert statuses(found) == [Status.OK, Status.OK, Status.ERROR, Status.OK]
+    assert "the credential was revoked" in found[2].sentence
 
 
 def test_nobody_there() -> None:
@@ -102,6 +107,50 @@ def test_nobody_there() -> None:
 def test_one_that_no_up_has_made_credentials_for(url: str) -> None:
     [found] = inbox_findings(stack(url, inboxEnv=""))
     assert (found.status, "./mail apply prod" in found.sentence) == (Status.WARNING, True)
+
+
+def test_one_that_is_reached_elsewhere_from_here(url: str) -> None:
+    examined = stack("http://inbox-of-nobody:8026")
+    found = list(inbox_findings(replace(examined, inbox_elsewhere=f"{url}/")))
+    assert statuses(found) == [Status.OK] * 5
+    assert found[0].subject == url
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ((530, "text/html", b"error code: 1033"), "It answers 530, expected 200"),
+        ((503, "application/problem+json", b"{}"), "its database does not answer"),
+    ],
+)
+def test_something_else_at_its_address(answer: tuple[int, str, bytes], said: str) -> None:
+    with http_server() as server:
+        server.answer = lambda _request: Answer(answer[0], answer[2], {"Content-Type": answer[1]})
+        [found] = inbox_findings(stack(server.url))
+    assert (found.status, said in found.sentence) == (Status.ERROR, True)
+
+
+def test_whatever_lets_anybody_read() -> None:
+    said: dict[str, Any] = {"cursor": "c", "messages": [], "next": None}
+    with http_server() as server:
+        server.answer = lambda _request: Answer(200, said)
+        found = list(inbox_findings(stack(server.url)))
+    assert "expected 401" in found[1].sentence
+    assert "expected 401 and 404" in found[3].sentence
+    assert found[4].status is Status.WARNING
+
+
+def test_a_database_of_another_step(url: str, desk: Desk) -> None:
+    with desk.store.database.writing() as connection:
+        connection.execute(text("UPDATE inbox_version SET version_num = '9999'"))
+    found = list(inbox_findings(stack(url)))
+    assert (found[-2].status, "at step 9999" in found[-2].sentence) == (Status.WARNING, True)
+
+
+def test_an_older_one_that_does_not_tell(url: str, desk: Desk) -> None:
+    desk.app.router.routes[:] = [one for one in desk.app.router.routes if getattr(one, "path", "") != "/v1/state"]
+    found = list(inbox_findings(stack(url)))
+    assert (found[-1].status, "an older version" in found[-1].sentence) == (Status.WARNING, True)
 
 
 def test_what_hooks_have_failed_at_and_what_waits(url: str, desk: Desk) -> None:

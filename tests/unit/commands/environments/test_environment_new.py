@@ -219,6 +219,17 @@ class TestWhereMailIsKept:
     def test_not_where_it_is_refused_or_elsewhere(self, given: list[str]) -> None:
         assert not {"inboxService", "inboundAuth"} & self.filled(*given, **self.ACCOUNT).keys()
 
+    def test_named(self) -> None:
+        plain = self.filled(inboxService="http://in:1", inboxUrl="https://in.example", **self.ACCOUNT)
+        assert (plain["inboxService"], plain["inboxUrl"], plain["inboundAuth"]) == (
+            "http://in:1", "https://in.example", "forwarder",
+        )  # fmt: skip
+
+    def test_none(self) -> None:
+        draft = gather(options(values=self.ACCOUNT, without_inbox=True), EditedStackFile.of(ROOT, "prod"), {})
+        fill(draft, options(keeps_secrets=False), None)
+        assert not {"inboxService", "inboxUrl", "inboundAuth"} & draft.plain.keys()
+
     def test_not_without_a_tunnel_of_its_own(self) -> None:
         assert "inboxService" not in self.filled(tunnelCname="x.cfargotunnel.com")
 

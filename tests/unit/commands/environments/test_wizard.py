@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import pytest
 
@@ -127,6 +127,61 @@ class TestOrder:
         assert draft.secrets == {API_TOKEN: "t", "mailjetApiKey": "k", "mailjetApiSecret": "s"}
 
 
+class TestWhoKeepsTheMail:
+    """The last questions, for whoever sends through a gateway and has not said where mail is kept."""
+
+    BESIDE = "an inbox beside the platform, http://mail-inbox:8026"
+    NOBODY = "nobody: Mailjet delivers to the platform itself"
+    TUNNEL: ClassVar = {"accountId": "1" * 32, "tunnelHostname": "api.a.example"}
+    ELSEWHERE: ClassVar = {"webhookUrl": "https://h.example/p"}
+
+    def kept(self, plain: dict[str, str], **answers: list[str]) -> tuple[dict[str, object], Answers]:
+        draft = Draft(plain={"dns": "none", "domain": "a.example", "submission": "gateway", **plain})
+        draft.secrets |= {"mailjetApiKey": "k", "mailjetApiSecret": "s"}
+        person = Answers({start.replace("_", " "): given for start, given in answers.items()})
+        Interview(draft, person, None).run()
+        return {key: value for key, value in draft.plain.items() if key.startswith("inbox")}, person
+
+    @pytest.mark.parametrize(
+        ("plain", "answers", "found"),
+        [
+            (TUNNEL, {}, {"inboxService": "http://mail-inbox:8026"}),
+            (TUNNEL, {"Who_keeps": [NOBODY]}, {"inboxService": ""}),
+            (
+                TUNNEL,
+                {"Who_reads": ["agents anywhere, at https://api.a.example"]},
+                {"inboxService": "http://mail-inbox:8026", "inboxUrl": "https://api.a.example"},
+            ),
+            (
+                TUNNEL,
+                {"Who_keeps": ["an inbox that cloudflared reaches at another URL"], "URL_where": ["x", "http://in:1"]},
+                {"inboxService": "http://in:1"},
+            ),
+            (ELSEWHERE, {}, {}),
+            (
+                ELSEWHERE,
+                {"Who_keeps": ["an inbox that the webhook's URL leads to"], "URL_where": ["https://in.example"]},
+                {"inboxUrl": "https://in.example"},
+            ),
+        ],
+    )
+    def test_what_is_chosen(
+        self, plain: dict[str, str], answers: dict[str, list[str]], found: dict[str, object]
+    ) -> None:
+        kept, person = self.kept(plain, **answers)
+        assert kept == found
+        assert [sentence.partition(" ")[0] for sentence in person.told] == ["It"] * (
+            found == {"inboxService": "http://in:1"}
+        )
+
+    @pytest.mark.parametrize(
+        "known", [{"submission": "mailjet"}, {"inboxService": ""}, {"inboxUrl": "https://in.example"}], ids=str
+    )
+    def test_not_asked(self, known: dict[str, str]) -> None:
+        _, person = self.kept(self.TUNNEL | known)
+        assert person.asked == []
+
+
 class TestAnswersThatWillNotDo:
     def test_each_is_told_at_once_and_asked_for_again(self, trials: Trials, mailjet: EmbeddedMailjet) -> None:
         draft = Draft()
@@ -218,6 +273,10 @@ class TestAtATerminal:
         person.enter(mailjet.api_key)
         person.until("Mailjet API secret")
         person.enter(mailjet.api_secret)
+        person.until("nobody: Mailjet")
+        person.enter(choice)
+        person.until("agents anywhere")
+        person.enter(choice)
         person.until("Write this?")
         person.enter("n")
         assert person.end() == 1
@@ -232,6 +291,7 @@ class TestAtATerminal:
             self.converse(person, mailjet, choice="1" if term == "dumb" else "")
         assert "agentmail:domain = mail.agents.example" in person.shown
         assert f"agentmail:zoneId = {ZONE_ID}" in person.shown
+        assert "agentmail:inboxService = http://mail-inbox:8026" in person.shown
         for secret in (TOKEN, WRONG_TOKEN, mailjet.api_secret):
             assert secret not in person.text
         assert "Traceback" not in person.shown
