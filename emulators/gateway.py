@@ -23,30 +23,38 @@ class GatewayFolder:
         self.database = self.path / "ledger.sqlite"
         self.database_url = f"sqlite:///{self.database}"
 
-    def described(self, *, port: int, api_port: int) -> dict[str, Any]:
+    def described(self, *, port: int, api_port: int, api_tls_port: int) -> dict[str, Any]:
         """As `./mail emulators status --json` shows it."""
         return {
             "host": LOOPBACK,
             "port": port,
             "api_url": f"http://{LOOPBACK}:{api_port}",
+            "api_tls_url": f"https://{LOOPBACK}:{api_tls_port}",
             "ca_file": str(self.ca_file),
             "file": str(self.file),
         }
 
 
 def gateway_process(
-    place: GatewayFolder, *, smtp: socket.socket, api: socket.socket, upstream_ca: Path, inbox_url: str
+    place: GatewayFolder,
+    *,
+    smtp: socket.socket,
+    api: socket.socket,
+    api_tls: socket.socket,
+    upstream_ca: Path,
+    inbox_url: str,
 ) -> AzmailProcess:
     """`inbox_url`: the inbox's database, where what agents send is kept too."""
-    words = ["gateway", "serve", "--config", str(place.file), "--tls-port", "none", "--https-port", "none"]
+    words = ["gateway", "serve", "--config", str(place.file), "--tls-port", "none"]
     words += ["--starttls-port", f"fd:{smtp.fileno()}", "--http-port", f"fd:{api.fileno()}"]
+    words += ["--https-port", f"fd:{api_tls.fileno()}"]
     words += ["--tls-folder", str(place.certificates), "--upstream-ca", str(upstream_ca)]
     return AzmailProcess(
         Part(
             name="gateway",
             words=words,
             environment={"AZMAIL_GATEWAY_DATABASE": place.database_url, "AZMAIL_INBOX_DATABASE": inbox_url},
-            sockets=(smtp, api),
+            sockets=(smtp, api, api_tls),
             is_wanted=place.file.exists,
             database=place.database,
         )

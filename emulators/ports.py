@@ -26,6 +26,7 @@ class PortRole(StrEnum):
     INBOUND = "inbound"
     GATEWAY = "gateway"
     GATEWAY_API = "gateway_api"
+    GATEWAY_API_TLS = "gateway_api_tls"
     INBOX = "inbox"
     PLATFORM = "platform"
     """The agents' platform behind the tunnel, such as the demo: no server of the emulators, only an address."""
@@ -47,6 +48,7 @@ _PURPOSES = {
     PortRole.INBOUND: "Mailjet inbound SMTP",
     PortRole.GATEWAY: "the mail gateway",
     PortRole.GATEWAY_API: "the mail gateway's Send API",
+    PortRole.GATEWAY_API_TLS: "the mail gateway's Send API with TLS",
     PortRole.INBOX: "the inbox",
     PortRole.PLATFORM: "the platform's webhook",
     PortRole.PAGE: "the page",
@@ -62,6 +64,7 @@ DEFAULT_PORTS = {
     PortRole.INBOUND: 8825,
     PortRole.GATEWAY: 8588,
     PortRole.GATEWAY_API: 8589,
+    PortRole.GATEWAY_API_TLS: 8590,
     PortRole.INBOX: 8826,
     PortRole.PLATFORM: 8800,
     PortRole.PAGE: 8820,

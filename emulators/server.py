@@ -103,6 +103,7 @@ async def _serve(
             gateway,
             smtp=sockets[PortRole.GATEWAY],
             api=sockets[PortRole.GATEWAY_API],
+            api_tls=sockets[PortRole.GATEWAY_API_TLS],
             upstream_ca=certificates.ca_file,
             inbox_url=inbox.database_url,
         ),
@@ -167,5 +168,9 @@ def addresses(ports: dict[PortRole, int], folder: StateFolder, ca_file: Path) ->
         },
         "platform": at(PortRole.PLATFORM),
         "inbox": InboxFolder(folder).described(port=ports[PortRole.INBOX]),
-        "gateway": GatewayFolder(folder).described(port=ports[PortRole.GATEWAY], api_port=ports[PortRole.GATEWAY_API]),
+        "gateway": GatewayFolder(folder).described(
+            port=ports[PortRole.GATEWAY],
+            api_port=ports[PortRole.GATEWAY_API],
+            api_tls_port=ports[PortRole.GATEWAY_API_TLS],
+        ),
     }

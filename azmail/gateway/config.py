@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from azmail.columns import PackedColumns, columns_of
 from azmail.errors import AzmailError
@@ -15,8 +17,16 @@ from azmail.gateway.credentials import AgentLogin, Directory, RootError, Roots
 from azmail.gateway.ledger import SendingLimits
 from azmail.gateway.relay import Policy
 
-Address = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
 Count = Annotated[int, Field(ge=0)]
+
+
+def _an_address(text: str) -> str:
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", text):
+        raise PydanticCustomError("address", "expected an address, such as ana@agents.example")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_an_address)]
 
 
 class GatewayConfigError(AzmailError):
@@ -45,12 +55,17 @@ class LimitsConfig(_ConfigPart):
 
 
 class AgentConfig(_ConfigPart):
-    """One agent; `recipients` are addresses and domains that it may write to, without it everybody."""
+    """One agent, or its address alone; `recipients` are addresses and domains that it may write to, without it everybody."""
 
     address: Address
     epoch: Count = 0
     limits: LimitsConfig | None = None
     recipients: tuple[str, ...] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_address(cls, given: object) -> object:
+        return {"address": given} if isinstance(given, str) else given
 
 
 class UpstreamConfig(_ConfigPart):
@@ -81,7 +96,7 @@ class GatewayConfig(_ConfigPart):
     roots: Annotated[dict[str, str], Field(repr=False, min_length=1)]
     upstream: UpstreamConfig
     webhook: WebhookConfig = WebhookConfig()
-    agents: Annotated[dict[str, AgentConfig | Address], Field(repr=False)] = {}
+    agents: Annotated[dict[str, AgentConfig], Field(repr=False)] = {}
     packed: Annotated[PackedColumns, Field(repr=False)] = ()
     """All agents, as the output `mailboxes` has them: a column of ids and one of addresses; what `agents` says goes before it."""
     agent_limits: LimitsConfig = LimitsConfig()
@@ -121,12 +136,7 @@ class GatewayConfig(_ConfigPart):
                     AgentLogin(agent_id, address)
                     for agent_id, address in zip(*(self.packed[:2] or ((), ())), strict=True)
                 ),
-                *(
-                    AgentLogin(agent_id, found.address, found.epoch)
-                    if isinstance(found, AgentConfig)
-                    else AgentLogin(agent_id, found)
-                    for agent_id, found in self.agents.items()
-                ),
+                *(AgentLogin(agent_id, found.address, found.epoch) for agent_id, found in self.agents.items()),
             ]
         )
 
@@ -138,7 +148,7 @@ class GatewayConfig(_ConfigPart):
                 None if found.recipients is None else frozenset(entry.lower() for entry in found.recipients),
             )
             for agent_id, found in self.agents.items()
-            if isinstance(found, AgentConfig) and (found.limits is not None or found.recipients is not None)
+            if found.limits is not None or found.recipients is not None
         }
 
     def default_policy(self) -> Policy:

@@ -30,7 +30,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from azmail.gateway.credentials import AgentLogin
-from azmail.gateway.identity import MAX_MESSAGE_OCTETS, MessageOffenceError, checked_name, event_payload
+from azmail.gateway.identity import CONTROL, MAX_MESSAGE_OCTETS, MessageOffenceError, checked_name, event_payload
 from azmail.gateway.ledger import RESULT_SECONDS, LedgerError
 from azmail.gateway.relay import AWAY, BUSY, CROWDED, DOUBT, LOST, MAX_RECIPIENTS, Relay, Reply
 from azmail.gateway.sentmail import PEOPLE, message_octets, recipients_of
@@ -67,7 +67,6 @@ _SET_BY_PROPERTIES = frozenset(
     }
 )  # fmt: skip
 _RESERVED = ("resent-", "x-mj-", "x-mailjet-")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,255}")
 _UNAUTHORIZED = (
     "API key authentication/authorization failure: the user is an agent's id or address, the password its credential."
@@ -346,7 +345,7 @@ def _problems(agent: AgentLogin, message: Mapping[str, Any], relay: Relay) -> It
     for name in sorted(_TEXTS & set(message)):
         if not isinstance(message[name], str):
             yield RequestProblem("mj-0004", 'Type mismatch. Expected type "string".', name)
-        elif name not in ("TextPart", "HTMLPart") and _CONTROL.search(message[name]):
+        elif name not in ("TextPart", "HTMLPart") and CONTROL.search(message[name]):
             yield RequestProblem("mj-0013", "The value has a control character.", name)
     yield from _headers(message.get("Headers", {}))
     for name in ("Attachments", "InlinedAttachments"):
@@ -365,7 +364,7 @@ def _person(agent: AgentLogin, place: str, person: object, relay: Relay | None =
     for name in sorted(set(person) - _ADDRESS_KEYS):
         yield RequestProblem("mj-0001", f'Unknown property "{_shown(name)}".', f"{place}.{_shown(name)}")
     email, shown = person["Email"], person.get("Name", "")
-    if not isinstance(shown, str) or _CONTROL.search(shown):
+    if not isinstance(shown, str) or CONTROL.search(shown):
         yield RequestProblem("mj-0004", "Expected a string without control characters.", f"{place}.Name")
         return
     if not _ADDRESS.fullmatch(email) or ".." in email:
@@ -395,7 +394,7 @@ def _headers(headers: object) -> Iterator[RequestProblem]:
             yield RequestProblem("send-0011", f'Header "{name}" is not allowed to be set.', place)
         elif lower in seen:
             yield RequestProblem("send-0011", "It stands twice.", place)
-        if not isinstance(value, str) or _CONTROL.search(value):
+        if not isinstance(value, str) or CONTROL.search(value):
             yield RequestProblem("mj-0004", "Expected a string without control characters.", place)
         seen.add(lower)
 
@@ -408,7 +407,7 @@ def _attachments(place: str, attachments: object) -> Iterator[RequestProblem]:
         for name in sorted(set(one) - _ATTACHMENT_KEYS):
             yield RequestProblem("mj-0001", f'Unknown property "{_shown(name)}".', f"{place}[{index}].{_shown(name)}")
         for name, value in one.items():
-            if not isinstance(value, str) or (name != "Base64Content" and _CONTROL.search(value)):
+            if not isinstance(value, str) or (name != "Base64Content" and CONTROL.search(value)):
                 yield RequestProblem(
                     "mj-0004", "Expected a string without control characters.", f"{place}[{index}].{_shown(name)}"
                 )

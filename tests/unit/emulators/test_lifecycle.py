@@ -172,6 +172,8 @@ def test_gateway_and_inbox_come_and_go_with_their_file_and_with_the_emulators(em
         client.ehlo()
         assert client.has_extn("starttls")
     assert requests.get(f"{place['api_url']}/healthz", timeout=60).json() == {"status": "ok"}
+    with_tls = requests.get(f"{place['api_tls_url']}/healthz", timeout=60, verify=place["ca_file"])
+    assert with_tls.json() == {"status": "ok"}
     assert requests.get(f"{status['inbox']['url']}/healthz", timeout=60).json() == {"status": "ok"}
     first = children(status["pid"])
     assert len(first) == 2
@@ -496,6 +498,7 @@ def test_the_fixed_ports_are_the_documented_ones() -> None:
         "page": 8820,
         "gateway": 8588,
         "gateway_api": 8589,
+        "gateway_api_tls": 8590,
         "inbox": 8826,
     }
 

@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 from azmail.errors import SendError
-from azmail.gateway.credentials import AgentLogin, Directory, Roots, new_root
+from azmail.gateway.credentials import AgentLogin, Directory, Roots, Scope, new_root
 from azmail.gateway.ledger import Ledger
 from azmail.gateway.relay import Relay
 from azmail.gateway.submission import Sources, SubmissionServer
@@ -22,6 +22,24 @@ from tests.unit.azmail.databases import empty_database
 
 ME, YOU = AgentLogin("bot-1", "me@d.example"), AgentLogin("bot-2", "you@d.example")
 ROOTS = Roots({"r1": new_root()}, domain="d.example")
+_GOOD = ROOTS.password("bot-1")
+REFUSED_LOGINS = {
+    "wrong": ("bot-1", "x"),
+    "none": ("", ""),
+    "cut": ("bot-1", _GOOD[:-1]),
+    "longer": ("bot-1", _GOOD + "A"),
+    "upper case": ("bot-1", _GOOD.upper()),
+    "blank before": ("bot-1", f" {_GOOD}"),
+    "epoch as 00": ("bot-1", _GOOD.replace(".0.", ".00.")),
+    "upper case user": ("BOT-1", _GOOD),
+    "another root": ("bot-1", _GOOD.replace("r1", "r2")),
+    "another agent's": ("bot-2", _GOOD),
+    "another scope": ("bot-1", ROOTS.password("bot-1", scope=Scope.INBOX)),
+    "another domain": ("bot-1", Roots({"r1": new_root()}, domain="other.example").password("bot-1")),
+    "an agent that was removed": ("bot-9", ROOTS.password("bot-9")),
+    "address of another domain": ("me@other.example", _GOOD),
+}
+"""User and password that open no door, for every reason with the same words."""
 
 
 class Recorder:
@@ -151,6 +169,13 @@ class QuickSources(Sources):
     def failed(self, source: str) -> float:
         super().failed(source)
         return 0.0
+
+
+class EndlessSources(Sources):
+    """Have everybody wait for an hour."""
+
+    def failed(self, source: str) -> float:
+        return max(3600.0, super().failed(source))
 
 
 @pytest.fixture

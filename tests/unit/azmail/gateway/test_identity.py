@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import json
 import re
+import time
 import tracemalloc
 from email.header import decode_header, make_header
 from email.utils import parseaddr
@@ -22,6 +23,7 @@ from azmail.gateway.identity import (
     checked_message,
     event_payload,
     from_value,
+    require_plain_lines,
 )
 from tests.unit.azmail.gateway.attempts import BOSS, ME, dishonest, honest
 from tests.unit.azmail.gateway.parsers import is_from_nobody_else, senders_of
@@ -38,7 +40,9 @@ where answers shall go, which an agent may decide."""
 def judged(octets: bytes) -> bytes | None:
     """What leaves, or None for a refusal, whose words must be an SMTP answer."""
     try:
-        return checked_message(octets, AGENT).octets
+        sent = checked_message(octets, AGENT).octets
+        require_plain_lines(sent)
+        return sent
     except MessageOffenceError as offence:
         reply = offence.reply
     assert re.fullmatch(r"5\d\d 5\.\d\.\d+ [ -~]+", reply), reply
@@ -127,6 +131,22 @@ class TestLineEnds:
         assert judged(head + b"x" * 999 + b"\r\n") is None
         assert judged(head + b"x" * 999) is None
 
+    def test_the_first_line_counts_too(self) -> None:
+        assert judged(b"X-A: " + b"x" * 993 + f"\r\nFrom: {ME}\r\n".encode() + REST) is not None
+        assert judged(b"X-A: " + b"x" * 994 + f"\r\nFrom: {ME}\r\n".encode() + REST) is None
+
+    @pytest.mark.parametrize("line", [b"x" * 998, b"x" * 76, b""])
+    def test_a_large_message_is_judged_at_once(self, line: bytes) -> None:
+        """Whoever judges it holds the interpreter, and nobody else is served meanwhile."""
+        octets = (line + b"\r\n") * (3_000_000 // (len(line) + 2))
+        begun = time.process_time()
+        require_plain_lines(octets)
+        assert time.process_time() - begun < 0.5
+
+    @pytest.mark.parametrize("separator", ["\x85", "\u2028", "\u2029", "\x0b", "\x1e"])
+    def test_what_some_take_for_the_end_of_a_line(self, separator: str) -> None:
+        assert judged(f"Subject: x{separator}From: {BOSS}\r\nFrom: {ME}\r\n".encode() + REST) is None
+
     def test_a_blank_folded_line_ends_the_header_for_some(self) -> None:
         assert judged(f"From: {ME}\r\nSubject: x\r\n \r\nFrom: {BOSS}\r\n".encode() + REST) is None
 
@@ -148,6 +168,12 @@ class TestHonest:
         shown, address = parseaddr(sent["From"].replace("\r\n", ""))
         assert (str(make_header(decode_header(shown))), address) == (name, ME)
         assert all(len(line) <= 998 for line in octets.split(b"\r\n"))
+
+    @pytest.mark.parametrize("character", ['"', "\\", "ü", "👩"])
+    def test_a_display_name_has_a_line_of_its_own_and_so_it_has_a_limit(self, character: str) -> None:
+        assert judged(f"From: {from_value(character * 256, ME)}\r\n".encode() + REST) is not None
+        with pytest.raises(MessageOffenceError, match="display name has 257 characters, expected at most 256"):
+            checked_message(f"From: {from_value(character * 257, ME)}\r\n".encode() + REST, AGENT)
 
     def test_bcc_goes_and_what_is_missing_comes(self) -> None:
         found = checked_message(f"From: {ME}\r\nBCC: a@y.example,\r\n b@y.example\r\n\r\nx".encode(), AGENT)

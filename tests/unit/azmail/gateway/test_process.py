@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import signal
 import smtplib
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +25,8 @@ from azmail.gateway.credentials import new_root
 from azmail.mail import MailAddress, OutgoingMail
 from azmail.service import MailService
 from emulators.embedded import EmbeddedMailjet
-from tests.unit.azmail.gateway.running import A, B, Running, activate, write_config
+from tests.unit.azmail.gateway.running import ROOT, A, B, Running, activate, write_config
+from tests.unit.docs.pages import read
 
 pytestmark = pytest.mark.process
 
@@ -212,6 +217,38 @@ class TestKills:
         assert start().end() == 0
 
 
+class TestDocumentation:
+    def test_the_commands_of_the_page_do_what_stands_behind_them(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With its file as printed, but for the root secret and the ports."""
+        monkeypatch.chdir(tmp_path)
+        page = read(ROOT / "docs" / "gateway.md")
+        [file] = [block.text for block in page.blocks if block.info == "json"]
+        printed: dict[str, str] = {}
+        commands = next(block.text for block in page.blocks if block.info == "sh live").splitlines()
+        for words in (shlex.split(line, comments=True) for line in commands if line.startswith("azmail ")):
+            if words[2] == "serve":
+                command = [sys.executable, "-m", *words, *FREE_PORTS]
+                environment = os.environ | {"PYTHONPATH": str(ROOT)}
+                running = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+                assert running.stdout is not None
+                said = [running.stdout.readline() for _ in range(5)]
+                running.terminate()
+                running.communicate(timeout=40)
+                assert said[4] == "2 agents of agents.example\n", said
+                continue
+            assert main(words[1:]) == 0, words
+            printed[words[2]] = capsys.readouterr().out.strip()
+            if words[2] == "root":
+                Path("gateway.json").write_text(file.replace("43 characters of base64url", printed["root"]))
+        assert printed["password"].startswith("azm1.r1.0.")
+        assert printed["revoke"].startswith("bot-1: every password of an epoch below 1 is refused within five seconds")
+
+
+FREE_PORTS = ["--starttls-port", "0", "--tls-port", "0", "--http-port", "0", "--https-port", "0"]
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("change", "said"),
@@ -219,7 +256,14 @@ class TestRefusals:
             ({"roots": {}}, "is wrong at roots"),
             ({"roots": {"r1": "c2hv"}}, "root secret r1 has 3 octets, expected at least 32; make one with:"),
             ({"roots": None}, "is wrong at roots"),
-            ({"agents": {"a": "no address"}}, "is wrong at agents.a"),
+            (
+                {"agents": {"a": "no address"}},
+                "is wrong at agents.a.address: expected an address, such as ana@agents.example",
+            ),
+            (
+                {"agents": {"a": {"address": "a@b", "epoch": -1}}},
+                "is wrong at agents.a.epoch: Input should be greater than",
+            ),
             ({"upstream": {}}, "is wrong at upstream.apiKey: Field required"),
             ({"extra": 1}, "is wrong at extra"),
         ],

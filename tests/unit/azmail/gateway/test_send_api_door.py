@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import json
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +27,26 @@ from azmail.gateway.credentials import Directory
 from azmail.gateway.ledger import Ledger, SendingLimits
 from azmail.gateway.relay import HANDLED_PER_AGENT, Policy, Relay
 from azmail.gateway.sendapi import MailjetSendApi, send_api_app
-from azmail.gateway.submission import Sources
 from azmail.mail import OutgoingMail
 from azmail.sendapi import SendApiTransport
 from azmail.service import MailService
+from emulators.mailjet.send_api import composed
 from emulators.serving import ServerThread
 from tests.unit.azmail.gateway.attempts import BOSS, FOREIGN_CALLS
 from tests.unit.azmail.gateway.attempts import ME as MY_ADDRESS
-from tests.unit.azmail.gateway.conftest import ME, ROOTS, YOU, Loop, QuickSources, Recorder
+from tests.unit.azmail.gateway.conftest import (
+    ME,
+    REFUSED_LOGINS,
+    ROOTS,
+    YOU,
+    EndlessSources,
+    Loop,
+    QuickSources,
+    Recorder,
+)
+from tests.unit.azmail.gateway.parsers import is_from_nobody_else
+from tests.unit.azmail.gateway.test_identity import ATTACKS
+from tests.waiting import wait_until
 
 PASSWORD = ROOTS.password("bot-1")
 AUTH = ("bot-1", PASSWORD)
@@ -48,10 +63,15 @@ class RecordingMailjet:
         self.calls: list[dict[str, Any]] = []
         self.auth: list[str] = []
         self.answer: tuple[int, dict[str, Any]] | None = None
+        self.gate: threading.Event | None = None
+        self.waiting = threading.Semaphore(0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         call = json.loads(await request.body())
+        if self.gate is not None:
+            self.waiting.release()
+            assert await asyncio.to_thread(self.gate.wait, 20)
         self.auth.append(base64.b64decode(request.headers["authorization"].split()[1]).decode())
         response: Response
         if self.answer is not None:
@@ -76,7 +96,7 @@ def recording() -> Iterator[tuple[RecordingMailjet, str]]:
 @pytest.fixture
 def mailjet(recording: tuple[RecordingMailjet, str]) -> tuple[RecordingMailjet, str]:
     app, _ = recording
-    app.calls, app.auth, app.answer = [], [], None
+    app.calls, app.auth, app.answer, app.gate = [], [], None, None
     return recording
 
 
@@ -159,7 +179,7 @@ class TestClients:
 
 
 class TestWho:
-    @pytest.mark.parametrize("auth", [("bot-1", "x"), ("bot-9", PASSWORD), ("bot-2", PASSWORD), ("", "")])
+    @pytest.mark.parametrize("auth", REFUSED_LOGINS.values(), ids=REFUSED_LOGINS)
     def test_one_answer_for_every_reason(
         self, steady_door: str, mailjet: tuple[RecordingMailjet, str], auth: tuple[str, str]
     ) -> None:
@@ -167,6 +187,24 @@ class TestWho:
         assert answer.status_code == 401
         assert answer.json()["ErrorMessage"].startswith("API key authentication/authorization failure")
         assert mailjet[0].calls == []
+
+    def test_an_epoch_that_has_passed_and_one_that_is_to_come(self, door: Callable[..., str]) -> None:
+        url = door(directory=Directory([replace(ME, epoch=2)]))
+        codes = [post(url, message(), auth=("bot-1", ROOTS.password("bot-1", n))).status_code for n in range(4)]
+        assert codes == [401, 401, 200, 200]
+
+    def test_a_wrong_password_waits_and_nobody_beside_it(
+        self, make_relay: Callable[..., Relay], mailjet: tuple[RecordingMailjet, str]
+    ) -> None:
+        app = send_api_app(make_relay(), MailjetSendApi(mailjet[1], "k", "s"), sources=EndlessSources())
+        with ServerThread(app) as server, connected(server.url) as guesser:
+            guesser.sendall(
+                f"POST /v3.1/send HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {basic(('bot-1', 'x'))}\r\n\r\n".encode()
+            )
+            assert post(server.url, message()).status_code == 200
+            guesser.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                guesser.recv(1)
 
     @pytest.mark.parametrize("header", ["", "Basic", "Basic !", "Basic YQ==", "Bearer x", "Basic " + "A" * 4000])
     def test_odd_headers(self, steady_door: str, header: str) -> None:
@@ -199,8 +237,50 @@ class TestWhat:
             answer = post(steady_door, plain, Globals={"From": {"Email": MY_ADDRESS}} | change)
         assert 400 <= answer.status_code < 500
         assert mailjet[0].calls == []
+        assert all(error["ErrorRelatedTo"] for one in answer.json()["Messages"] for error in one["Errors"])
         (error,) = {error["ErrorCode"] for one in answer.json()["Messages"] for error in one["Errors"]} - {""} or {""}
         assert error
+
+    def test_the_list_of_attacks(self, steady_door: str, mailjet: tuple[RecordingMailjet, str]) -> None:
+        """Each header of the list as a header, and what stands in it as a sender."""
+        with requests.Session() as session:
+            session.auth = AUTH
+            for attack in ATTACKS:
+                name, _, value = attack["header"].partition(":")
+                for change in (
+                    {"Headers": {name: value}},
+                    {"From": {"Email": value.strip()}},
+                    {"Sender": {"Email": value.strip()}},
+                ):
+                    session.post(f"{steady_door}/v3.1/send", json={"Messages": [message(**change)]}, timeout=20)
+        assert all(
+            is_from_nobody_else(composed(one), MY_ADDRESS, victim=BOSS)
+            for call in mailjet[0].calls
+            for one in call["Messages"]
+        )
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            *('"x y"@y.example', "x", "x@", "@y.example", "x..z@y.example", "jörg@y.example"),
+            *("<@a.example:x@y.example>", "x@y.example\0", "<x@y.example>"),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["To", "Cc", "Bcc"])
+    def test_odd_recipients(
+        self, steady_door: str, mailjet: tuple[RecordingMailjet, str], name: str, address: str
+    ) -> None:
+        answer = post(steady_door, message(**{name: [{"Email": address}]}))
+        assert answer.status_code == 400
+        (error,) = answer.json()["Messages"][0]["Errors"]
+        assert (error["ErrorCode"], error["ErrorRelatedTo"]) == ("mj-0013", [f"{name}[0].Email"])
+        assert mailjet[0].calls == []
+
+    def test_fifty_recipients_and_no_more(self, steady_door: str) -> None:
+        people = [{"Email": f"x{number}@y.example"} for number in range(51)]
+        assert post(steady_door, message(To=people[:40], Cc=people[40:50])).status_code == 200
+        refused = post(steady_door, message(To=people[:40], Bcc=people[40:]))
+        assert (refused.status_code, refused.json()["Messages"][0]["Errors"][0]["ErrorCode"]) == (400, "send-0015")
 
     def test_one_bad_message_and_none_is_sent(self, steady_door: str, mailjet: tuple[RecordingMailjet, str]) -> None:
         answer = post(steady_door, message(), message(From={"Email": BOSS}))
@@ -230,6 +310,18 @@ class TestOnce:
         assert len({answer.text for answer in answers}) == 1
         assert len(mailjet[0].calls) == 1
         assert post(url, message(Subject="other"), headers={"Idempotency-Key": "k"}).status_code == 409
+
+    def test_a_client_that_leaves_before_the_answer(
+        self, door: Callable[..., str], mailjet: tuple[RecordingMailjet, str]
+    ) -> None:
+        url, mailjet[0].gate = door(), threading.Event()
+        with half_a_call(url, "Idempotency-Key: k\r\n") as client:
+            client.sendall(b"}")
+            assert mailjet[0].waiting.acquire(timeout=20)
+        assert post(url, message(), headers={"Idempotency-Key": "k"}).status_code == 409
+        mailjet[0].gate.set()
+        wait_until(lambda: post(url, message(), headers={"Idempotency-Key": "k"}).status_code == 200)
+        assert len(mailjet[0].calls) == 1
 
     def test_a_key_made_of_the_content_is_a_retry_for_five_minutes(
         self,
@@ -450,13 +542,6 @@ class TestSlowClients:
         assert mailjet[0].calls == []
 
 
-class EndlessSources(Sources):
-    """Have everybody wait for an hour."""
-
-    def failed(self, source: str) -> float:
-        return max(3600.0, super().failed(source))
-
-
 NOTHING = b"GET /none HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -481,15 +566,17 @@ def ended(client: socket.socket) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def half_a_call(url: str) -> Iterator[socket.socket]:
-    """A connection with a good login and all of a call but its last octet, which the door has begun to read."""
+def connected(url: str) -> socket.socket:
     host, port = url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+@contextlib.contextmanager
+def half_a_call(url: str, more: str = "") -> Iterator[socket.socket]:
+    """A connection with a good login and all of a call but its last octet, which the door has begun to read."""
     body = json.dumps({"Messages": [message()]}).encode()
-    head = (
-        f"POST /v3.1/send HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {basic(AUTH)}\r\nContent-Length: {len(body)}\r\n"
-    )
-    with socket.create_connection((host, int(port)), timeout=20) as client:
+    head = f"POST /v3.1/send HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {basic(AUTH)}\r\nContent-Length: {len(body)}\r\n{more}"
+    with connected(url) as client:
         # The door asks for the body when it has seen the login.
         client.sendall(head.encode() + b"Expect: 100-continue\r\n\r\n")
         assert client.recv(4096).startswith(b"HTTP/1.1 100 ")
@@ -499,3 +586,26 @@ def half_a_call(url: str) -> Iterator[socket.socket]:
 
 def basic(auth: tuple[str, str]) -> str:
     return base64.b64encode(":".join(auth).encode()).decode()
+
+
+def test_a_fault_of_the_gateways_own_shows_no_secret(
+    door: Callable[..., str],
+    mailjet: tuple[RecordingMailjet, str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise RuntimeError("planted")
+
+    url = door()
+    for where, told in ((MailjetSendApi, 504), (Relay, 500)):
+        with monkeypatch.context() as broken:
+            broken.setattr(where, "post" if where is MailjetSendApi else "login", fail)
+            answer = post(url, message(), headers={"Idempotency-Key": "k"})
+        assert answer.status_code == told
+        assert "planted" not in answer.text
+    assert post(url, message(), headers={"Idempotency-Key": "k"}).status_code == 504
+    assert "planted" in caplog.text
+    assert PASSWORD.rpartition(".")[2] not in caplog.text
+    assert basic(AUTH) not in caplog.text
+    assert mailjet[0].calls == []
