@@ -109,6 +109,45 @@ def _no_backend(match: re.Match[str], stack: str, _backend: str) -> str:
     )
 
 
+def _no_bucket(match: re.Match[str], stack: str, backend: str) -> str:
+    said = match[1]
+    for signs, found, expected in _OF_BUCKETS:
+        if re.search(signs, said):
+            return f"the backend {backend} {found}; expected {expected}".replace("STACK", stack)
+    return f"the backend {backend} cannot be read ({said.rpartition(': ')[2]}); expected {_A_BUCKET}".replace(
+        "STACK", stack
+    )
+
+
+_A_BUCKET = "a bucket that answers; name another with: echo s3://BUCKET?region=eu-west-1 > Pulumi.STACK.backend"
+_OF_BUCKETS = (
+    (
+        r"get credentials|NoCredentialProviders|no EC2 IMDS role",
+        "is asked without credentials",
+        "a key of its own; give it with: export AWS_ACCESS_KEY_ID=ID && read -rs AWS_SECRET_ACCESS_KEY && export AWS_SECRET_ACCESS_KEY",
+    ),
+    (
+        r"InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|StatusCode: 403",
+        "refuses the credentials",
+        "ones that may list, read, write and delete there; give them with: export AWS_ACCESS_KEY_ID=ID && read -rs "
+        "AWS_SECRET_ACCESS_KEY && export AWS_SECRET_ACCESS_KEY",
+    ),
+    (
+        r"NoSuchBucket",
+        "has no such bucket",
+        "one that is there; name it with: echo s3://BUCKET?region=eu-west-1 > Pulumi.STACK.backend",
+    ),
+)
+
+
+def silent_sentence(backend: str) -> str:
+    """Of one that takes connections and does not answer."""
+    return (
+        f"the backend {backend} does not answer; expected one that does, so look whether its machine, or a proxy before it, is "
+        "frozen, then run this again"
+    )
+
+
 def _no_yaml(match: re.Match[str], stack: str, _backend: str) -> str:
     return (
         f"Pulumi.{stack}.yaml is no valid YAML ({match[1].strip()}); correct that line, or see what was changed with: git "
@@ -143,6 +182,7 @@ _RULES: list[_Rule] = [
     (re.compile(r"passphrase must be set with PULUMI_CONFIG_PASSPHRASE"), _no_passphrase),
     (re.compile(r"unable to read PULUMI_CONFIG_PASSPHRASE_FILE: open ([^\n]+): ([^\n:]+)"), _no_passphrase_file),
     (re.compile(r'unable to open (?:state directory|state database|bucket) "([^"]*)": ([^\n]+)'), _no_backend),
+    (re.compile(r'blob \(key "[^"]*"\) \(code=\w+\): ([^\n]+)'), _no_bucket),
     (re.compile(r"invalid YAML file: (?:yaml: )?([^\n]+)"), _no_yaml),
     (re.compile(r"configuration key '([^']+)' must be of type '([^']+)'"), _wrong_type),
     (re.compile(r"(?:unexpected end of JSON input|failed to load checkpoint)"), _cut_state),

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TextIO, TypeVar
 
@@ -18,13 +19,24 @@ from commands.signals import Terminated
 _Said = TypeVar("_Said")
 
 
+class HopelessError(Exception):
+    """A command was ended, since what it waits for does not come."""
+
+
 def finished(
-    command: Sequence[str], *, environment: Mapping[str, str], stdin: str = "", captured: bool = True
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    stdin: str = "",
+    captured: bool = True,
+    hopeless: Callable[[], bool] | None = None,
+    seconds: float = 0.0,
 ) -> subprocess.CompletedProcess[str]:
     """Run to the end, whatever comes meanwhile; then raises the KeyboardInterrupt that came.
 
     A terminal's Ctrl-C reaches the command itself. SIGTERM reaches this process alone, so the command is interrupted for it.
-    `captured`: whether its output is kept; else it shows where this process does.
+    `captured`: whether its output is kept; else it shows where this process does. `hopeless` is asked every so many `seconds`
+    about a command that changes nothing: where it says so, the command is killed. Raises HopelessError.
     """
     pipe = subprocess.PIPE if captured else None
     given: str | None = stdin
@@ -34,8 +46,14 @@ def finished(
 
         def wait() -> tuple[str, str]:
             nonlocal given
-            now, given = given, None  # it is handed over once, however often this is gone on with
-            return running.communicate(now)
+            while True:
+                now, given = given, None  # it is handed over once, however often this is gone on with
+                try:
+                    return running.communicate(now, timeout=seconds if hopeless else None)
+                except subprocess.TimeoutExpired:
+                    if hopeless and hopeless():
+                        running.kill()
+                        raise HopelessError from None
 
         out, err = _whatever_comes(running, wait)
     return subprocess.CompletedProcess(command, running.returncode, out or "", err or "")
@@ -47,10 +65,13 @@ def overheard(
     environment: Mapping[str, str],
     shown: Callable[[str], str],
     complained: Callable[[str], str] = str,
+    silent: Callable[[], bool] | None = None,
+    seconds: float = 0.0,
 ) -> int:
     """The same with its output shown where this process shows its own; its exit status.
 
-    `shown` and `complained` hear each line of its standard output and standard error, and say what is passed on of it.
+    `shown` and `complained` hear each line of its standard output and standard error, and say what is passed on of it. `silent` is
+    called where for so many `seconds` there was no line, until it says that it has told why.
     """
     with subprocess.Popen(  # noqa: S603
         command,
@@ -70,6 +91,15 @@ def overheard(
             one.start()
 
         def wait() -> None:
+            looked, told = time.monotonic(), silent is None
+            while not told:
+                quiet_until = max(looked, *(one.heard for one in passing_on)) + seconds
+                try:
+                    running.wait(max(quiet_until - time.monotonic(), 0.0))
+                    break
+                except subprocess.TimeoutExpired:
+                    if silent and time.monotonic() >= max(one.heard for one in passing_on) + seconds:
+                        told, looked = silent(), time.monotonic()
             running.wait()
             for one in passing_on:
                 one.join()
@@ -107,9 +137,12 @@ class _PassingOn(threading.Thread):
         self._shown = shown
         self._to = to
         self.failure: OSError | None = None
+        self.heard = time.monotonic()
+        """When the last line came."""
 
     def run(self) -> None:
         for line in self._lines:
+            self.heard = time.monotonic()
             text = self._shown(line)
             if self.failure is None and text:
                 try:

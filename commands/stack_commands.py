@@ -16,15 +16,18 @@ from pathlib import Path
 from typing import Any, Self
 
 from commands.cli.console import SOON, wants_colour, working
-from commands.engine_errors import explained, locked
-from commands.patience import finished, overheard
+from commands.engine_errors import explained, locked, silent_sentence
+from commands.patience import HopelessError, finished, overheard
 from commands.refusals import Overheard
+from commands.silent_backend import PATIENCE_SECONDS, is_silent
 from engine.environment import cli_environment
 from engine.errors import EngineError
 from engine.layout import layout
 from mailboxes import remedies
 
 ROOT = Path(__file__).resolve().parent.parent
+_READING = ("config --show-secrets", "preview --json", "stack export", "stack output")
+"""How commands begin that may be ended at any moment."""
 
 
 class PulumiFailedError(Exception):
@@ -78,7 +81,7 @@ class Pulumi:
         """Standard output. Raises PulumiFailedError."""
         command = [str(ROOT / "engine" / "pulumi"), "-C", str(self.project), *arguments, "--non-interactive"]
         with working(f"Waiting for the engine ({_named(arguments)})", after=SOON):
-            done = finished(command, stdin=stdin or "", environment=self.given)
+            done = self._finished(command, arguments, stdin=stdin or "")
         if done.returncode != 0:
             # Only an import tells its reasons on standard output; elsewhere secrets may stand there.
             said = done.stderr + (done.stdout if arguments[0] == "import" else "")
@@ -89,7 +92,7 @@ class Pulumi:
         """A command whose failure is an answer, too: what it said on both streams, and its exit status."""
         command = [str(ROOT / "engine" / "pulumi"), "-C", str(self.project), *arguments, "--non-interactive"]
         with working(f"Waiting for the engine ({_named(arguments)})", after=SOON):
-            return finished(command, environment=self.given)
+            return self._finished(command, arguments)
 
     def stream(self, *arguments: str, heard: Overheard) -> int:
         """A command that shows its progress where this program does, but for what `heard` keeps; its exit status.
@@ -99,11 +102,41 @@ class Pulumi:
         command = [str(ROOT / "engine" / "pulumi"), "-C", str(self.project), *arguments, "--non-interactive"]
         # Behind a pipe the engine cannot see the terminal that it writes to.
         command += ["--color", "always"] if wants_colour() else []
-        code = overheard(command, environment=self.given, shown=heard.shown, complained=heard.complained)
+        code = overheard(
+            command,
+            environment=self.given,
+            shown=heard.shown,
+            complained=heard.complained,
+            silent=self._tell_of_a_silent_backend,
+            seconds=PATIENCE_SECONDS,
+        )
         if code and heard.complaint and not heard.began:
             raise PulumiFailedError(_named(arguments), heard.complaint, stack=self.stack, backend=str(self.backend))
         sys.stderr.write(heard.complaint)
         return code
+
+    def _finished(
+        self, command: Sequence[str], arguments: Sequence[str], *, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Raises PulumiFailedError for a command that only reads and whose backend says nothing."""
+        reads = " ".join(arguments[:2]) in _READING
+        try:
+            return finished(
+                command,
+                environment=self.given,
+                stdin=stdin,
+                hopeless=(lambda: is_silent(self.backend.url)) if reads else None,
+                seconds=PATIENCE_SECONDS,
+            )
+        except HopelessError:
+            raise PulumiFailedError(_named(arguments), silent_sentence(str(self.backend))) from None
+
+    def _tell_of_a_silent_backend(self) -> bool:
+        """Whether it was one. An up is not ended for it: what it has done has yet to be written down."""
+        silent = is_silent(self.backend.url)
+        if silent:
+            print(f"{silent_sentence(str(self.backend))}; the engine waits for it, Ctrl-C ends that", file=sys.stderr)
+        return silent
 
     def entries(self) -> dict[str, dict[str, Any]]:
         """Every key of the stack's configuration with its `value` in clear, and whether it is stored as a `secret`."""

@@ -58,7 +58,7 @@ class _Trial:
         finished = self._kill()
         self._mail("doctor", "team", "--json", ends=(0, 1))
         refused = self._mail("apply", "team", "--yes", ends=(0, 1))
-        if refused.code and "./mail " not in refused.err:
+        if refused.code and "./mail " not in refused.text:
             raise ChaosError(self.where, ["the refusal names no command"], refused.text)
         self._mail("pulumi", "cancel", "--yes", "--stack", "team")
         self._mail("state", "clear-pending", "team", "--yes")

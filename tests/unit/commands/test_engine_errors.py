@@ -78,6 +78,20 @@ BACKEND = "s3://states (Pulumi.prod.backend names it)"
             "--path 'mailjetSenders[0].NAME' VALUE",
         ),
         (
+            'error: read ".pulumi/meta.yaml": blob (key ".pulumi/meta.yaml") (code=Unknown): operation error S3: GetObject, get '
+            "identity: get credentials: failed to refresh cached credentials, no EC2 IMDS role found, operation error ec2imds: "
+            "GetMetadata, http response error StatusCode: 403, request to EC2 IMDS failed",
+            "the backend s3://states (Pulumi.prod.backend names it) is asked without credentials",
+            "export AWS_ACCESS_KEY_ID=ID",
+        ),
+        (
+            'error: read ".pulumi/meta.yaml": blob (key ".pulumi/meta.yaml") (code=Unknown): operation error S3: GetObject, exceeded '
+            'maximum number of attempts, 3, https response error StatusCode: 0, RequestID: , HostID: , request send failed, Get "'
+            'http://127.0.0.1:9/states/.pulumi/meta.yaml?x-id=GetObject": dial tcp 127.0.0.1:9: connect: connection refused',
+            "cannot be read (connection refused); expected a bucket that answers",
+            "echo s3://BUCKET?region=eu-west-1 > Pulumi.prod.backend",
+        ),
+        (
             "error: failed to load checkpoint: place 1: unexpected end of JSON input",
             "was cut off",
             "./mail state restore prod",
