@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +18,8 @@ from azmail.errors import AzmailError
 from azmail.gateway.credentials import AgentLogin, Directory, RootError, Roots
 from azmail.gateway.ledger import SendingLimits
 from azmail.gateway.relay import Policy
+
+log = logging.getLogger("azmail.gateway")
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -153,3 +157,47 @@ class GatewayConfig(_ConfigPart):
 
     def default_policy(self) -> Policy:
         return Policy(self.agent_limits.limits())
+
+
+class FollowedConfig:
+    """The file of a process that runs for longer: somebody replaces it, and what it says then counts.
+
+    Safe to share between threads.
+    """
+
+    def __init__(self, file: Path) -> None:
+        """Raises GatewayConfigError."""
+        self._file = file
+        self._lock = threading.Lock()
+        self._seen = self._stamp()
+        self.config = GatewayConfig.read(file)
+
+    def look(self) -> bool:
+        """Read the file where it has changed; whether there is something new."""
+        with self._lock:
+            seen = self._stamp()
+            if seen is None or seen == self._seen:
+                return False
+            self._seen = seen
+            return self._read()
+
+    def read_again(self) -> bool:
+        """Read the file, changed or not. One that is wrong changes nothing and is logged."""
+        with self._lock:
+            return self._read()
+
+    def _read(self) -> bool:
+        try:
+            self.config = GatewayConfig.read(self._file)
+        except GatewayConfigError as error:
+            log.error("%s; what it said before goes on counting", error)
+            return False
+        return True
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        """What differs when the file is another; None while there is none."""
+        try:
+            found = self._file.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size

@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from azmail.errors import AzmailError
-from azmail.gateway.config import GatewayConfig, GatewayConfigError
+from azmail.gateway.config import FollowedConfig, GatewayConfig
 from azmail.gateway.doorstep import Doorstep, TlsFirst, hang_up
 from azmail.gateway.ledger import Ledger, LedgerError
 from azmail.gateway.relay import Keep, Relay
@@ -101,10 +101,8 @@ class Gateway:
         self, file: Path, ledger: Ledger, *, upstream_ca: Path | None = None, keep: Keep | None = None
     ) -> None:
         """`keep` is that of the relay. Raises GatewayConfigError."""
-        self.file = file
+        self._followed = FollowedConfig(file)
         self._upstream_ca = upstream_ca
-        self._seen = self._stamp()
-        self.config = GatewayConfig.read(file)
         account = self.config.upstream
         self._transports = [self._transport(self.config)]
         self.mailjet = MailjetSendApi(account.api_url, account.api_key, account.api_secret)
@@ -129,35 +127,30 @@ class Gateway:
             pool_size=UPSTREAM_CONNECTIONS,
         )
 
-    def _stamp(self) -> tuple[int, int, int] | None:
-        """What differs when the file is another; None while there is none."""
-        try:
-            found = self.file.stat()
-        except OSError:
-            return None
-        return found.st_ino, found.st_mtime_ns, found.st_size
+    @property
+    def config(self) -> GatewayConfig:
+        """What the file said when it was last right."""
+        return self._followed.config
 
     def look(self) -> None:
         """Read the file anew where it has changed."""
-        seen = self._stamp()
-        if seen is not None and seen != self._seen:
-            self._seen = seen
-            self.read_again()
+        before = self.config
+        if self._followed.look():
+            self._renew(before)
 
     def read_again(self) -> None:
-        """A file that is wrong changes nothing and is logged."""
-        try:
-            config = GatewayConfig.read(self.file)
-        except GatewayConfigError as error:
-            log.error("%s; the gateway goes on with what it had", error)
-            return
-        upstream = None
-        if config.upstream != self.config.upstream:
+        """Read the file anew. One that is wrong changes nothing and is logged."""
+        before = self.config
+        if self._followed.read_again():
+            self._renew(before)
+
+    def _renew(self, before: GatewayConfig) -> None:
+        config, upstream = self.config, None
+        if config.upstream != before.upstream:
             # The one before goes on with what is on its way, and is closed at the end.
             upstream = self._transport(config)
             self._transports.append(upstream)
             self.mailjet.renew(config.upstream.api_url, config.upstream.api_key, config.upstream.api_secret)
-        self.config = config
         self.relay.renew(
             directory=config.directory(),
             roots=config.keys(),

@@ -20,7 +20,7 @@ from azmail.gateway.commands import (
     lifetime_option,
     port_option,
 )
-from azmail.gateway.config import GatewayConfig
+from azmail.gateway.config import FollowedConfig, GatewayConfig
 from azmail.gateway.serving import Gateway
 from azmail.inbox.database import Database
 from azmail.inbox.exporting import export
@@ -179,8 +179,7 @@ def _auth(options: argparse.Namespace, config: GatewayConfig) -> WebhookAuth | N
 
 
 def _work(options: argparse.Namespace) -> None:
-    token = gateway_config(options.config).webhook.forward_token if options.config else ""
-    hooks = _hooks(options, lambda: token)
+    hooks = _hooks(options, _forward_token(options.config))
     if not hooks:
         raise WebhookConfigError("found no hook to run, expected at least one: --hook NAME=MODULE:FUNCTION")
     database = _checked_database()
@@ -197,6 +196,19 @@ def _work(options: argparse.Namespace) -> None:
     )
     until_told(wait, [worker])
     database.close()
+
+
+def _forward_token(file: str | Path | None) -> Callable[[], str]:
+    """As the file has it at each mail: a new webhook password needs no restart. Raises GatewayConfigError."""
+    if file is None:
+        return lambda: ""
+    followed = FollowedConfig(Path(file))
+
+    def token() -> str:
+        followed.look()
+        return followed.config.webhook.forward_token
+
+    return token
 
 
 def _migrate(_options: argparse.Namespace) -> None:

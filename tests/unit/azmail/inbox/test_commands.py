@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from email import message_from_bytes
 from email.policy import SMTP
 from pathlib import Path
@@ -17,7 +18,9 @@ import requests
 from sqlalchemy import update
 
 from azmail.__main__ import main
+from azmail.forward import Forwarder
 from azmail.gateway.credentials import new_root
+from azmail.inbox.commands import _forward_token
 from azmail.inbox.database import Database
 from azmail.inbox.parcels import received_parcel
 from azmail.inbox.queue import HookQueue
@@ -26,6 +29,7 @@ from azmail.inbox.store import MailStore
 from azmail.inbox.tables import MAILS
 from tests.chaos.inbox import free_port
 from tests.unit.azmail.inbox.mails import ME, YOU, mail, payload
+from tests.unit.azmail.servers import http_server
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.process
@@ -129,6 +133,34 @@ def test_erase_and_retention(folder: Path, sqlite_database: Database, capsys: py
 def test_what_is_missing_is_told(folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
     assert run(*words) == 1
     assert said in capsys.readouterr().err
+
+
+def test_a_worker_takes_the_token_that_the_file_has_at_each_mail(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A webhook password that is rotated needs no restart; a file that is wrong or gone changes nothing."""
+    file = folder / "gateway.json"
+    made = json.loads(file.read_text())
+
+    def write(text: str) -> None:
+        (folder / "next").write_text(text)
+        (folder / "next").replace(file)
+
+    def write_token(token: str) -> None:
+        write(json.dumps(made | {"webhook": {"secret": "s" * 32, "forwardToken": token}}))
+
+    assert _forward_token(None)() == ""
+    write_token("one")
+    with http_server() as platform:
+        forward = Forwarder(f"{platform.url}/in", _forward_token(file))
+        changes: list[Callable[[], object]] = [
+            str, lambda: write_token("two"), lambda: write("{"), file.unlink, lambda: write_token("")
+        ]  # fmt: skip
+        for change in changes:
+            change()
+            forward(mail(1), ME)
+        assert [json.loads(one.body).get("token") for one in platform.requests] == ["one", "two", "two", "two", None]
+    assert [record.message for record in caplog.records if "goes on counting" in record.message]
 
 
 def test_tables_of_another_version(
