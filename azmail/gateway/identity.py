@@ -118,7 +118,6 @@ class CheckedMessage:
     message_id: str
     """With its angle brackets; made here where the message had none."""
     custom_id: str | None
-    had_message_id: bool
 
 
 def checked_message(octets: bytes, agent: AgentLogin, *, now: datetime | None = None) -> CheckedMessage:
@@ -147,8 +146,7 @@ def checked_message(octets: bytes, agent: AgentLogin, *, now: datetime | None = 
     if "date" not in by_name:
         written.append(f"Date: {format_datetime(now or datetime.now(UTC))}\r\n".encode())
     message_id = by_name["message-id"].value.strip() if "message-id" in by_name else ""
-    had_message_id = bool(message_id)
-    if not had_message_id:
+    if not message_id:
         message_id = f"<{uuid4().hex}@{agent.address.rpartition('@')[2]}>"
         written = [line for line in written if not line.lower().startswith(b"message-id:")]
         written.append(f"Message-ID: {message_id}\r\n".encode())
@@ -156,7 +154,7 @@ def checked_message(octets: bytes, agent: AgentLogin, *, now: datetime | None = 
     written.append(_folded("X-MJ-EventPayload", payload))
     if custom_id is not None:
         written.append(_folded("X-MJ-CustomID", custom_id))
-    return CheckedMessage(b"".join(written) + b"\r\n" + body, message_id, custom_id, had_message_id)
+    return CheckedMessage(b"".join(written) + b"\r\n" + body, message_id, custom_id)
 
 
 def require_plain_lines(octets: bytes) -> None:

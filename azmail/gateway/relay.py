@@ -98,6 +98,9 @@ AWAY = Reply(451, "4.3.0", "the gateway cannot check limits and revocations now,
 BUSY = Reply(451, "4.5.0", "this very message is on its way already; try again later for its answer")
 CROWDED = Reply(451, "4.3.2", f"{HANDLED_PER_AGENT} messages of this agent are being handled; try again later")
 DOUBT = Reply(554, "5.4.0", "Mailjet's answer was lost; the message may have been sent and is not sent again")
+OTHER = Reply(
+    554, "5.6.0", "another message came under this key within 24 hours; give this one a key of its own, it was not sent"
+)
 LOST = Reply(
     554,
     "5.4.0",
@@ -235,10 +238,10 @@ class Relay:
             message = checked_message(octets, agent)
         except MessageOffenceError as offence:
             return Reply(offence.code, offence.enhanced, offence.sentence)
-        # The repetition of a message is the same octets: what the gateway adds is left out of the digest.
-        digest = _digest(octets, recipients)
-        key = hashlib.sha256(message.message_id.encode() if message.had_message_id else digest.encode()).hexdigest()
-        key, digest = known_as or (key, digest)
+        # A repetition is the same octets, Message-ID included, to the same recipients: what the gateway adds is left out. One message
+        # to other recipients is no repetition; a client that is told 452 brings the rest so.
+        octets_and_recipients = _digest(octets, recipients)
+        key, digest = known_as or (octets_and_recipients, octets_and_recipients)
         reply = self.once(
             agent,
             key,
@@ -374,11 +377,7 @@ def reply_for(error: SendError) -> Reply:
 
 def _told_before(stage: Stage, answer: str, *, same: bool) -> Reply:
     if not same:
-        return Reply(
-            554,
-            "5.6.0",
-            "another message with this Message-ID came within 24 hours; give this one a Message-ID of its own",
-        )
+        return OTHER
     if stage is Stage.ANSWERED:
         return Reply(*json.loads(answer))
     return LOST if stage is Stage.LOST else BUSY

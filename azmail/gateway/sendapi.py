@@ -376,6 +376,11 @@ def _person(agent: AgentLogin, place: str, person: object, relay: Relay | None =
             checked_name(shown, agent.address, place)
         except MessageOffenceError as offence:
             yield RequestProblem("send-0008", offence.sentence, f"{place}.Name", 403)
+    elif place == "ReplyTo":
+        try:
+            checked_name(shown, email, place)
+        except MessageOffenceError as offence:
+            yield RequestProblem("mj-0013", offence.sentence, f"{place}.Name")
     elif relay is not None and (offence_reply := relay.recipient_offence(agent, email)) is not None:
         yield RequestProblem("send-0010", offence_reply.text, f"{place}.Email", 403)
 

@@ -243,6 +243,7 @@ class _Http(uvicorn.Server):
         config = uvicorn.Config(
             app,
             http=cast("type[asyncio.Protocol]", protocol),
+            ws="none",
             log_level="warning",
             access_log=False,
             server_header=False,

@@ -10,7 +10,7 @@ from uuid import uuid4
 from azmail.compose import as_message
 from azmail.contract import Mailbox
 from azmail.gateway.credentials import AgentLogin
-from azmail.gateway.relay import BUSY, LOST, Reply
+from azmail.gateway.relay import BUSY, LOST, OTHER, Reply
 from azmail.inbox.access import Gate
 from azmail.inbox.problems import ApiRefusalError
 from azmail.loops import ReplyBound
@@ -71,4 +71,4 @@ def _refusal(reply: Reply) -> ApiRefusalError:
         return ApiRefusalError(503, reply.text, {"Retry-After": "30"})
     if reply.enhanced == "5.3.4":
         return ApiRefusalError(413, reply.text)
-    return ApiRefusalError(409 if "another message with this" in reply.text else 422, reply.text)
+    return ApiRefusalError(409 if reply == OTHER else 422, reply.text)

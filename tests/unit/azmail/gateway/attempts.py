@@ -143,6 +143,7 @@ FOREIGN_CALLS: list[dict[str, Any]] = [
     {"To": [{"Email": "x@y.example", "Vars": {}}]},
     {"To": [{"Email": f"x@y.example\r\nFrom: {BOSS}"}]},
     {"ReplyTo": {"Email": ME, "Name": f"a\r\nFrom: {BOSS}"}},
+    {"ReplyTo": {"Email": ME, "Name": BOSS}},
     {"Attachments": [{"ContentType": f"text/plain\r\nFrom: {BOSS}", "Filename": "a", "Base64Content": ""}]},
     {"InlinedAttachments": [{"ContentType": "a/b", "Filename": f"a\r\nFrom: {BOSS}", "Base64Content": ""}]},
 ]

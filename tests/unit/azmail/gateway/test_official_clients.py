@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from mailjet_rest.errors import MailjetAuthError, ValidationError
 
 from azmail.gateway.credentials import Roots, new_root
 from emulators.embedded import EmbeddedMailjet
+from mailboxes.packed_map import packed_columns
 from tests.unit.azmail.gateway import official_clients
 from tests.unit.azmail.gateway.running import A, B, Running, activate, write_config
+from tests.unit.docs.pages import read
 
 pytestmark = pytest.mark.process
 
@@ -109,6 +112,17 @@ def test_pythons_client_takes_a_host_of_the_platforms_network(monkeypatch: pytes
     monkeypatch.setattr(Config, "ALLOWED_ROOT_DOMAIN", "mail-gateway")
     with Client(auth=("bot-a", PASSWORD), api_url=url) as client:
         assert client.config.api_url == url
+
+
+@pytest.mark.parametrize("node", [shutil.which(name) for name in official_clients.languages() if name == "node"])
+def test_the_pages_way_to_the_passwords_without_our_library(node: str) -> None:
+    page = read(Path(__file__).parents[4] / "docs" / "gateway.md")
+    [program] = [block.text for block in page.blocks if block.text.startswith("const out = JSON.parse(mailboxes)")]
+    columns = [["bot-a", "ü"], [A, B], [PASSWORD, "azm1.r1.0.x"]]
+    script = f"const mailboxes = process.argv[1]\n{program}console.log(JSON.stringify([ids, addresses, passwords]))"
+    output = json.dumps({"shared": {}, "packed": packed_columns(*columns)})
+    done = subprocess.run([node, "-e", script, output], capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout) == columns
 
 
 @pytest.mark.parametrize("language", ["node", "go"])

@@ -527,13 +527,26 @@ class TestOnce:
         assert first == second == (250, b"2.0.0 queued as 1")
         assert len(upstream.got) == 1
 
-    def test_another_message_with_the_same_id(
+    def test_one_message_to_more_people_than_one_transaction_takes(
+        self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder
+    ) -> None:
+        """As RFC 5321, 4.5.3.1.10 has a client do it: the rest in another transaction, with the Message-ID that it has."""
+        client = connect(port)
+        people = [f"x{number}@y.example" for number in range(60)]
+        client.mail(ME.address)
+        taken = [one for one in people if client.rcpt(one)[0] == 250]
+        assert client.data(MAIL)[0] == 250
+        rest = [one for one in people if one not in taken]
+        assert sent(client, to=rest)[0] == 250
+        assert sent(client, to=rest)[0] == 250
+        assert [recipients for _, _, recipients in upstream.got] == [tuple(taken), tuple(rest)]
+
+    def test_another_message_with_the_same_id_is_another_message(
         self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder
     ) -> None:
         client = connect(port)
-        sent(client)
-        assert sent(client, MAIL + b"more\r\n")[0] == 554
-        assert len(upstream.got) == 1
+        assert [sent(client)[0], sent(client, MAIL + b"more\r\n")[0]] == [250, 250]
+        assert len(upstream.got) == 2
 
     def test_without_a_message_id_the_octets_are_its_name(
         self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder
