@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ from azmail.gateway.credentials import Roots, Scope
 from azmail.inbound import parse_inbound
 from azmail.inbox.database import Database
 from azmail.inbox.parcels import Parcel, mail_id, received_parcel
-from azmail.inbox.receiving import STORING_THREADS
 from azmail.inbox.store import MailStore
 from azmail.webhook import INBOUND_PATH
 from tests.bench.processes import cpu_seconds, peak_bytes
@@ -37,7 +36,7 @@ from tests.chaos.inbox import AGENTS, SECRET, InboxProcess, free_port, write_con
 from tests.postgres import PostgresServerOfTests
 from tests.waiting import wait_until
 
-PROCESSES, THREADS, REPLICAS, CONNECTIONS = 4, STORING_THREADS, 2, 64
+PROCESSES, AT_ONCE, REPLICAS, CONNECTIONS = 4, 32, 2, 64
 CORES = 2
 LARGEST = 15 * 1024 * 1024
 """What Mailjet takes: of the mail as it is sent, in which a file is base64 in lines of 78 octets for 57."""
@@ -86,11 +85,11 @@ def payload(number: int) -> dict[str, Any]:
     }
 
 
-def parcels(process: int, thread: int) -> Iterator[Parcel]:
+def parcels(process: int) -> Iterator[Parcel]:
     """Ready to be stored: what is compared is the storing."""
     made = [received_parcel(parse_inbound(payload(number)), f"bot-{number % AGENTS}") for number in range(20)]
     for number in count():
-        key = mail_id("", f"{process}.{thread}.{number}")
+        key = mail_id("", f"{process}.{number}")
         yield replace(made[number % len(made)], id=key, own_reference=key[::-1])
 
 
@@ -108,27 +107,16 @@ def remember(path: str, process: int, seconds: float, results: Any) -> None:
 
 
 def keep(url: str, process: int, seconds: float, results: Any) -> None:
-    """Whole mails, by as many threads as deliveries come at once."""
+    """Whole mails, as many in a transaction as come at once; the receiver stores so."""
     database = Database(url)
-    store = MailStore(database, hooks=("work",))
-    counts = [0] * THREADS
-    sources = [parcels(process, thread) for thread in range(THREADS)]
-    first = [next(source) for source in sources]
-    began, until = time.process_time(), time.monotonic() + seconds
-
-    def run(thread: int) -> None:
-        store.store(first[thread])
-        while time.monotonic() < until:
-            store.store(next(sources[thread]))
-            counts[thread] += 1
-
-    threads = [threading.Thread(target=run, args=(thread,)) for thread in range(THREADS)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    store, source = MailStore(database, hooks=("work",)), parcels(process)
+    store.store(next(source))
+    began, until, stored = time.process_time(), time.monotonic() + seconds, 0
+    while time.monotonic() < until:
+        stored += store.store_all(list(islice(source, AT_ONCE))).count(True)
+    used = time.process_time() - began
     database.close()
-    results.put((sum(counts), time.process_time() - began))
+    results.put((stored, used))
 
 
 def together(
