@@ -7,7 +7,11 @@ as it takes until one does.
 from __future__ import annotations
 
 import json
+import os
 import socket
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,24 @@ from emulators.state_folder import StateFolder
 WEBHOOK_PATH = "/api/webhooks/mailjet/inbound"
 """The platform's."""
 _FOR_EVER = 1_000_000
+_HANDED_ON = """
+SELECT
+  (SELECT count(*) FROM inbox_mails WHERE direction = 'in') - (SELECT count(*) FROM inbox_jobs WHERE kind = 'mail'),
+  (SELECT count(*) FROM inbox_jobs WHERE kind = 'mail' AND NOT dead),
+  (SELECT count(*) FROM inbox_jobs WHERE kind = 'mail' AND dead),
+  coalesce((SELECT error FROM inbox_jobs WHERE kind = 'mail' AND error <> '' ORDER BY position LIMIT 1), '')
+"""
+
+
+@dataclass(frozen=True)
+class HandedOn:
+    """What has become of the mails that came into the inbox: how many are at the platform, wait for it, are given up."""
+
+    done: int
+    waiting: int
+    dead: int
+    error: str
+    """What was said at the last attempt of the first that waits or is given up; empty where it was not tried."""
 
 
 class InboxFolder:
@@ -27,6 +49,22 @@ class InboxFolder:
     def __init__(self, folder: StateFolder) -> None:
         self.database = folder.path / "inbox.sqlite"
         self.database_url = f"sqlite:///{self.database}"
+
+    def mark(self) -> object:
+        """What is another one when something has been written."""
+        return [(found.st_ino, found.st_mtime_ns) for found in map(_stat, (self.database, self._journal)) if found]
+
+    def handed_on(self) -> HandedOn | None:
+        """As its database has it (docs/decisions/096 says why it is read here); None before there is one."""
+        try:
+            with closing(sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True, timeout=1.0)) as connection:
+                return HandedOn(*connection.execute(_HANDED_ON).fetchone())
+        except sqlite3.Error:
+            return None
+
+    @property
+    def _journal(self) -> Path:
+        return self.database.with_name(f"{self.database.name}-wal")
 
     def described(self, *, port: int) -> dict[str, Any]:
         """As `./mail emulators status --json` shows it."""
@@ -58,3 +96,10 @@ def _has_webhook(gateway: GatewayFolder) -> bool:
     except (FileNotFoundError, ValueError):
         return False
     return isinstance(found, dict) and "webhook" in found
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None

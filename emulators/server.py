@@ -76,7 +76,8 @@ async def _serve(
     cloudflare_app = controlled(
         cloudflare.app, name="cloudflare", state=cloudflare.state, reset=cloudflare.reset, fold=fold_path
     )
-    page = EmulatorPage(mailjet=mailjet, cloudflare=cloudflare, cloudflare_app=cloudflare_app)
+    gateway, inbox = GatewayFolder(folder), InboxFolder(folder)
+    page = EmulatorPage(mailjet=mailjet, cloudflare=cloudflare, cloudflare_app=cloudflare_app, inbox=inbox)
     servers = (
         RunningServer(page.app, sockets[PortRole.PAGE]),
         RunningServer(cloudflare_app, sockets[PortRole.CLOUDFLARE]),
@@ -90,7 +91,6 @@ async def _serve(
             certificates=certificates,
         ),
     )
-    gateway, inbox = GatewayFolder(folder), InboxFolder(folder)
     children = (
         inbox_process(
             inbox,

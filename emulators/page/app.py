@@ -26,6 +26,7 @@ from starlette.types import ASGIApp
 from emulators.cloudflare import CloudflareEmulator
 from emulators.control import Controlled
 from emulators.faults import KINDS, FaultPlan, FaultPlanError
+from emulators.inbox import InboxFolder
 from emulators.mailjet import MailjetEmulator
 from emulators.mailjet.letters import Row, Search
 from emulators.mailjet.switches import Switches
@@ -60,8 +61,16 @@ SECTIONS = (("/", "Mail"), ("/agents", "Agents"), ("/dns", "DNS"), ("/requests",
 class EmulatorPage:
     """`app` serves it. `close` ends the streams, so that the server can stop."""
 
-    def __init__(self, *, mailjet: MailjetEmulator, cloudflare: CloudflareEmulator, cloudflare_app: Controlled) -> None:
+    def __init__(
+        self,
+        *,
+        mailjet: MailjetEmulator,
+        cloudflare: CloudflareEmulator,
+        cloudflare_app: Controlled,
+        inbox: InboxFolder,
+    ) -> None:
         self._mailjet = mailjet
+        self._inbox = inbox
         self._cloudflare = cloudflare
         self._apis: Mapping[str, Controlled] = {"mailjet": mailjet.controlled_app, "cloudflare": cloudflare_app}
         self._agents = AgentList(mailjet.mailjet.db, mailjet.letters)
@@ -120,7 +129,7 @@ class EmulatorPage:
         names = self._agents.names([row["sender"] for row in shown] + [row["recipient"] for row in shown])
         return self._page(
             request, "mails.html", "Mail", search=search, rows=shown, names=names, older=older, before=before,
-            total=self._mailjet.letters.count(search), agents=self._agents.some(),
+            total=self._mailjet.letters.count(search), agents=self._agents.some(), handed_on=self._inbox.handed_on(),
         )  # fmt: skip
 
     async def mail(self, request: Request) -> Response:
@@ -392,7 +401,7 @@ class EmulatorPage:
 
     def _marks(self) -> dict[str, object]:
         return {
-            "mail": self._mailjet.mailjet.db.total_changes,
+            "mail": [self._mailjet.mailjet.db.total_changes, self._inbox.mark()],
             "requests": sum(api.log.latest for api in self._apis.values()),
             "dns": self._cloudflare.account.version,
             "faults": [plan.plain() for plan in self._plans().values()],

@@ -12,11 +12,13 @@ import requests
 
 from emulators.cloudflare import CloudflareEmulator, fold_path
 from emulators.control import controlled
+from emulators.inbox import InboxFolder
 from emulators.mailjet import MailjetEmulator
 from emulators.mailjet.letters import KEPT
 from emulators.page.app import EmulatorPage
 from emulators.request_log import LOG_CAPACITY
 from emulators.serving import ServerThread
+from emulators.state_folder import StateFolder
 
 AGENTS = 10_000
 MOST_ELEMENTS = 1_800
@@ -36,7 +38,7 @@ class Crowd:
 
 
 @pytest.fixture(scope="module")
-def crowd() -> Iterator[Crowd]:
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
     mailjet = MailjetEmulator(":memory:", api_key="k", api_secret="s", dns=("127.0.0.1", 1), edge=None)
     cloudflare = CloudflareEmulator(":memory:", token="t" * 40)
     api = controlled(cloudflare.app, name="cloudflare", state=cloudflare.state, reset=cloudflare.reset, fold=fold_path)
@@ -54,7 +56,12 @@ def crowd() -> Iterator[Crowd]:
     for log in (mailjet.controlled_app.log, api.log):
         for number in range(LOG_CAPACITY):
             log.add("POST", f"/v3/{number}", "", "/{id}", b'{"Email": "x"}').status = 200
-    page = EmulatorPage(mailjet=mailjet, cloudflare=cloudflare, cloudflare_app=api)
+    page = EmulatorPage(
+        mailjet=mailjet,
+        cloudflare=cloudflare,
+        cloudflare_app=api,
+        inbox=InboxFolder(StateFolder(tmp_path_factory.mktemp("crowd"))),
+    )
     asked: list[str] = []
     db.set_trace_callback(asked.append)
     with ServerThread(page.app) as server:
