@@ -172,10 +172,12 @@ class _Door:
         self._sources = sources
         self._threads = threads
         self._logins = ThreadPoolExecutor(4, thread_name_prefix="gateway-http-login")
+        # Anybody may ask for the health, however often: no login waits behind that.
+        self._looks = ThreadPoolExecutor(1, thread_name_prefix="gateway-http-health")
         self._refused_ones = 0
 
     async def health(self, _request: Request) -> Response:
-        problem = await asyncio.get_running_loop().run_in_executor(self._logins, self._relay.health)
+        problem = await asyncio.get_running_loop().run_in_executor(self._looks, self._relay.health)
         return JSONResponse({"status": problem or "ok"}, 503 if problem else 200)
 
     async def send(self, request: Request) -> Response:

@@ -16,7 +16,7 @@ import re
 import socket
 import ssl
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
@@ -41,6 +41,7 @@ FORGIVEN_AFTER_SECONDS = 900.0
 LONGEST_LINE = 64 * 1024
 """A line that grows beyond this is no mistake: the connection is closed."""
 MAX_AUTH_LINE = 1024
+SESSIONS_PER_AGENT = 50
 IDLE_SECONDS = 120.0
 """Between two commands of an agent."""
 LOGIN_SECONDS = 60.0
@@ -101,6 +102,8 @@ class SubmissionServer:
         self.idle_seconds = idle_seconds
         self.message_seconds = message_seconds
         self.connections: set[_SubmissionConnection] = set()
+        self.sessions: Counter[str] = Counter()
+        """By agent's id."""
         self.doorstep = Doorstep(most=most_strangers, seconds=LOGIN_SECONDS)
         # Logins look into the database at most every two seconds; they must not wait behind messages to Mailjet.
         self.logins = ThreadPoolExecutor(4, thread_name_prefix="gateway-login")
@@ -148,6 +151,7 @@ class _SubmissionConnection(SMTP):
         self._failures = 0
         self._password = ""
         self._user = ""
+        self._agent_id = ""
         self.is_busy = False
         self._ends = False
         super().__init__(
@@ -184,6 +188,9 @@ class _SubmissionConnection(SMTP):
     def connection_lost(self, error: Exception | None) -> None:
         self._gateway.doorstep.leave(self)
         self._gateway.connections.discard(self)
+        if self._agent_id:
+            self._gateway.sessions[self._agent_id] -= 1
+            self._agent_id = ""
         self._gateway.note_change()
         if self.session is not None:
             super().connection_lost(error)
@@ -299,11 +306,8 @@ class _SubmissionConnection(SMTP):
         if agent is not None and identity not in ("", user, agent.id, agent.address):
             agent = None
         if agent is not None:
-            self._gateway.doorstep.leave(self)
-            self.session.authenticated = True
-            self.session.auth_data = agent  # type: ignore[assignment]  # aiosmtpd says: anything
             self._user, self._password = user, password
-            await self.push("235 2.7.0 welcome")
+            await self._welcome(agent)
             return
         self._failures += 1
         await asyncio.sleep(self._gateway.sources.failed(str((self.session.peer or ("?",))[0])))
@@ -311,6 +315,19 @@ class _SubmissionConnection(SMTP):
             await self.push("421 4.7.0 too many wrong passwords; goodbye")
             return
         await self.push(_REFUSED)
+
+    async def _welcome(self, agent: AgentLogin) -> None:
+        assert self.session is not None  # noqa: S101
+        gateway = self._gateway
+        if gateway.sessions[agent.id] >= SESSIONS_PER_AGENT:
+            await self.push(f"421 4.7.0 this agent has {SESSIONS_PER_AGENT} sessions; try again later")
+            return
+        gateway.doorstep.leave(self)
+        gateway.sessions[agent.id] += 1
+        self._agent_id = agent.id
+        self.session.authenticated = True
+        self.session.auth_data = agent  # type: ignore[assignment]  # aiosmtpd says: anything
+        await self.push("235 2.7.0 welcome")
 
     async def no_more(self) -> str:
         """Why this session may not send now, or "": its credential may have been revoked, its agent moved, since it began."""

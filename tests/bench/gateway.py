@@ -173,8 +173,9 @@ def open_connections(server: ServerProcess) -> float:
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4 * OPEN), hard))
     before = server.used()[1]
     with ExitStack() as held:
-        for _ in range(OPEN):
-            held.enter_context(server.client())
+        for number in range(OPEN):
+            # One agent has fifty at most.
+            held.enter_context(server.client(AgentLogin(f"bot-{number + 3}", f"a{number + 3}@d.example")))
         return (server.used()[1] - before) / OPEN
 
 

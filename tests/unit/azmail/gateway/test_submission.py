@@ -303,6 +303,18 @@ class TestStrangers:
             connect(port)
         held.pop().quit()
 
+    def test_one_agent_does_not_take_every_place(
+        self, serve: Serve, make_relay: Callable[..., Relay], connect: Callable[..., smtplib.SMTP]
+    ) -> None:
+        port = serve(make_relay())
+        with pytest.MonkeyPatch.context() as smaller:
+            smaller.setattr(submission, "SESSIONS_PER_AGENT", 2)
+            held = [connect(port), connect(port)]
+            assert connect(port, None).docmd("AUTH", plain("bot-1", PASSWORD))[0] == 421
+            assert connect(port, "bot-2", ROOTS.password("bot-2")).noop()[0] == 250
+            held.pop().quit()
+            wait_until(lambda: connect(port, None).docmd("AUTH", plain("bot-1", PASSWORD))[0] == 235)
+
 
 def _talk_without_end(client: socket.socket) -> None:
     with contextlib.suppress(OSError):
