@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import resource
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from azmail.gateway.serving import Gateway, Lifetime, Listening, Port, serve
 CONFIG_VARIABLE = "AZMAIL_GATEWAY_FILE"
 DATABASE_VARIABLE = "AZMAIL_GATEWAY_DATABASE"
 INBOX_VARIABLE = "AZMAIL_INBOX_DATABASE"
+OPEN_FILES = 8192
+"""Four doors of a thousand connections and what waits before them, Mailjet, the database."""
 DEFAULT_DATABASE = "sqlite:///azmail-gateway.sqlite"
 
 
@@ -150,8 +153,17 @@ def gateway_ledger() -> Ledger:
     return ledger
 
 
+def _allow_open_files() -> None:
+    """The doors' own bounds are to be met before the system's, at which nobody is told anything."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def _serve(options: argparse.Namespace) -> None:
     gateway_config(options.config)
+    _allow_open_files()
     names = options.name or ["localhost", "127.0.0.1"]
     if options.certificate is not None:
         tls = given_certificate(options.certificate, options.key)

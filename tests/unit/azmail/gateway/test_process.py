@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shlex
 import signal
 import smtplib
@@ -21,6 +22,7 @@ import requests
 from azmail.__main__ import main
 from azmail.contract import Mailbox
 from azmail.errors import SenderRefusedError, SendError
+from azmail.gateway.commands import OPEN_FILES
 from azmail.gateway.credentials import new_root
 from azmail.mail import MailAddress, OutgoingMail
 from azmail.service import MailService
@@ -213,8 +215,17 @@ class TestKills:
         assert len(accepted) == 60
         assert told_unknown == []
 
-    def test_it_ends_in_peace(self, start: Callable[[], Running]) -> None:
-        assert start().end() == 0
+    def test_it_opens_as_many_files_as_its_doors_have_places_and_ends_in_peace(
+        self, start: Callable[[], Running]
+    ) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+        try:
+            running = start()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE)[0] == min(OPEN_FILES, hard)
+        assert running.end() == 0
 
 
 class TestDocumentation:
