@@ -311,6 +311,8 @@ def checked_name(text: str, address: str, field: str) -> str:
             field, f"its display name has {len(name)} characters, expected at most {MAX_NAME_CHARACTERS}"
         )
     plain_name = unicodedata.normalize("NFKC", name)
+    if "=?" in plain_name:
+        raise MalformedMessageError(field, "its display name is encoded twice, and some programs decode it again")
     if any(_hides(character) for character in plain_name):
         raise MalformedMessageError(field, "its display name has a control or formatting character")
     if ("@" in plain_name or "\ufe6b" in name) and plain_name.strip().lower() != address.lower():

@@ -35,6 +35,9 @@ _VALUES = [
     "({b}) {a}", "g: {a};", "g: {b}, {a};", "g:;", "<@{a}:{b}>", "<{a}@{b}>", '"{a}"@x.example', "{b}\r\n\t, {a}", "\r\n {a}",
     "=?utf-8?q?{e}?= <{b}>", "=?utf-8?b?Ym9zc0BkLmV4YW1wbGU=?= <{b}>", "=?utf-8?q?{b}=2C?= {a}", "{b}\x00{a}", "{b}\r{a}", "{b};{a}",
     "{b}\\, {a}", '"\\"" {a} <{b}>', "{a}\u0000", "{u}", "{n} <{u}>", '{n}" <{a}>', "<{b}", "{b}>", "<{a}> x <{b}>", "{a} ,", ", {a}",
+    "=?utf-8?q?=3D=3Futf-8=3Fq=3F{ee}=3F=3D?= <{b}>", '"=?utf-8?q?{e}?=" <{b}>',
+    '"=?utf-8?q?=3D=3Futf-8=3Fq=3F{ee}=3F=3D?=" <{b}>',
+    "=?utf-7?q?{s}?= <{b}>", "=?utf-8?b?Ym9z?= =?utf-8?b?c0BkLmV4YW1wbGU=?= <{b}>",
     "\u202e{r} <{b}>", "boss\uff20d.example <{b}>", "{q}", "<{q}>",
 ]  # fmt: skip
 _GLUE = ["\r\n", "\n", "\r", "\r\n\r\n", "\r\n \r\n", "\x0b", "\x0c", "\x85", "\u2028", "\0\r\n"]
@@ -66,6 +69,8 @@ def _foreign_value(chance: random.Random) -> str:
         "b": second,
         "n": chance.choice(["Boss", "Agent 7", "böss", '"B, oss"', ""]),
         "e": first.replace("@", "=40"),
+        "ee": first.replace("@", "=3D40"),
+        "s": first.replace("@", "+AEA-"),
         "u": first.upper(),
         "r": first[::-1],
         "q": '"{}"@{}'.format(*first.split("@")),

@@ -104,6 +104,24 @@ class TestAttacks:
             assert senders_of(sent) == [[ME]] * 4
 
     @pytest.mark.parametrize(
+        "name",
+        [
+            "=?utf-8?q?=3D=3Futf-8=3Fq=3Fboss=3D40d.example=3F=3D?=",
+            '"=?utf-8?q?=3D=3Futf-8=3Fq=3Fboss=3D40d.example=3F=3D?="',
+            "=?utf-8?b?PT91dGYtOD9xP2Jvc3M9NDBkLmV4YW1wbGU/PQ==?=",
+            '"=\\?utf-8?q?boss=40d.example?="',
+            '"=?utf-8?q?boss" "=40d.example?="',
+            "=?utf-8?q?=3D?==?utf-8?q?=3Futf-8=3Fq=3Fboss=3D40d.example=3F=3D?=",
+            "\uff1d\uff1futf-8\uff1fq\uff1fboss\uff1d40d.example\uff1f\uff1d",
+            "=?utf-7?q?boss+AEA-d.example?=",
+            "=?utf-8?b?Ym9z?= =?utf-8?b?c0BkLmV4YW1wbGU=?=",
+            "=?utf-16?b?YgBvAHMAcwBAAGQ=?=",
+        ],
+    )
+    def test_a_display_name_that_is_an_address_once_it_is_decoded_however_often(self, name: str) -> None:
+        assert judged(f"From: {name} <{ME}>\r\n".encode() + REST) is None
+
+    @pytest.mark.parametrize(
         "name", ["Resent-From", "Return-Path", "X-MJ-TemplateID", "X-Mailjet-Campaign", "x-mj-vars", "Resent-Sender"]
     )
     def test_fields_that_are_not_an_agents_to_set(self, name: str) -> None:
