@@ -1,7 +1,8 @@
 """`python -m tests.bench.from_clone`: how long a newcomer waits, step by step, and how many requests each step makes.
 
-It clones the committed project into an empty folder, with a virtualenv of its own; `--cold` also builds the engine anew,
-with an empty cache. The emulators take free ports, so a running `make up` is not disturbed.
+It clones the committed project into an empty folder, with a virtualenv of its own, and goes on to the first mail between two
+agents. The engine is the one in the cache; `--installed` puts it on PATH as an installed Pulumi would be and hides the cache,
+`--cold` builds it anew. What is taken of the fixed ports is replaced, so a running `make up` is not disturbed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from engine.build import built_cli
+from engine.layout import layout
 from tests.e2e.stack import ROOT, Emulators, Stack
 
 NEWCOMER = {
@@ -36,19 +39,30 @@ def timed(what: str, action: Callable[[], object]) -> object:
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0; a failing step ends the run with its output."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.from_clone", description=__doc__)
-    parser.add_argument("--cold", action="store_true", help="build the engine with an empty cache (about five minutes)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--cold", action="store_true", help="build the engine with an empty cache (about five minutes)")
+    which.add_argument("--installed", action="store_true", help="with a Pulumi on PATH, and none in the cache")
+    parser.add_argument("--no-counts", action="store_true", help="stop after the first mail")
     chosen = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="agentmail-clone-") as folder:
-        _measure(Path(folder), cold=chosen.cold)
+    with tempfile.TemporaryDirectory(prefix="agentmail-clone-") as name:
+        folder = Path(name)
+        environment = dict(os.environ)
+        if chosen.cold or chosen.installed:
+            environment |= {"XDG_CACHE_HOME": str(folder / "cache"), "GOCACHE": str(folder / "go")}
+        if chosen.installed:
+            programs = folder / "programs"
+            programs.mkdir()
+            (programs / "pulumi").symlink_to(built_cli(layout(os.environ)))
+            environment["PATH"] = f"{programs}:{environment['PATH']}"
+        how = "engine built anew" if chosen.cold else "Pulumi on PATH" if chosen.installed else "engine from the cache"
+        _measure(folder, environment, how)
+        if not chosen.no_counts:
+            _count(folder, folder / "emulators")
     return 0
 
 
-def _measure(folder: Path, *, cold: bool) -> None:
+def _measure(folder: Path, environment: dict[str, str], how: str) -> None:
     clone = folder / "clone"
-    environment = {
-        **os.environ,
-        **({"XDG_CACHE_HOME": str(folder / "cache"), "GOCACHE": str(folder / "go")} if cold else {}),
-    }
 
     def command(*words: str | Path, stdin: str = "") -> str:
         done = subprocess.run(
@@ -58,23 +72,33 @@ def _measure(folder: Path, *, cold: bool) -> None:
             sys.exit(f"{' '.join(map(str, words))} failed:\n{done.stdout}{done.stderr}")
         return done.stdout
 
-    print("From nothing" + (", with an empty engine cache" if cold else ", engine from the cache"))
+    print(f"From a clone, {how}")
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    used, started = os.times(), time.monotonic()
     timed("  virtualenv and packages", lambda: command("make", ".venv/.installed"))
-    timed("  engine and plugins", lambda: command("./mail", "setup"))
-    state = folder / "emulators"
-    timed(
-        "  emulators",
-        lambda: command("./mail", "emulators", "up", "--free-ports", "--state-dir", state),
-    )
-    print("Again, with everything there")
-    timed("  virtualenv, engine and plugins", lambda: command("./mail", "setup"))
-    _count(folder, state)
-    command("./mail", "emulators", "down", "--state-dir", state)
+    timed("  engine and plugins: ./mail setup", lambda: command("./mail", "setup"))
+    try:
+        timed("  emulators, a stack of 100 mailboxes, gateway, inbox: make up", lambda: command("make", "up"))
+        timed("  one agent writes to another: ./mail demo", lambda: command("./mail", "demo"))
+        seconds, now = time.monotonic() - started, os.times()
+        cpu = now.children_user + now.children_system - used.children_user - used.children_system
+        print(f"{'  from the clone to that mail':<62}{seconds:8.1f} s, {cpu:.1f} s of CPU without the servers")
+        print("Again, with everything there")
+        timed("  virtualenv, engine and plugins: ./mail setup", lambda: command("./mail", "setup"))
+        timed("  make up", lambda: command("make", "up"))
+    finally:
+        command("make", "down")
 
 
 def _count(folder: Path, state: Path) -> None:
     emulators = Emulators.start(state)
+    try:
+        _life(folder, emulators)
+    finally:
+        emulators.stop()
+
+
+def _life(folder: Path, emulators: Emulators) -> None:
     population = folder / "population.yaml"
     population.write_text((ROOT / "populations" / "dev.yaml").read_text())
     stack = Stack.create(folder / "project", emulators, population=population)
