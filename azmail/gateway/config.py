@@ -127,6 +127,12 @@ class GatewayConfig(_ConfigPart):
             raise GatewayConfigError(path, "is no JSON object, expected what the output gatewayEnv holds") from None
         except RootError as error:
             raise GatewayConfigError(path, f"cannot be used: {error}") from None
+        owners: dict[str, str] = {}
+        for agent in config.directory():
+            if (other := owners.setdefault(agent.address.lower(), agent.id)) != agent.id:
+                raise GatewayConfigError(
+                    path, f"gives {agent.address} to {other} and to {agent.id}, expected one agent for each address"
+                )
         return config
 
     def keys(self) -> Roots:

@@ -172,12 +172,15 @@ class _Door:
         self._sources = sources
         self._threads = threads
         self._logins = ThreadPoolExecutor(4, thread_name_prefix="gateway-http-login")
-        # Anybody may ask for the health, however often: no login waits behind that.
         self._looks = ThreadPoolExecutor(1, thread_name_prefix="gateway-http-health")
+        self._look: asyncio.Future[str] | None = None
         self._refused_ones = 0
 
     async def health(self, _request: Request) -> Response:
-        problem = await asyncio.get_running_loop().run_in_executor(self._looks, self._relay.health)
+        # Anybody may ask, however often: all who ask at the same time get one answer, and no login waits behind them.
+        if self._look is None or self._look.done():
+            self._look = asyncio.get_running_loop().run_in_executor(self._looks, self._relay.health)
+        problem = await asyncio.shield(self._look)
         return JSONResponse({"status": problem or "ok"}, 503 if problem else 200)
 
     async def send(self, request: Request) -> Response:

@@ -275,6 +275,10 @@ class TestRefusals:
                 {"agents": {"a": {"address": "a@b", "epoch": -1}}},
                 "is wrong at agents.a.epoch: Input should be greater than",
             ),
+            (
+                {"agents": {"a": "x@d.example", "b": "X@d.example"}},
+                "gives X@d.example to a and to b, expected one agent for each",
+            ),
             ({"upstream": {}}, "is wrong at upstream.apiKey: Field required"),
             ({"extra": 1}, "is wrong at extra"),
         ],

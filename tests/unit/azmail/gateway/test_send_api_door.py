@@ -413,6 +413,27 @@ class TestOnce:
     def test_health(self, door: Callable[..., str]) -> None:
         assert requests.get(f"{door()}/healthz", timeout=20).json() == {"status": "ok"}
 
+    def test_many_who_ask_at_once_get_one_answer(
+        self, door: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looks, asked = threading.Semaphore(0), []
+
+        def look(_relay: Relay) -> str:
+            asked.append(1)
+            assert looks.acquire(timeout=20)
+            return ""
+
+        monkeypatch.setattr(Relay, "health", look)
+        url = door()
+        with contextlib.ExitStack() as held:
+            clients = [held.enter_context(connected(url)) for _ in range(5)]
+            for client in clients:
+                client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert post(url, message()).status_code == 200
+            looks.release(5)
+            assert all(client.recv(4096).startswith(b"HTTP/1.1 200") for client in clients)
+        assert len(asked) < 5
+
     def test_health_without_a_database(self, door: Callable[..., str], sqlite_ledger: Ledger, tmp_path: Path) -> None:
         url = door()
         sqlite_ledger.close()
