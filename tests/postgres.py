@@ -46,10 +46,12 @@ class PostgresServerOfTests:
         self.start_again()
 
     def stop(self) -> None:
-        """SIGKILL to the postmaster."""
+        """SIGKILL to the postmaster, and until its children have seen that: on a busy machine they go on serving for a while."""
         pid = self.pid
+        listed = (path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+        family = [pid, *(int(child) for children in listed for child in children)]
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the postmaster to be gone", seconds=30)
+        wait_until(lambda: not any(map(_runs, family)), "the server's processes to be gone", seconds=60)
 
     def start_again(self) -> None:
         """With the recovery that this takes; nothing where it runs."""
@@ -73,3 +75,12 @@ class PostgresServerOfTests:
         assert self._watchdog.stdin is not None
         self._watchdog.stdin.close()
         self._watchdog.wait(30)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there and does not merely wait to be reaped."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
