@@ -86,9 +86,10 @@ _SENDING = _REFUSALS | _described(
         504: "The message may have been sent; it is not sent again.",
     }
 )
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
 _OCTETS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"*/*": {}}, "description": "The file, as the type that it came with."},
-    206: {"content": {"*/*": {}}, "description": "The range."},
+    200: {"content": {"*/*": _BINARY}, "description": "The file, as the type that it came with."},
+    206: {"content": {"*/*": _BINARY}, "description": "The range."},
 }
 
 Cursor = Annotated[str | None, Query(max_length=64, description="A cursor: `next` of an earlier answer.")]
@@ -121,7 +122,14 @@ class InboxService:
 
 def inbox_api(service: InboxService) -> FastAPI:
     """The app; its page is at /docs, its schema at /openapi.json."""
-    app = FastAPI(title="azmail inbox", version="1", description=__doc__, redoc_url=None)
+    app = FastAPI(
+        title="azmail inbox",
+        version="1",
+        description=__doc__,
+        redoc_url=None,
+        # What a generated client calls its functions.
+        generate_unique_id_function=lambda route: route.name,
+    )
     install(app)
     app.add_middleware(BodyGuard, gate=service.gate, sources=service.sources)
     database, cursors = service.database, Cursors.of(service.database)
@@ -244,7 +252,13 @@ def inbox_api(service: InboxService) -> FastAPI:
     @app.get(
         "/v1/messages/stream",
         tags=["messages"],
-        responses=_REFUSALS | {200: {"content": {"text/event-stream": {}}, "description": "Server-sent events."}},
+        responses=_REFUSALS
+        | {
+            200: {
+                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                "description": "Server-sent events.",
+            }
+        },
         response_class=StreamingResponse,
     )
     async def stream(
@@ -350,7 +364,7 @@ def inbox_api(service: InboxService) -> FastAPI:
     @app.get(
         "/v1/messages/{id}/original",
         tags=["messages"],
-        responses=_REFUSALS | {200: {"content": {"message/rfc822": {}}, "description": "The message as MIME."}},
+        responses=_REFUSALS | {200: {"content": {"message/rfc822": _BINARY}, "description": "The message as MIME."}},
         response_class=Response,
     )
     def as_mime(viewer: Reads, id: Annotated[MessageId, Path()]) -> Response:
