@@ -48,7 +48,7 @@ from azmail.inbox.problems import MEDIA_TYPE, ApiRefusalError, NotThereError, in
 from azmail.inbox.queue import HookQueue
 from azmail.inbox.reading import MailboxReader, MailRow, Page
 from azmail.inbox.removal import delete_mail
-from azmail.inbox.watching import MOST_WAITING, Watcher
+from azmail.inbox.watching import Watcher
 from azmail.loops import ReplyBound
 from azmail.transport import Receipt
 
@@ -117,7 +117,7 @@ class InboxService:
     sources: Sources = field(default_factory=Sources)
     reply_bound: ReplyBound = field(default_factory=ReplyBound)
     recheck_seconds: float = 5.0
-    """Between two looks whether who follows a mailbox may still do so."""
+    """Between two looks whether who follows a mailbox may still do so, and is still there."""
 
 
 def inbox_api(service: InboxService) -> FastAPI:
@@ -224,6 +224,7 @@ def inbox_api(service: InboxService) -> FastAPI:
 
     @app.get("/v1/messages", tags=["messages"], responses=_REFUSALS)
     async def messages(
+        request: Request,
         viewer: Reads,
         after: Cursor = None,
         before: Cursor = None,
@@ -245,9 +246,12 @@ def inbox_api(service: InboxService) -> FastAPI:
             if rows or left <= 0:
                 shown = [MessageSummary.of(row) for row in rows]
                 return MessagePage(messages=shown, next=following(viewer, page, rows, after))
-            if watcher.waiting >= MOST_WAITING:
+            if not watcher.has_room(reader.agent):
                 raise ApiRefusalError(503, "too many are waiting for mail, ask without wait", {"Retry-After": "5"})
-            await watcher.wait(mark, left)
+            while not await watcher.wait(reader.agent, mark, min(left, service.recheck_seconds)):
+                left = until - loop.time()
+                if left <= 0 or await request.is_disconnected():
+                    return MessagePage(messages=[], next=after)
 
     @app.get(
         "/v1/messages/stream",
@@ -275,7 +279,7 @@ def inbox_api(service: InboxService) -> FastAPI:
             newest = await asyncio.to_thread(reader.mails, Page(limit=1))
             begin = sealed(viewer, newest[0].position if newest else 0)
         page = paging(viewer, begin, None, 100)
-        if watcher.waiting >= MOST_WAITING:
+        if not watcher.has_room(reader.agent):
             raise ApiRefusalError(503, "too many are waiting for mail", {"Retry-After": "5"})
         return StreamingResponse(
             events_of(request, viewer, reader, page),
@@ -287,24 +291,26 @@ def inbox_api(service: InboxService) -> FastAPI:
         loop = asyncio.get_running_loop()
         yield f"id: {sealed(viewer, page.after or 0)}\n: following\n\n"
         spoke = checked = loop.time()
+        may_have_come, mark = True, watcher.mark()
         while not await request.is_disconnected():
             if loop.time() - checked >= service.recheck_seconds:
                 header = request.headers.get("authorization", "")
                 if await asyncio.to_thread(admitted, service.gate, header, Scope.INBOX) is None:
                     return
                 checked = loop.time()
-            mark = watcher.mark()
-            rows = await asyncio.to_thread(reader.mails, page)
-            for row in rows:
-                document = MessageSummary.of(row).model_dump_json()
-                yield f"id: {sealed(viewer, row.position)}\nevent: message\ndata: {document}\n\n"
-            if rows:
-                page, spoke = Page(after=rows[-1].position, limit=page.limit), loop.time()
-                continue
+            if may_have_come:
+                mark = watcher.mark()
+                rows = await asyncio.to_thread(reader.mails, page)
+                for row in rows:
+                    document = MessageSummary.of(row).model_dump_json()
+                    yield f"id: {sealed(viewer, row.position)}\nevent: message\ndata: {document}\n\n"
+                if rows:
+                    page, spoke = Page(after=rows[-1].position, limit=page.limit), loop.time()
+                    continue
             if loop.time() - spoke >= HEARTBEAT_SECONDS:
                 yield ": here\n\n"
                 spoke = loop.time()
-            await watcher.wait(mark, min(HEARTBEAT_SECONDS, service.recheck_seconds))
+            may_have_come = await watcher.wait(reader.agent, mark, min(HEARTBEAT_SECONDS, service.recheck_seconds))
 
     @app.post("/v1/messages", tags=["sending"], responses=_SENDING, status_code=201)
     def send(author: Sends, mail: MailToSend, key: Key = "") -> SentReceipt:

@@ -213,6 +213,12 @@ class MailboxReader:
         with self._database.reading() as connection:
             return int(connection.execute(select(func.max(MAILS.c.position))).scalar() or 0)
 
+    def came(self, after: int, most: int) -> list[tuple[int, str]]:
+        """Position and agent of what was stored behind a position, in order."""
+        query = self._mine(select(MAILS.c.position, MAILS.c.agent), MAILS.c.agent).where(MAILS.c.position > after)
+        with self._database.reading() as connection:
+            return [(row[0], row[1]) for row in connection.execute(query.order_by(MAILS.c.position).limit(most))]
+
     def _mine(self, query: Any, column: ColumnElement[str]) -> Any:
         return query if self.agent is None else query.where(column == self.agent)
 

@@ -129,7 +129,8 @@ class Serving:
     most_attempts: int = MOST_ATTEMPTS
     path: str = INBOUND_PATH
     events_path: str = EVENTS_PATH
-    connections: int = 500
+    connections: int = 900
+    """At once; of them `MOST_WAITING` may be held by those who wait for mail."""
     with_stdin: bool = False
     """End when standard input closes, which is when the process that started this one has gone."""
 
