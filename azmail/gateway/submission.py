@@ -55,6 +55,7 @@ STOP_SECONDS = 30.0
 _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,255}")
 _ATOMS = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
 _USUAL_PATH = re.compile(rf"<({_ATOMS}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)>(?: +(.*))?")
+_AUTH_PARAMETER = re.compile(r" +AUTH=[!-~]+(?= |$)", re.IGNORECASE)
 _REFUSED = "535 5.7.8 the user or the password is wrong"
 
 
@@ -347,6 +348,12 @@ class _SubmissionConnection(SMTP):
             # A few microseconds: a thread would cost more.
             return relay.login(user, password)
         return await self.loop.run_in_executor(self._gateway.logins, relay.login, user, password)
+
+    # -- MAIL ------------------------------------------------------------------------------------------------
+
+    async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
+        """Whoever offers AUTH takes the parameter of that name (RFC 4954, 5), as relays send it; nobody is believed by it."""
+        await super().smtp_MAIL(_AUTH_PARAMETER.sub("", arg) if arg else arg)
 
     # -- DATA ------------------------------------------------------------------------------------------------
 

@@ -354,6 +354,16 @@ class TestEnvelope:
         assert sent(connect(port), sender=sender)[0] == 553
         assert upstream.got == []
 
+    @pytest.mark.parametrize("parameter", ["AUTH=<>", "auth=me@d.example", "AUTH=boss+40d.example", "SIZE=300 AUTH=<>"])
+    def test_whom_a_relay_says_it_has_the_message_from(
+        self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder, parameter: str
+    ) -> None:
+        client = connect(port)
+        assert client.mail(ME.address, parameter.split())[0] == 250
+        client.rcpt(TO[0])
+        assert client.data(MAIL)[0] == 250
+        assert [sender for _, sender, _ in upstream.got] == [ME.address]
+
     def test_the_null_sender(self, port: int, connect: Callable[..., smtplib.SMTP]) -> None:
         client = connect(port)
         client.putcmd("MAIL", "FROM:<>")
