@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, exists, func, literal, literal_column, select, text, update
+from sqlalchemy import ColumnElement, Select, delete, func, literal, literal_column, select, text, update
 
 from azmail.inbox.database import Database
-from azmail.inbox.tables import COUNTS, EVENTS, LABELS, MAILS, SEARCH, SQLITE_SEARCH, UNREAD
+from azmail.inbox.tables import CONVERSATIONS, COUNTS, EVENTS, LABELS, MAILS, SEARCH, SQLITE_SEARCH, UNREAD
 from azmail.inbox.words import has_terms, postgresql_query, sqlite_query
 
 MOST_LABELS = 20
@@ -111,21 +111,20 @@ class MailboxReader:
         return found[0] if found else None
 
     def threads(self, page: Page) -> list[ThreadRow]:
-        later = MAILS.alias()
-        is_newest = ~exists().where(
-            later.c.agent == MAILS.c.agent, later.c.thread == MAILS.c.thread, later.c.position > MAILS.c.position
+        """The one with the newest mail first."""
+        of_thread = (CONVERSATIONS.c.agent == MAILS.c.agent) & (CONVERSATIONS.c.thread == MAILS.c.thread)
+        newest = self._mine(
+            select(MAILS.c.position, CONVERSATIONS.c.mails, CONVERSATIONS.c.unread).join(
+                CONVERSATIONS, of_thread & (CONVERSATIONS.c.newest == MAILS.c.position)
+            ),
+            CONVERSATIONS.c.agent,
         )
-        newest = self._rows(page.apply(self._mine(select(*_SHOWN), MAILS.c.agent).where(is_newest), MAILS.c.position))
-        if not newest:
-            return []
-        counted = self._mine(
-            select(MAILS.c.agent, MAILS.c.thread, func.count(), func.count().filter(UNREAD)),
-            MAILS.c.agent,
-        ).where(MAILS.c.thread.in_({row.thread for row in newest}))
+        # Of one agent along its threads, of all along their mails: each has an index in that order.
+        position = MAILS.c.position if self.agent is None else CONVERSATIONS.c.newest
         with self._database.reading() as connection:
-            rows = connection.execute(counted.group_by(MAILS.c.agent, MAILS.c.thread)).all()
-        counts = {(row[0], row[1]): (row[2], row[3]) for row in rows}
-        return [ThreadRow(*counts.get((row.agent, row.thread), (1, 0)), row) for row in newest]
+            found = {row[0]: (row[1], row[2]) for row in connection.execute(page.apply(newest, position))}
+        rows = {row.position: row for row in self._rows(select(*_SHOWN).where(MAILS.c.position.in_(found)))}
+        return [ThreadRow(*counts, rows[position]) for position, counts in found.items() if position in rows]
 
     def search(self, query: str, page: Page) -> list[MailRow]:
         """Mails that have all the words; `word*` is the beginning of one. Nothing for a query without words."""

@@ -101,8 +101,8 @@ class MailStore:
             self.database.in_order(connection)
             rows = {key: rows[key] for key in _missing(connection, EVENTS.c.id, rows)}
             now = self.database.time(connection)
-            for key, row in rows.items():
-                connection.execute(insert(EVENTS).values(id=key, stored_at=now, **row))
+            if rows:
+                connection.execute(insert(EVENTS), [{"id": key, "stored_at": now, **row} for key, row in rows.items()])
             add_jobs(connection, self.hooks, "event", [(key, row["agent"]) for key, row in rows.items()], now)
         return len(rows)
 

@@ -60,6 +60,19 @@ COUNTS = Table(
     Column("mails", BigInteger, nullable=False),
     Column("unread", BigInteger, nullable=False),
 )
+CONVERSATIONS = Table(
+    # The same for each thread (step 0004): a list of threads does not walk through a long one.
+    "inbox_conversations",
+    METADATA,
+    Column("agent", String(255), nullable=False),
+    Column("thread", BigInteger, nullable=False),
+    # The position of its newest mail.
+    Column("newest", BigInteger, nullable=False),
+    Column("mails", BigInteger, nullable=False),
+    Column("unread", BigInteger, nullable=False),
+    PrimaryKeyConstraint("agent", "thread"),
+    Index("inbox_conversations_of_agent", "agent", "newest"),
+)
 PIECES = Table(
     "inbox_pieces",
     METADATA,

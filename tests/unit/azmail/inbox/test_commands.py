@@ -169,7 +169,7 @@ def test_tables_of_another_version(
     monkeypatch.setenv("AZMAIL_INBOX_DATABASE", f"sqlite:///{folder}/old.sqlite")
     Database(f"sqlite:///{folder}/old.sqlite").migrate("0001")
     assert run("dead") == 1
-    assert "at step 0001, expected 0003: run `azmail inbox migrate`" in capsys.readouterr().err
+    assert "at step 0001, expected 0004: run `azmail inbox migrate`" in capsys.readouterr().err
     assert run("migrate") == 0
     assert run("dead") == 0
 

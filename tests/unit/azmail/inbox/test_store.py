@@ -23,7 +23,7 @@ from azmail.inbound import parse_inbound
 from azmail.inbox.content import MOST_HELD_OCTETS, file_range, files_of, original, received_mail, stored_event
 from azmail.inbox.database import Database, InboxDatabaseError, InboxSchemaError, InboxUrlError
 from azmail.inbox.parcels import PIECE_OCTETS, mail_id, received_parcel, sent_parcel
-from azmail.inbox.reading import MailboxReader, TooManyLabelsError
+from azmail.inbox.reading import MailboxReader, Page, TooManyLabelsError
 from azmail.inbox.removal import delete_mail, erase, expire, sweep
 from azmail.inbox.store import MailStore
 from azmail.inbox.tables import DELETED, JOBS, MAILS, METADATA, PIECES, THREADS
@@ -80,6 +80,7 @@ class TestSchema:
         assert found is not None
         assert found.delivery_key == mail().delivery_key
         assert MailboxReader(database, ME).counts() == (1, 1)
+        assert [(one.mails, one.unread) for one in MailboxReader(database, ME).threads(Page())] == [(1, 1)]
         database.close()
 
     def test_several_at_once(self, database_url: str) -> None:
@@ -345,11 +346,23 @@ class TestCounts:
 
     def hold(self, database: Database) -> None:
         for agent in (ME, YOU, None):
-            assert MailboxReader(database, agent).counts() == counted(database, agent), agent
+            reader = MailboxReader(database, agent)
+            assert reader.counts() == counted(database, agent), agent
+            mails = reader.mails(Page(limit=200))
+            threads = [(one.newest.position, one.mails, one.unread) for one in reader.threads(Page(limit=200))]
+            places = list(dict.fromkeys((one.agent, one.thread) for one in mails))
+            assert threads == [
+                (its[0].position, len(its), sum(not one.seen for one in its))
+                for its in ([one for one in mails if (one.agent, one.thread) == place] for place in places)
+            ], agent
 
     def test_whatever_happens(self, database: Database, store: MailStore) -> None:
         self.hold(database)
-        mine, yours = ([received_parcel(mail(n), agent) for n in range(6)] for agent in (ME, YOU))
+        answer = {"In-Reply-To": "<1@x.example>"}
+        mine, yours = (
+            [received_parcel(mail(n, Headers=answer if n in (2, 4) else {}), agent) for n in range(6)]
+            for agent in (ME, YOU)
+        )
         assert store.store_all([*mine, *yours, mine[0]]) == [True] * 12 + [False]
         sent = sent_parcel(ME, "k", b"Subject: x\r\n\r\nx", sender="me@d.example", recipients=["a@x.example"])
         assert store.store(sent)
@@ -457,6 +470,7 @@ class TestRemoval:
         assert rows(database) | {"inbox_threads": 0} == {
             "inbox_mails": 1, "inbox_pieces": 1, "inbox_files": 0, "inbox_threads": 0, "inbox_labels": 0, "inbox_events": 1,
             "inbox_jobs": 2, "inbox_deleted": 1, "inbox_search": 1, "inbox_counts": 1,
+            "inbox_conversations": 1,
         }  # fmt: skip
         with database.reading() as connection:
             assert connection.execute(select(DELETED.c.id)).scalars().all() == [old.id]
