@@ -56,6 +56,7 @@ _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-
 _ATOMS = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
 _USUAL_PATH = re.compile(rf"<({_ATOMS}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)>(?: +(.*))?")
 _AUTH_PARAMETER = re.compile(r" +AUTH=[!-~]+(?= |$)", re.IGNORECASE)
+_ENDS = "421 4.3.2 the gateway ends; try again later"
 _REFUSED = "535 5.7.8 the user or the password is wrong"
 
 
@@ -139,7 +140,7 @@ class SubmissionServer:
                     self._changed.clear()
                     await self._changed.wait()
         for connection in list(self.connections):
-            connection.hang_up()
+            connection.hang_up(_ENDS)
         await asyncio.to_thread(self.messages.shutdown)
         await asyncio.to_thread(self.logins.shutdown)
 
@@ -183,7 +184,7 @@ class _SubmissionConnection(SMTP):
                 self.session = None
                 return
             gateway.connections.add(self)
-            gateway.doorstep.enter(self, self.hang_up)
+            gateway.doorstep.enter(self, lambda: self.hang_up("421 4.7.0 no login came in time; goodbye"))
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -199,21 +200,30 @@ class _SubmissionConnection(SMTP):
     def end_when_idle(self) -> None:
         self._ends = True
         if not self.is_busy:
-            self.hang_up()
+            self.hang_up(_ENDS)
 
-    def hang_up(self) -> None:
-        if self.transport is not None:
-            hang_up(cast("asyncio.Transport", self.transport))
+    def hang_up(self, reason: str = "") -> None:
+        """Close, with the reason as the last words where somebody can hear them."""
+        if self.transport is None:
+            return
+        transport = cast("asyncio.Transport", self.transport)
+        if reason and not transport.is_closing() and not self._is_shaking_hands:
+            transport.write(reason.encode() + b"\r\n")
+        hang_up(transport)
+
+    @property
+    def _is_shaking_hands(self) -> bool:
+        return self._tls_protocol is not None and self.session is not None and self.session.ssl is None
 
     def _timeout_cb(self) -> None:
-        self.hang_up()
+        self.hang_up("421 4.4.2 no command came in time; goodbye")
 
     async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
         if self._tls_protocol is not None:
             await self.push("503 5.5.1 TLS is there already")
             return
         await super().smtp_STARTTLS(arg)
-        if self._tls_protocol is not None and self.session is not None and self.session.ssl is None:
+        if self._is_shaking_hands:
             # Ended by this side during the handshake, of which aiosmtpd hears nothing.
             self.connection_lost(None)
 
@@ -380,7 +390,7 @@ class _SubmissionConnection(SMTP):
                 async with asyncio.timeout(self._gateway.message_seconds):
                     octets = await self._read_message()
             except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
-                self.hang_up()
+                self.hang_up("421 4.4.2 the message did not come to its end in time; goodbye")
                 return
             await self._answer(octets)
 
@@ -396,7 +406,7 @@ class _SubmissionConnection(SMTP):
             self.is_busy = False
             self._gateway.note_change()
         if self._ends:
-            self.hang_up()
+            self.hang_up(_ENDS)
 
     async def _submitted(self, octets: bytes) -> str:
         if reason := await self.no_more():

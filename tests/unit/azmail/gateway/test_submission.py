@@ -210,14 +210,13 @@ class TestLogin:
         assert connect(port, None).docmd("STARTTLS") == (503, b"5.5.1 TLS is there already")
 
 
-def said_goodbye(client: socket.socket) -> bool:
-    """Whether the connection has ended, after whatever was said in it."""
-    try:
-        while client.recv(4096):
-            pass
-    except ConnectionResetError:
-        pass
-    return True
+def last_words(client: socket.socket) -> bytes:
+    """The last line before the connection ended."""
+    said = b""
+    with contextlib.suppress(ConnectionResetError):
+        while octets := client.recv(4096):
+            said += octets
+    return said.removesuffix(b"\r\n").rpartition(b"\r\n")[2]
 
 
 STAGES = ("silent", "in the clear", "within the handshake", "behind STARTTLS", "before implicit TLS")
@@ -244,8 +243,11 @@ class TestStrangers:
                 assert secured is not None
                 client = secured
             if stage in ("in the clear", "within the handshake"):
-                raw.sendall(b"EHLO x\r\n" if stage == "in the clear" else b"STARTTLS\r\n")
-                wait_until(lambda: b"250 " in raw.recv(4096) or stage != "in the clear")
+                command, answer = (
+                    (b"EHLO x\r\n", b"250 ") if stage == "in the clear" else (b"STARTTLS\r\n", b"220 Ready")
+                )
+                raw.sendall(command)
+                wait_until(lambda: answer in raw.recv(4096))
             wait_until(lambda: len(servers[0].doorstep) >= 1)
             loop.advance(59)
             if stage in ("in the clear", "behind STARTTLS"):
@@ -253,7 +255,8 @@ class TestStrangers:
                 assert client.recv(4096).startswith(b"250")
             loop.advance(2)
             loop.advance(2)
-            assert said_goodbye(client)
+            handshake = stage in ("within the handshake", "before implicit TLS")
+            assert last_words(client) == (b"" if handshake else b"421 4.7.0 no login came in time; goodbye")
         wait_until(lambda: not servers[0].connections and not len(servers[0].doorstep))
 
     def test_who_has_logged_in_stays(
@@ -265,7 +268,15 @@ class TestStrangers:
         loop.advance(121)
         loop.advance(2)
         assert client.sock is not None
-        assert said_goodbye(client.sock)
+        assert last_words(client.sock) == b"421 4.4.2 no command came in time; goodbye"
+
+    def test_a_gateway_that_ends_says_so(
+        self, port: int, connect: Callable[..., smtplib.SMTP], servers: list[SubmissionServer], loop: Loop
+    ) -> None:
+        client = connect(port)
+        loop.run(servers.pop().stop())
+        assert client.sock is not None
+        assert last_words(client.sock) == b"421 4.3.2 the gateway ends; try again later"
 
     def test_who_reads_nothing_is_cut(self, port: int, servers: list[SubmissionServer], loop: Loop) -> None:
         with socket.socket() as client:
@@ -291,7 +302,7 @@ class TestStrangers:
         agent = connect(port)
         first, second, third = (connect(port, tls=False) for _ in range(3))
         assert first.sock is not None
-        assert said_goodbye(first.sock)
+        assert last_words(first.sock).startswith(b"421 ")
         assert [client.noop()[0] for client in (agent, second, third)] == [250] * 3
 
     def test_places_of_agents_are_left_to_them(
@@ -525,7 +536,7 @@ class TestMessage:
             if answer is None:
                 loop.advance(2)
                 assert client.sock is not None
-                assert said_goodbye(client.sock)
+                assert last_words(client.sock) == b"421 4.4.2 the message did not come to its end in time; goodbye"
             else:
                 client.send(b"\r\nx\r\n.\r\n")
                 assert client.getreply()[0] == answer
@@ -695,7 +706,7 @@ class TestShared:
         now[0] += 5.0
         assert client.mail(ME.address) == (421, b"4.7.0 this credential is not good any more; goodbye")
         assert client.sock is not None
-        assert said_goodbye(client.sock)
+        assert last_words(client.sock) == b""
         fresh = connect(serve(make_relay()), "bot-1", ROOTS.password("bot-1", 1))
         assert sent(fresh, MAIL.replace(b"<1@", b"<2@"))[0] == 250
 
