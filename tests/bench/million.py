@@ -112,12 +112,12 @@ def sampled_stack(folder: Path, emulators: Emulators, part: PartEdit, *, others:
     samples = []
     for step, words, more, variables in (
         ("first up", UP, 0, {}),
-        ("no-op up", UP, 0, {}),
+        ("up that changes nothing", UP, 0, {}),
         ("preview", PREVIEW, 0, {}),
-        ("one added", UP, 1, {}),
-        ("one removed", UP, 0, {}),
+        ("one agent added", UP, 1, {}),
+        ("one agent removed", UP, 0, {}),
         ("refresh", REFRESH, 0, {}),
-        ("secret rotated", UP, 0, {SECRET: ROTATED}),
+        ("webhook secret rotated", UP, 0, {SECRET: ROTATED}),
         ("destroy", DESTROY, 0, {}),
     ):
         people(more)
@@ -126,7 +126,7 @@ def sampled_stack(folder: Path, emulators: Emulators, part: PartEdit, *, others:
         cost = measure([*command, "--suppress-outputs"], environment={**stack.environment, **variables}, folder=ROOT)
         [state] = (stack.folder / "backend" / ".pulumi" / "stacks").glob(f"*/{stack.name}.json")
         samples.append(Sample(step=step, cost=cost, calls=counted(emulators), state_bytes=state.stat().st_size))
-        say(f"  {step:<16}{cost.seconds:7.1f} s  {samples[-1].calls}")
+        say(f"  {step:<24}{cost.seconds:7.1f} s  {samples[-1].calls}")
     return samples
 
 

@@ -138,7 +138,7 @@ class Bench:
         figures = []
         for figure in play(subject, size=size, latency_ms=latency_ms, steps=steps, limiter=limiter):
             figures.append(figure)
-            say(f"  {figure.step.value:<16}{figure.cost.seconds:7.1f} s")
+            say(f"  {figure.step.value:<24}{figure.cost.seconds:7.1f} s")
             if after and figure.step in after:
                 after[figure.step](subject, size)
         return figures

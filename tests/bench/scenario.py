@@ -19,12 +19,12 @@ class Step(StrEnum):
     """In the order in which they are played."""
 
     FIRST_UP = "first up"
-    NO_OP = "no-op up"
+    NO_OP = "up that changes nothing"
     PREVIEW = "preview"
     REFRESH = "refresh"
-    ADDED = "one added"
-    REMOVED = "one removed"
-    ROTATED = "secret rotated"
+    ADDED = "one agent added"
+    REMOVED = "one agent removed"
+    ROTATED = "webhook secret rotated"
     DESTROY = "destroy"
 
 

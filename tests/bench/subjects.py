@@ -14,7 +14,7 @@ from mailboxes.addresses import addresses
 from mailboxes.population import load_population
 from tests.bench.population import write_population
 from tests.bench.processes import Cost, measure
-from tests.e2e.stack import ENGINE, PASSPHRASE, ROOT, Emulators, Stack, clean_environment
+from tests.e2e.stack import ENGINE, PASSPHRASE, PROGRAM, ROOT, Emulators, Stack, clean_environment
 
 SECRET = "MAILJET_INBOUND_SECRET"
 ROTATED = "a-second-secret-of-the-benchmark"
@@ -108,15 +108,19 @@ class PerMailbox(Subject):
         requests.put(control, json={"route_needs_verified_domain": False}, timeout=10).raise_for_status()
 
 
+def link_per_mailbox(project: Path) -> None:
+    """The program of the comparison, with whatever of this project it imports."""
+    for part in ("Pulumi.yaml", "__main__.py"):
+        (project / part).symlink_to(PER_MAILBOX / part)
+    for part in {*PROGRAM, "tests"} - {"Pulumi.yaml", "__main__.py"}:
+        (project / part).symlink_to(ROOT / part)
+
+
 def per_mailbox(folder: Path, emulators: Emulators) -> PerMailbox:
     """A stack of the program in bench/per_mailbox."""
     project = folder / "project"
-    backend = project / "backend"
-    backend.mkdir(parents=True)
-    for part in ("Pulumi.yaml", "__main__.py"):
-        (project / part).symlink_to(PER_MAILBOX / part)
-    for part in (".venv", "providers", "tests"):
-        (project / part).symlink_to(ROOT / part)
+    (project / "backend").mkdir(parents=True)
+    link_per_mailbox(project)
     environment = _initialised(project, emulators)
     subject = PerMailbox("a resource per mailbox", project, folder / "population.json", emulators, environment)
     file = project / "Pulumi.dev.yaml"

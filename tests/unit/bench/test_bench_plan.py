@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +13,7 @@ from tests.bench.__main__ import FULL, QUICK, numbers, parse
 from tests.bench.imports import import_lines
 from tests.bench.run import SOME_STEPS, Plan
 from tests.bench.scenario import EVERY_STEP, SerialLoop, Step
+from tests.bench.subjects import link_per_mailbox
 from tests.bench.targets import linear_growth
 
 
@@ -55,3 +59,10 @@ def test_the_imports_of_a_program_are_all_that_is_left_of_it() -> None:
 )
 def test_growth_is_judged_by_what_a_further_mailbox_costs(points: list[tuple[int, float]], reached: bool) -> None:
     assert linear_growth("first up", points).reached is reached
+
+
+def test_the_comparison_finds_all_that_it_imports(tmp_path: Path) -> None:
+    link_per_mailbox(tmp_path)
+    imports = "import sys; sys.path.insert(0, ''); import tests.bench.per_mailbox.mailbox_route as found; print(found.__file__)"
+    done = subprocess.run([sys.executable, "-I", "-c", imports], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.stderr, Path(done.stdout.strip()).is_relative_to(tmp_path)) == ("", True)

@@ -112,7 +112,7 @@ def test_state_beside_what_identifies_a_mailbox() -> None:
 
 
 def test_memory_by_process() -> None:
-    assert cells(memory_table([figure(Step.NO_OP, 100, 1)])) == [["no-op up, 100", "100", "50", "150"]]
+    assert cells(memory_table([figure(Step.NO_OP, 100, 1)])) == [["up that changes nothing, 100", "100", "50", "150"]]
 
 
 def test_where_the_time_goes_is_medians_by_process_beside_the_empty_program() -> None:
@@ -155,7 +155,7 @@ class TestReport:
         results.figures.append(figure(Step.ADDED, 10_000, 4.0, writes=65))
         missed = [str(verdict) for verdict in verdicts(PLAN, results) if not verdict.reached]
         assert len(missed) == 2
-        assert "writes of one added at 10,000: 1: 65" in missed[0]
+        assert "writes of one agent added at 10,000: 1: 65" in missed[0]
         assert "446 bytes" in missed[1]
 
     def test_it_shows_all_that_was_measured_and_names_what_was_not(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,16 @@ def test_a_row_of_another_length_is_refused(tmp_path: Path) -> None:
 def test_each_picture_shows_the_figures_that_are_kept(file: Path) -> None:
     picture = PICTURES / f"scale-{file.stem}.svg"
     assert f"figures {digest(read(file))}" in picture.read_text(), "python -m tests.bench.plots"
+
+
+def test_the_page_s_table_is_of_the_run_that_the_picture_shows() -> None:
+    """In brackets: CPU seconds of each step, as `python -m tests.bench` has kept them."""
+    text = (PICTURES.parent / "scale.md").read_text(encoding="utf-8")
+    chart = read(FIGURES / "steps.json")
+    for step, row in chart.lines.items():
+        name = step.replace("first up", "first `up`").replace("up that", "`up` that")
+        [line] = [line for line in text.splitlines() if line.startswith(f"| {name} | ")][:1]
+        assert [float(cpu) for cpu in re.findall(r" s \(([0-9.]+)\)", line)] == row, line
 
 
 def test_no_picture_is_without_figures() -> None:

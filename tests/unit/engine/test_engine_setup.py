@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -42,6 +43,23 @@ def put_official(directory: Path) -> Path:
     file = directory / "pulumi-resource-cloudflare"
     file.write_text("official")
     return file
+
+
+class TestLogs:
+    """The engine's own log of every run: encrypted, on by default, without a switch."""
+
+    def test_there_is_no_folder_for_it_in_a_home_of_ours(self, alone: Machine) -> None:
+        logs = alone.layout.home / "logs"
+        logs.mkdir(parents=True)
+        (logs / "dev-20261126T120048.log").write_bytes(b"PLOG")
+        ensure_engine(alone.layout, alone.environment)
+        assert "Decision record 104" in logs.read_text()
+
+    def test_a_home_of_the_user_s_own_is_left_alone(self, alone: Machine) -> None:
+        logs = alone.layout.home / "logs"
+        logs.mkdir(parents=True)
+        ensure_engine(replace(alone.layout, private_home=False), {**alone.environment, **STAND_IN})
+        assert logs.is_dir()
 
 
 class TestHosts:
