@@ -112,19 +112,15 @@ class MailboxReader:
 
     def threads(self, page: Page) -> list[ThreadRow]:
         """The one with the newest mail first."""
-        of_thread = (CONVERSATIONS.c.agent == MAILS.c.agent) & (CONVERSATIONS.c.thread == MAILS.c.thread)
-        newest = self._mine(
-            select(MAILS.c.position, CONVERSATIONS.c.mails, CONVERSATIONS.c.unread).join(
-                CONVERSATIONS, of_thread & (CONVERSATIONS.c.newest == MAILS.c.position)
-            ),
-            CONVERSATIONS.c.agent,
+        kept = self._mine(
+            select(CONVERSATIONS.c.newest, CONVERSATIONS.c.mails, CONVERSATIONS.c.unread), CONVERSATIONS.c.agent
         )
-        # Of one agent along its threads, of all along their mails: each has an index in that order.
-        position = MAILS.c.position if self.agent is None else CONVERSATIONS.c.newest
         with self._database.reading() as connection:
-            found = {row[0]: (row[1], row[2]) for row in connection.execute(page.apply(newest, position))}
-        rows = {row.position: row for row in self._rows(select(*_SHOWN).where(MAILS.c.position.in_(found)))}
-        return [ThreadRow(*counts, rows[position]) for position, counts in found.items() if position in rows]
+            found = connection.execute(page.apply(kept, CONVERSATIONS.c.newest)).all()
+        # Not joined: of a million mails PostgreSQL would take all and then the first fifty.
+        newest = self._rows(select(*_SHOWN).where(MAILS.c.position.in_([one[0] for one in found])))
+        rows = {row.position: row for row in newest}
+        return [ThreadRow(one[1], one[2], rows[one[0]]) for one in found if one[0] in rows]
 
     def search(self, query: str, page: Page) -> list[MailRow]:
         """Mails that have all the words; `word*` is the beginning of one. Nothing for a query without words."""

@@ -72,6 +72,7 @@ CONVERSATIONS = Table(
     Column("unread", BigInteger, nullable=False),
     PrimaryKeyConstraint("agent", "thread"),
     Index("inbox_conversations_of_agent", "agent", "newest"),
+    Index("inbox_conversations_newest", "newest"),
 )
 PIECES = Table(
     "inbox_pieces",

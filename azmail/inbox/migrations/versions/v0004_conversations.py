@@ -72,6 +72,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("agent", "thread"),
     )
     op.create_index("inbox_conversations_of_agent", "inbox_conversations", ["agent", "newest"])
+    op.create_index("inbox_conversations_newest", "inbox_conversations", ["newest"])
     if op.get_context().dialect.name == "sqlite":
         for trigger in _SQLITE:
             op.execute(trigger)

@@ -17,8 +17,8 @@ from azmail.events import parse_events
 from azmail.inbox import queue
 from azmail.inbox.database import Database, InboxDatabaseError
 from azmail.inbox.parcels import received_parcel
-from azmail.inbox.queue import HookQueue
-from azmail.inbox.removal import delete_mail
+from azmail.inbox.queue import HookQueue, QueueState
+from azmail.inbox.removal import delete_mail, erase, expire
 from azmail.inbox.store import MailStore
 from azmail.inbox.tables import JOBS
 from azmail.inbox.worker import Hook, HookWorker
@@ -257,6 +257,33 @@ class TestWorker:
         run(heard)
         until_empty(database)
         assert [found.subject for found, _ in heard.calls] == ["Subject 2"]
+
+    @pytest.mark.parametrize("remove", [lambda database: erase(database, ME), lambda database: expire(database, -1)])
+    @pytest.mark.parametrize("error", [None, TryAgainError])
+    def test_taken_out_while_its_hook_runs(
+        self,
+        database: Database,
+        store: MailStore,
+        run: Callable[..., HookWorker],
+        remove: Callable[[Database], int],
+        error: type[Exception] | None,
+    ) -> None:
+        """Whatever the hook ends with, nothing of the mail comes back."""
+        runs, may_end = threading.Event(), threading.Event()
+
+        def hook(_mail: Any, _agent: str | None) -> None:
+            runs.set()
+            assert may_end.wait(30)
+            if error is not None:
+                raise error
+
+        bring(store, 1)
+        worker = run(hook)
+        assert runs.wait(30)
+        assert remove(database) == 1
+        may_end.set()
+        wait_until(lambda: sum(worker.counts.values()))
+        assert worker.queue.state() == QueueState(0, 0, 0.0)
 
     def test_the_database_goes_and_comes_back(
         self, database: Database, store: MailStore, run: Callable[..., HookWorker], monkeypatch: pytest.MonkeyPatch
