@@ -68,11 +68,11 @@ docs: .venv/.docs ## the documentation as a site, with search and without a netw
 
 ONLY := -m 'not process'
 test-unit: $(INSTALLED) .venv/.browser .venv/.tools .venv/.docs ## quick: no engine, no other programs
-	$(RUN) pytest tests/unit $(ONLY) -n auto --dist worksteal
+	$(RUN) pytest tests/unit $(ONLY) -n 4 --dist worksteal
 
 test-e2e: $(INSTALLED) .venv/.tools ## the real engine against the emulators
 	@$(MAIL) setup
-	$(RUN) pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder
+	$(RUN) pytest tests/e2e -n 3 --dist loadfile --no-loadscope-reorder
 
 chaos: $(INSTALLED) ## faults, kills, replaces and two stacks, full size (about an hour; bounded by CHAOS="faults --seeds 3")
 	@$(MAIL) setup

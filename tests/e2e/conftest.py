@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.stack import ROOT, Emulators, Stack
+from tests import forks
+
+# Before anything here learns where the project is.
+forks.begin()
+
+from tests.e2e.stack import ROOT, Emulators, Stack  # noqa: E402
 
 DEV_POPULATION = ROOT / "populations" / "dev.yaml"
 

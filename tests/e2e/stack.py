@@ -19,8 +19,10 @@ import yaml
 
 from commands.embedded_mail import hand_over
 from engine import official
+from tests import forks
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(os.environ.get(forks.PROJECT) or forks.ROOT)
+"""The clone whose commands are run; in the end-to-end tests a copy of it, whose Pythons begin with their packages imported."""
 ENGINE = ROOT / "engine" / "pulumi"
 PASSPHRASE = "a passphrase of the tests"
 PROGRAM = (

@@ -19,6 +19,7 @@ from tests.e2e.stack import ROOT
 from tests.terminal import terminal
 from tests.unit.commands.hints import GLOBAL, GRAMMAR, RENDERERS, WITHOUT_STACK
 from tests.unit.docs.pages import PAGES, Block, read
+from tests.unit.docs.pages import ROOT as PAGES_FROM
 
 RUN = {path: [block for block in read(path).blocks if block.info == "sh"] for path in PAGES}
 EDITED = ("Pulumi.dev.yaml", "populations")
@@ -59,7 +60,7 @@ def runnable(block: Block) -> str:
     return re.sub(r"^make (test|lint)\b", r"make -n \1", block.text, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("path", [path for path in PAGES if RUN[path]], ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", [path for path in PAGES if RUN[path]], ids=lambda path: str(path.relative_to(PAGES_FROM)))
 def test_the_commands_of_a_page(path: Path, page: Clone) -> None:
     for block in RUN[path]:
         done = page.sh(runnable(block), check=False)

@@ -1,0 +1,86 @@
+"""Python processes that begin with their packages imported: how the end-to-end tests pay for imports once.
+
+An engine command starts six Pythons, each of which spends most of its life importing the same packages. The tests run the
+project from a copy whose `.venv/bin/python` is `stub.py`: it hands its arguments, environment, folder and open files to a
+server (`server.py`) that has imported them and forks. The child runs the very file; the stub stands in its place in the
+process tree, passes signals on and ends as it ends.
+
+What could tell the difference gets a Python of its own: another session or user, variables of Python, any file that is
+not in `FILES`. With `AZMAIL_TESTS_COLD=1` there is none of this, as once a day in CI (docs/decisions/144-forked-pythons.md).
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+COLD = "AZMAIL_TESTS_COLD"
+PROJECT = "AZMAIL_TESTS_PROJECT"
+"""The folder whose `./mail` and `engine/pulumi` the tests call, for this process and its workers."""
+_HERE = Path(__file__).parent
+_LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".state", ".*_cache", ".hypothesis", "*.egg-info", "build")
+
+
+def begin() -> None:
+    """Make the copy and start its server, which last as long as this process; nothing where that is done or not wanted."""
+    if os.environ.get(COLD) or os.environ.get(PROJECT):
+        return
+    lasting = ExitStack()
+    atexit.register(lasting.close)
+    folder = Path(
+        lasting.enter_context(tempfile.TemporaryDirectory(prefix="azmail-forks-", ignore_cleanup_errors=True))
+    )
+    copy = folder / "project"
+    shutil.copytree(ROOT, copy, ignore=_LEFT_OUT, symlinks=True)
+    virtualenv(copy / ".venv", lasting.enter_context(server(folder / "socket")))
+    # All workers would do it with their first command.
+    subprocess.run([copy / "mail", "setup"], check=True, capture_output=True)
+    os.environ[PROJECT] = str(copy)
+
+
+@contextmanager
+def server(socket: Path) -> Iterator[Path]:
+    """A server of Pythons at `socket`, and no process that it has forked afterwards."""
+    running = subprocess.Popen(
+        [sys.executable, str(_HERE / "server.py"), str(socket)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert running.stdin is not None
+    assert running.stdout is not None
+    try:
+        if running.stdout.readline() != b"ready\n":
+            raise RuntimeError(f"{_HERE / 'server.py'} ended before it was ready")
+        yield socket
+    finally:
+        running.stdin.close()
+        running.stdout.close()
+        running.wait()
+
+
+def virtualenv(folder: Path, socket: Path) -> None:
+    """What `.venv` of this clone has, with the stub as its Python."""
+    real = ROOT / ".venv"
+    (folder / "bin").mkdir(parents=True)
+    for entry in real.iterdir():
+        if entry.name not in ("bin", "pyvenv.cfg"):
+            (folder / entry.name).symlink_to(entry)
+    shutil.copy(real / "pyvenv.cfg", folder)
+    for entry in (real / "bin").iterdir():
+        if not entry.name.startswith("python"):
+            (folder / "bin" / entry.name).symlink_to(entry)
+    python = folder / "bin" / "python"
+    text = (_HERE / "stub.py").read_text()
+    values = {"SOCKET": str(socket), "PYTHON": str((real / "bin" / "python").resolve())}
+    for name, value in values.items():
+        text = text.replace(f'{name} = ""', f"{name} = {value!r}")
+    python.write_text(f"#!{values['PYTHON']} -IS\n{text}")
+    python.chmod(0o755)
+    for name in ("python3", f"python3.{sys.version_info.minor}"):
+        (folder / "bin" / name).symlink_to("python")
