@@ -85,14 +85,22 @@ class Reader:
 
     def wait_for_event(self, what: str) -> Message:
         """What Mailjet reports of a mail that this agent has sent. Raises NoMailError."""
+        return self._wait(lambda: [event for event in self.inbox.events() if event["id"] not in self._events], what)[0]
+
+    def wait_for_thread(self, thread: str, size: int, what: str) -> list[Message]:
+        """The mails of a thread once there are so many, the newest first: what an agent sends is kept after it has left.
+
+        Raises NoMailError.
+        """
+        return self._wait(lambda: found if len(found := list(self.inbox.thread(thread))) >= size else [], what)
+
+    def _wait(self, look: Callable[[], list[Message]], what: str) -> list[Message]:
         deadline = time.monotonic() + self._patience
-        while True:
-            found = next((event for event in self.inbox.events() if event["id"] not in self._events), None)
-            if found is not None:
-                return found
+        while not (found := look()):
             if time.monotonic() > deadline:
                 raise NoMailError(what, self._patience)
             time.sleep(_BETWEEN_LOOKS)
+        return found
 
 
 def run(stack: MailStack, mailjet: Mailjet, tell: Callable[[str], None], *, patience: float) -> None:
@@ -134,7 +142,7 @@ def run(stack: MailStack, mailjet: Mailjet, tell: Callable[[str], None], *, pati
             "what it answers", (answer["in_reply_to"], answer["references"]), (mail["message_id"], [mail["message_id"]])
         )
         tell(f"   agent {first.agent_id} reads the thread, the newest first:")
-        thread = list(first_inbox.thread(answer["thread"]))
+        thread = at_first.wait_for_thread(answer["thread"], 2, "Exposición de arte")
         require("the thread", [one["direction"] for one in thread], ["in", "out"])
         for one in thread:
             tell(f"     {'got ' if one['direction'] == 'in' else 'sent'}  {one['subject']}: {one['snippet']}")

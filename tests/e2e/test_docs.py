@@ -60,7 +60,9 @@ def runnable(block: Block) -> str:
     return re.sub(r"^make (test|lint)\b", r"make -n \1", block.text, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("path", [path for path in PAGES if RUN[path]], ids=lambda path: str(path.relative_to(PAGES_FROM)))
+@pytest.mark.parametrize(
+    "path", [path for path in PAGES if RUN[path]], ids=lambda path: str(path.relative_to(PAGES_FROM))
+)
 def test_the_commands_of_a_page(path: Path, page: Clone) -> None:
     for block in RUN[path]:
         done = page.sh(runnable(block), check=False)
