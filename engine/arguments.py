@@ -117,6 +117,12 @@ def secrets_provider(arguments: Sequence[str]) -> str:
     return named[-1] if named else ""
 
 
+def asks_for_debug_messages(arguments: Sequence[str]) -> bool:
+    """Whether somebody will see what a program says for debugging: `--debug`, `-d`, or a log of the engine's own."""
+    given = any(value != "false" for value in values(arguments, "--debug", "d"))
+    return runs_program(arguments) and (given or log_level(arguments) > 0)
+
+
 def log_level(arguments: Sequence[str]) -> int:
     """How much the engine logs of its own (`-v=9`, `--verbose 9`); 0 without."""
     levels = [int(value) for value in values(arguments, "--verbose", "v") if value.isdigit()]

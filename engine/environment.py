@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine import json_file
-from engine.arguments import command_of, runs_program, secrets_provider, values, words
+from engine.arguments import asks_for_debug_messages, command_of, runs_program, secrets_provider, values, words
 from engine.errors import (
     EngineError,
     NoOwnPassphraseError,
@@ -78,6 +78,8 @@ def cli_environment(layout: Layout, environment: Mapping[str, str], arguments: S
     variables.setdefault("PULUMI_SKIP_UPDATE_CHECK", "true")
     # The plugins in PULUMI_HOME belong to whichever clone starts the CLI, also when clones share a home.
     variables["AGENTMAIL_ENGINE_ROOT"] = str(layout.root)
+    if asks_for_debug_messages(arguments):
+        variables["AGENTMAIL_ENGINE_DEBUG"] = "1"
 
     touched = meant(layout, environment, arguments)
     if len(touched.stacks) == 1:

@@ -174,6 +174,8 @@ class _Programs:
         """
         # The official host leaves its programs to themselves when it is killed.
         own = ["--official"] if self._official else ["--lifeline", str(self._lifeline)]
+        if os.environ.get("AGENTMAIL_ENGINE_DEBUG"):
+            own.append("--debug")
         command = [str(python.python), "-u", str(_PROGRAM), *own, *arguments]
         with self._lock:
             if self._cancelled:

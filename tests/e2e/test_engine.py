@@ -215,7 +215,10 @@ def runs(pid: int) -> bool:
 
 def test_a_stacks_whole_life(tiny: Tiny) -> None:
     tiny.pulumi("config", "set", "--secret", "token", "planted-secret")
-    assert "+ 3 to create" in tiny.pulumi("preview")
+    quiet, loud = tiny.pulumi("preview"), tiny.pulumi("preview", "--debug")
+    assert "+ 3 to create" in quiet
+    assert "debug: registering resource" not in quiet
+    assert "debug: registering resource" in loud
 
     first = tiny.up()
     assert "+ 3 created" in first

@@ -30,9 +30,9 @@ IMPORTED = (
     "grpc", "pulumi", "pulumi.dynamic", "requests", "pydantic", "yaml", "ruamel.yaml", "anyascii", "dns.resolver",
     "typer", "rich.console", "rich.table", "rich.progress", "rich.live", "questionary", "jinja2",
     "components.stack_outputs", "components.mail_domain", "components.api_tunnel", "components.agent_mailboxes",
-    "components.platform_mail",
+    "components.platform_mail", "azmail", "starlette.applications",
 )  # fmt: skip
-"""Third-party packages, and of this project the program, whose rooms do not ask where they lie."""
+"""Third-party packages, and of this project the program and the library, which do not ask where they lie."""
 _FREE = 200
 """File numbers above it are used while files are put where the child shall find them."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.arguments import log_level, secrets_provider, stacks_named, values, words
+from engine.arguments import asks_for_debug_messages, log_level, secrets_provider, stacks_named, values, words
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,19 @@ def test_after_two_dashes_nothing_is_an_option() -> None:
 )
 def test_the_words_among_the_arguments(arguments: list[str], spoken: list[str]) -> None:
     assert words(arguments) == spoken
+
+
+@pytest.mark.parametrize("arguments", [["up", "--debug"], ["-C", "x", "preview", "-d"], ["up", "-yd"], ["up", "-v=9"]])
+def test_who_asks_for_debug_messages(arguments: list[str]) -> None:
+    assert asks_for_debug_messages(arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["up"], ["up", "--debug=false"], ["up", "--", "--debug"], ["config", "cp", "-d", "x"], ["about", "-d"]],
+)
+def test_who_does_not_ask_for_debug_messages(arguments: list[str]) -> None:
+    assert not asks_for_debug_messages(arguments)
 
 
 @pytest.mark.parametrize(
