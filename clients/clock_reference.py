@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-import requests
-
 TIMEOUT_SECONDS = 3.0
 
 
@@ -15,6 +13,8 @@ def served_moment(url: str, *, timeout: float = TIMEOUT_SECONDS) -> datetime | N
 
     No credential is sent, and whatever the status is, its date will do.
     """
+    import requests
+
     try:
         answer = requests.head(url, timeout=timeout, allow_redirects=False)
         moment = parsedate_to_datetime(answer.headers["Date"])

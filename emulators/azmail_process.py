@@ -32,7 +32,8 @@ class Part:
     name: str
     words: Sequence[str]
     """Behind `azmail`."""
-    environment: Mapping[str, str]
+    environment: Callable[[], Mapping[str, str]]
+    """Added to what this process has; one that changes takes a new process."""
     sockets: Sequence[socket.socket]
     """Which `words` name as `fd:N`."""
     is_wanted: Callable[[], bool]
@@ -47,6 +48,7 @@ class AzmailProcess:
         self._part = part
         self._child: subprocess.Popen[bytes] | None = None
         self._started = float("-inf")
+        self._environment: Mapping[str, str] = {}
 
     def look(self) -> None:
         """To be called every second or so."""
@@ -54,7 +56,10 @@ class AzmailProcess:
             if self._child is not None:
                 self.stop()
             forget_sqlite(self._part.database)
-        elif not self._runs() and time.monotonic() - self._started >= AGAIN_SECONDS:
+            return
+        if self._runs() and self._part.environment() != self._environment:
+            self.stop()
+        if not self._runs() and time.monotonic() - self._started >= AGAIN_SECONDS:
             self._start()
 
     def _runs(self) -> bool:
@@ -63,13 +68,14 @@ class AzmailProcess:
     def _start(self) -> None:
         self._close_pipe()
         self._started = time.monotonic()
+        self._environment = self._part.environment()
         command = [sys.executable, "-m", "azmail", *self._part.words, "--end-with-stdin"]
         # Standard error and output are the emulators' log. The pipe closes when this process ends, however it ends.
         self._child = subprocess.Popen(  # noqa: S603
             command,
             cwd=PROJECT,
             stdin=subprocess.PIPE,
-            env={**_environment(), **self._part.environment},
+            env={**_environment(), **self._environment},
             pass_fds=tuple(bound.fileno() for bound in self._part.sockets),
         )
         log.info("the %s is process %d", self._part.name, self._child.pid)

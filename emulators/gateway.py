@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,10 @@ def gateway_process(
     api: socket.socket,
     api_tls: socket.socket,
     upstream_ca: Path,
-    inbox_url: str,
+    inbox_url: Callable[[], str],
 ) -> AzmailProcess:
-    """`inbox_url`: the inbox's database, where what agents send is kept too."""
+    """`inbox_url`: the inbox's database, where what agents send is kept too; "" while the stack has no inbox, which is when
+    that database is forgotten."""
     words = ["gateway", "serve", "--config", str(place.file), "--tls-port", "none"]
     words += ["--starttls-port", f"fd:{smtp.fileno()}", "--http-port", f"fd:{api.fileno()}"]
     words += ["--https-port", f"fd:{api_tls.fileno()}"]
@@ -53,7 +55,7 @@ def gateway_process(
         Part(
             name="gateway",
             words=words,
-            environment={"AZMAIL_GATEWAY_DATABASE": place.database_url, "AZMAIL_INBOX_DATABASE": inbox_url},
+            environment=lambda: {"AZMAIL_GATEWAY_DATABASE": place.database_url, "AZMAIL_INBOX_DATABASE": inbox_url()},
             sockets=(smtp, api, api_tls),
             is_wanted=place.file.exists,
             database=place.database,

@@ -81,15 +81,18 @@ def inbox_process(
         Part(
             name="inbox",
             words=words,
-            environment={"AZMAIL_GATEWAY_DATABASE": gateway.database_url, "AZMAIL_INBOX_DATABASE": place.database_url},
+            environment=lambda: {
+                "AZMAIL_GATEWAY_DATABASE": gateway.database_url,
+                "AZMAIL_INBOX_DATABASE": place.database_url,
+            },
             sockets=(http,),
-            is_wanted=lambda: _has_webhook(gateway),
+            is_wanted=lambda: has_inbox(gateway),
             database=place.database,
         )
     )
 
 
-def _has_webhook(gateway: GatewayFolder) -> bool:
+def has_inbox(gateway: GatewayFolder) -> bool:
     """Whether the stack that wrote the gateway's file has an inbox."""
     try:
         found = json.loads(gateway.file.read_text(encoding="utf-8"))

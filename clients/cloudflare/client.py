@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import requests
+if TYPE_CHECKING:
+    # Most engine commands ask Cloudflare nothing themselves: the first question imports it (docs/decisions/084).
+    import requests
 
 DEFAULT_URL = "https://api.cloudflare.com/client/v4"
 TIMEOUT_SECONDS = (5.0, 30.0)
@@ -79,6 +81,8 @@ class CloudflareClient:
         self._wait = wait
         self._timeout = timeout
         self._silence = silence
+        import requests
+
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {token}"
 
@@ -96,6 +100,8 @@ class CloudflareClient:
         query: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """The whole answer, `result` included. `doing` says what for, in the words of an error."""
+        import requests
+
         asked = time.monotonic()
         for attempt in range(1, self._attempts + 1):
             answer: requests.Response | None = None

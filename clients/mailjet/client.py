@@ -12,12 +12,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
-
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProxyError, SSLError
 
 from clients.mailjet.clock import Clock, SystemClock
 from clients.mailjet.errors import (
@@ -39,6 +35,10 @@ from clients.mailjet.http_url import split_http_url
 from clients.mailjet.limiter import AdaptiveLimiter
 from clients.mailjet.redaction import SECRETS
 from zone.names import is_loopback_host
+
+if TYPE_CHECKING:
+    # Most engine commands ask Mailjet nothing: the first call imports it (docs/decisions/084).
+    import requests
 
 DEFAULT_API_URL = "https://api.mailjet.com"
 PAGE_SIZE = 1000
@@ -311,6 +311,8 @@ class MailjetClient:
         params: Mapping[str, str | int] | None = None,
         json: Mapping[str, object] | None = None,
     ) -> Answer:
+        import requests
+
         started = self._limiter.acquire()
         # The key may have been refused to somebody else while this call waited for its turn.
         self._require_usable()
@@ -368,6 +370,9 @@ class MailjetClient:
         return Answer(status=response.status_code, body=body)
 
     def _transport_error(self, error: requests.RequestException, method: Method, path: str) -> MailjetError:
+        import requests
+        from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ProxyError, SSLError
+
         inner: object = error.args[0] if error.args else None
         cause = inner.reason if isinstance(inner, MaxRetryError) else inner
         local = is_loopback_host(urlsplit(self.base_url).hostname or "")
@@ -381,6 +386,9 @@ class MailjetClient:
 
     def _open_session(self) -> requests.Session:
         """Proxies and certificates come from the environment once, not anew for each of 10,000 calls."""
+        import requests
+        from requests.adapters import HTTPAdapter
+
         session = requests.Session()
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         url = self.base_url if self._refusal is None else DEFAULT_API_URL

@@ -188,11 +188,23 @@ def test_gateway_and_inbox_come_and_go_with_their_file_and_with_the_emulators(em
     assert not database.exists()
     assert not any(map(alive, first))
 
+    # A stack that gets its inbox later: from then on the gateway keeps there what is sent.
+    file.write_text(json.dumps({name: value for name, value in config.items() if name != "webhook"}))
+    assert requests.get(f"{place['api_url']}/healthz", timeout=60).json() == {"status": "ok"}
+    [alone] = children(status["pid"])
+    assert inbox_of(alone) == ""
     file.write_text(json.dumps(config))
     assert requests.get(f"{status['inbox']['url']}/healthz", timeout=60).json() == {"status": "ok"}
-    again = wait_until(lambda: children(status["pid"]))
+    wait_until(lambda: [inbox_of(child) for child in children(status["pid"])] == [status["inbox"]["database"]] * 2)
+    again = children(status["pid"])
     os.kill(status["pid"], signal.SIGKILL)
     wait_until(lambda: not any(map(alive, again)))
+
+
+def inbox_of(pid: int) -> str | None:
+    """The database that a process was told of."""
+    words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return dict(word.decode().partition("=")[::2] for word in words).get("AZMAIL_INBOX_DATABASE")
 
 
 def children(pid: int) -> list[int]:
