@@ -29,6 +29,7 @@ from azmail.service import MailService
 from emulators.embedded import EmbeddedMailjet
 from tests.unit.azmail.gateway.running import ROOT, A, B, Running, activate, write_config
 from tests.unit.docs.pages import read
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.process
 
@@ -161,8 +162,9 @@ class TestRotation:
         (folder / "gateway.json").write_text("{")
         running.process.send_signal(signal.SIGHUP)
         log = folder / "gateway.log"
-        while "goes on with what it had" not in log.read_text():
-            assert running.process.poll() is None
+        wait_until(
+            lambda: "what it said before goes on counting" in log.read_text(), "the gateway to say so", seconds=30
+        )
         send(running, "bot-a", A, secret)
 
 
