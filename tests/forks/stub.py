@@ -40,6 +40,8 @@ def main() -> None:
     if received(connection) != identity():
         own_python()
     files = inherited()
+    # None before there is somebody to pass it on to, and none is missed: the program may say at once that it is ready.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     send(connection, request(files))
     connection.sendmsg(
         [b"."],
@@ -48,6 +50,7 @@ def main() -> None:
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, lambda number, frame: connection.send(bytes([number])))
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     nothing = os.open(os.devnull, os.O_RDWR)
     for file_number in files:
         os.dup2(nothing, file_number)

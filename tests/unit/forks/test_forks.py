@@ -18,6 +18,8 @@ pytestmark = pytest.mark.process
 
 # The last part of a name in `stub.FILES`, so that the server runs it.
 NAME = "commands/__main__.py"
+WAITS = "for _ in range(3000): time.sleep(0.02)"
+"""In a program: until a signal comes. `signal.pause` would miss one that comes just before it."""
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != forks.PROJECT}
 
 
@@ -82,10 +84,10 @@ def test_a_file_left_open_for_it(python: Path, program: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_reaches_it(python: Path, program: Path, number: signal.Signals) -> None:
     code = (
-        "import signal, sys\n"
+        "import signal, sys, time\n"
         f"signal.signal({int(number)}, lambda *_: sys.exit(9))\n"
         "print('ready', flush=True)\n"
-        "signal.pause()\n"
+        f"{WAITS}\n"
     )
     running = started(python, program, code)
     assert running.stdout is not None
@@ -100,7 +102,7 @@ def test_it_ends_by_a_signal(python: Path, program: Path) -> None:
 
 
 def test_killed_it_is_gone(python: Path, program: Path) -> None:
-    running = started(python, program, "import os, signal; print(os.getpid(), flush=True); signal.pause()")
+    running = started(python, program, "import os, time; print(os.getpid(), flush=True); " + WAITS)
     assert running.stdout is not None
     pid = int(running.stdout.readline())
     running.kill()
@@ -133,7 +135,7 @@ def test_the_end_of_the_server_ends_it(tmp_path: Path, program: Path) -> None:
     with forks.server(tmp_path / "socket") as socket:
         forks.virtualenv(tmp_path / ".venv", socket)
         running = started(
-            tmp_path / ".venv" / "bin" / "python", program, "import signal; print('ready', flush=True); signal.pause()"
+            tmp_path / ".venv" / "bin" / "python", program, "import time; print('ready', flush=True); " + WAITS
         )
         assert running.stdout is not None
         assert running.stdout.readline() == "ready\n"
