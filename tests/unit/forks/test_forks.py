@@ -102,7 +102,7 @@ def test_it_ends_by_a_signal(python: Path, program: Path) -> None:
 
 
 def test_killed_it_is_gone(python: Path, program: Path) -> None:
-    running = started(python, program, "import os, time; print(os.getpid(), flush=True); " + WAITS)
+    running = started(python, program, "import os, time; print(os.getpid(), flush=True)\n" + WAITS)
     assert running.stdout is not None
     pid = int(running.stdout.readline())
     running.kill()
@@ -135,7 +135,7 @@ def test_the_end_of_the_server_ends_it(tmp_path: Path, program: Path) -> None:
     with forks.server(tmp_path / "socket") as socket:
         forks.virtualenv(tmp_path / ".venv", socket)
         running = started(
-            tmp_path / ".venv" / "bin" / "python", program, "import time; print('ready', flush=True); " + WAITS
+            tmp_path / ".venv" / "bin" / "python", program, "import time; print('ready', flush=True)\n" + WAITS
         )
         assert running.stdout is not None
         assert running.stdout.readline() == "ready\n"
