@@ -66,7 +66,7 @@ docs: .venv/.docs ## the documentation as a site, with search and without a netw
 	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build
 	@echo "$(CURDIR)/build/site/index.html"
 
-ONLY := -m 'not process'
+ONLY := -m 'not slow'
 test-unit: $(INSTALLED) .venv/.browser .venv/.tools .venv/.docs ## quick: no engine, no other programs
 	$(RUN) pytest tests/unit $(ONLY) -n 3 --dist worksteal
 

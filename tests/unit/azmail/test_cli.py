@@ -19,7 +19,7 @@ from tests.unit.azmail.conftest import (
 )
 from tests.unit.azmail.servers import PASSWORD, USER, Answer, HttpServer, SmtpServer
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 PATH = "/api/webhooks/mailjet/inbound"

@@ -59,7 +59,7 @@ def peak(call: object, argument: object) -> int:
     return most
 
 
-@pytest.mark.process
+@pytest.mark.slow
 @settings(max_examples=examples(40), deadline=None)
 @given(
     units=st.lists(st.sampled_from(UNITS), min_size=1, max_size=3),
@@ -73,7 +73,7 @@ def test_a_body_of_anything_repeated(units: list[str], place: str, ending: str) 
     assert peak(parse_events, body) < MULTIPLE * len(body) + ROOM
 
 
-@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["\\n", '\\"', "\\\\", '"', "[", "1", '"",'])
 def test_twelve_megabytes(unit: str) -> None:
     """The attack at full size, without the room that small bodies need."""
@@ -81,7 +81,7 @@ def test_twelve_megabytes(unit: str) -> None:
     assert peak(parse_inbound, body) < 5 * len(body)
 
 
-@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [b"\n", b"\r", b"\r\n", b"\n.", b"a\n", b"a:\n"])
 def test_lines_of_a_mail(line: bytes) -> None:
     message = line * (1_000_000 // len(line))

@@ -12,6 +12,7 @@ from tests.bench.plots import FIGURES, PICTURES, Chart, digest, draw, read, save
 CHART = Chart(title="A title", x="mailboxes", y="seconds", sizes=[3, 1000], lines={"up": [1, 2.5], "half": [None, 2]})
 
 
+@pytest.mark.slow
 def test_the_same_figures_give_the_same_bytes(tmp_path: Path) -> None:
     save("steps", CHART, figures=tmp_path)
     assert read(tmp_path / "steps.json") == CHART

@@ -25,7 +25,7 @@ from commands.doctor.table import as_table
 from commands.stack_commands import Pulumi
 from tests.terminal import terminal
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 MAIL = ROOT / "mail"

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.docs.building import build, copy
 from tests.unit.docs.pages import ROOT
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 PLANTED = """# Planted
 

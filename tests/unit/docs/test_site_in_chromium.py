@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from docs.site.diagrams import DIAGRAMS
 from tests.unit.page.browsing import findings, launched
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 CLIPPED = """() => [...document.querySelectorAll("svg.drawing")].flatMap(svg => {
   const paper = svg.viewBox.baseVal;

@@ -31,7 +31,7 @@ from emulators.sockets import listen
 from emulators.state_folder import Process, StateFolder, StateFolderError
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 

@@ -39,7 +39,7 @@ from tests.unit.engine.cloudflare_driver import (
     running_plugin,
 )
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

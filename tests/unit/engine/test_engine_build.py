@@ -17,7 +17,7 @@ from engine.errors import BuildError, CliBrokenError, DiskTooSmallError, GoTooOl
 from tests.unit.engine.machines import ROOT, Machine, alive
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 # A Go whose `build` gives a "CLI" that knows its version; it writes down its calls.
 GO = """#!/bin/sh

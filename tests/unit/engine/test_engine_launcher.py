@@ -15,7 +15,7 @@ from engine.build import built_cli
 from engine.layout import layout
 from tests.unit.engine.machines import PULUMI, ROOT, Machine
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 # Says where and how it was started, then does what its first argument says.
 SPEAKING = PULUMI.replace(

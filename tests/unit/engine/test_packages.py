@@ -53,6 +53,7 @@ def test_uv_without_a_network(folder: Path) -> None:
     assert done.stderr.rstrip().endswith("./mail setup")
 
 
+@pytest.mark.slow
 def test_pip_without_a_network_is_not_asked_twice(folder: Path) -> None:
     [wheel] = (Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl")
     done = setup(folder, os.defpath, PYTHONPATH=str(wheel))

@@ -14,7 +14,7 @@ import pytest
 from tests import forks
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 # The last part of a name in `stub.FILES`, so that the server runs it.
 NAME = "commands/__main__.py"

@@ -269,7 +269,7 @@ class TestUsage:
         assert f"Usage: ./mail agents {command} " in out
 
 
-@pytest.mark.process
+@pytest.mark.slow
 class TestProcess:
     """What only a process of its own shows."""
 

@@ -14,7 +14,7 @@ from commands.letters import LetterBox
 from tests.unit.page.conftest import BOB, World, letter
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 

@@ -15,7 +15,7 @@ from emulators.serving import ServerThread
 from tests.unit.page.browsing import findings, launched
 from tests.unit.page.conftest import BOB, World, letter
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 PICTURES = os.environ.get("PAGE_SCREENSHOTS")
 

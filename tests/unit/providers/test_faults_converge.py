@@ -54,7 +54,7 @@ class Runs:
         raise AssertionError(self.failures[-1])
 
 
-@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_up_rotate_withdraw_and_destroy_converge(
     mailjet: Mailjet, process: PluginProcess, next_run: Any, seed: int
@@ -97,7 +97,7 @@ def test_up_rotate_withdraw_and_destroy_converge(
     assert mailjet.routes() == theirs
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_no_secret_in_logs_and_errors_of_failing_runs(
     mailjet: Mailjet, process: PluginProcess, next_run: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

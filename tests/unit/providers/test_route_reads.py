@@ -186,7 +186,7 @@ def on_an_account_of(routes: int) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("crowded", [routes], indirect=True, scope="module")
 
 
-@pytest.mark.process
+@pytest.mark.slow
 @on_an_account_of(CROWD)
 class TestChanges:
     """Of some agents, where a listing takes 101 reads."""

@@ -10,7 +10,7 @@ from tests.chaos.impostors import Outcome, impostors
 from tests.unit.azmail.gateway.attempts import BOSS, ME
 from tests.unit.azmail.gateway.parsers import is_from_nobody_else
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 
 def test_nobody_sends_as_somebody_else_and_honest_mail_passes(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tests.unit.azmail.gateway import official_clients
 from tests.unit.azmail.gateway.running import A, B, Running, activate, write_config
 from tests.unit.docs.pages import read
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 SECRET = new_root()
 PASSWORD = Roots({"r1": SECRET}, domain="agents.example").password("bot-a")

@@ -31,7 +31,7 @@ from tests.unit.azmail.gateway.running import ROOT, A, B, Running, activate, wri
 from tests.unit.docs.pages import read
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ from tests.unit.azmail.inbox.mails import ME, YOU, mail, payload
 from tests.unit.azmail.servers import http_server
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[4]
 

@@ -46,6 +46,7 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield desk
 
 
+@pytest.mark.slow
 def test_no_call_ends_in_a_server_error(served: Desk) -> None:
     schema = schemathesis.openapi.from_asgi("/openapi.json", served.app)
     operations = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]

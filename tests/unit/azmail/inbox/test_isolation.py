@@ -105,7 +105,7 @@ def _ask(desk: Desk, method: str, path: str, body: Any) -> tuple[Any, ...]:
     return answer.status_code, answer.content, hidden, asked
 
 
-@pytest.mark.process
+@pytest.mark.slow
 @settings(max_examples=10_000 if PROFILE == "full" else 500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_what_is_anothers_is_answered_like_what_does_not_exist(

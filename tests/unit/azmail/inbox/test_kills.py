@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.inbox import run_inbox
 from tests.postgres import PostgresServerOfTests
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

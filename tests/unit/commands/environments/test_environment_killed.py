@@ -108,6 +108,7 @@ def is_whole(project: Path) -> bool:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kills=st.lists(st.integers(0, MOST_STEPS), min_size=1, max_size=3), example=st.booleans())
 def test_the_same_command_goes_on(tmp_path_factory: pytest.TempPathFactory, kills: list[int], example: bool) -> None:

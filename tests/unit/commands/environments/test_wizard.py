@@ -17,7 +17,7 @@ from emulators.embedded import EmbeddedMailjet
 from tests.terminal import Terminal, terminal
 from tests.unit.emulators.cloudflare_fixtures import TOKEN, EmulatedCloudflare
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[4]
 WRONG_TOKEN = "Not-the-token-of-this-account_0123456789"
