@@ -7,6 +7,7 @@ Serves until its stdin ends. It has no threads, since only such a process forks 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import gc
@@ -19,8 +20,9 @@ import selectors
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 HERE = Path(__file__).resolve().parent
 sys.path.remove(str(HERE))
@@ -164,7 +166,42 @@ def _run(words: list[str]) -> None:
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     sys.path.insert(0, str(Path(sys.argv[0]).parent))
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as ending:
+        _end(_status(ending))
+    except KeyboardInterrupt:
+        sys.excepthook(*sys.exc_info())
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        _end(None)
+    except BaseException:  # noqa: BLE001 - as the interpreter does
+        sys.excepthook(*sys.exc_info())
+        _end(1)
+    _end(0)
+
+
+def _status(ending: SystemExit) -> int:
+    if ending.code is None:
+        return 0
+    if isinstance(ending.code, int):
+        return ending.code & 0xFF
+    print(ending.code, file=sys.stderr)
+    return 1
+
+
+def _end(status: int | None) -> NoReturn:
+    """As an interpreter ends, but for what takes most of its time: to take apart all that was imported.
+
+    That is to write to every page of memory that is the server's too. None: by SIGINT.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            stream.flush()
+    if status is None:
+        os.kill(os.getpid(), signal.SIGINT)
+    os._exit(status or 0)
 
 
 if __name__ == "__main__":

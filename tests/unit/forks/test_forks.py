@@ -72,6 +72,21 @@ def test_a_text_at_the_exit_and_an_exception(python: Path, program: Path) -> Non
     assert (code, out, err.splitlines()[-1]) == (1, "", "ZeroDivisionError: division by zero")
 
 
+def test_what_is_left_for_the_end_is_done(python: Path, program: Path) -> None:
+    code = (
+        "import atexit, threading, time\n"
+        "atexit.register(print, 'at the end')\n"
+        "threading.Thread(target=lambda: (time.sleep(0.1), print('of a thread'))).start()\n"
+        "print('of the program')\n"
+    )
+    assert ended(started(python, program, code)) == (0, "of the program\nof a thread\nat the end\n", "")
+
+
+def test_interrupted_it_says_where(python: Path, program: Path) -> None:
+    code, out, err = ended(started(python, program, "raise KeyboardInterrupt"))
+    assert (code, out, err.splitlines()[-1]) == (-signal.SIGINT, "", "KeyboardInterrupt")
+
+
 def test_a_file_left_open_for_it(python: Path, program: Path) -> None:
     reading, writing = os.pipe()
     running = started(python, program, f"import os; os.write({writing}, b'here')", pass_fds=(writing,))
