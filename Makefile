@@ -68,7 +68,7 @@ docs: .venv/.docs ## the documentation as a site, with search and without a netw
 
 ONLY := -m 'not slow'
 test-unit: $(INSTALLED) .venv/.browser .venv/.tools .venv/.docs ## quick: no engine, no other programs
-	$(RUN) pytest tests/unit $(ONLY) -n 3 --dist worksteal
+	$(RUN) pytest tests/unit $(ONLY) -n 4 --dist worksteal
 
 test-e2e: $(INSTALLED) .venv/.tools ## the real engine against the emulators
 	@$(MAIL) setup

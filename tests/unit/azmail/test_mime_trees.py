@@ -36,6 +36,7 @@ def contents(mail: InboundMail) -> bytes:
     return b"\n".join([*texts, *(file.content for file in mail.attachments)])
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(1_000), deadline=None)
 @given(trees())
 def test_any_tree_is_read_and_written_again(tree: Tree) -> None:

@@ -93,6 +93,7 @@ class TestHangingHooks:
             assert post(url, numbered(0)).json() == {"status": "duplicate"}
         assert set(hanging.calls.values()) == {1}
 
+    @pytest.mark.slow
     def test_leases_are_renewed_and_nothing_runs_twice_in_a_second_process(
         self, hanging: Hanging, tmp_path: Path
     ) -> None:

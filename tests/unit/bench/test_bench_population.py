@@ -18,6 +18,7 @@ def test_the_program_accepts_them_and_everybody_has_an_address(tmp_path: Path) -
     assert len(set(found.values())) == 3000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [3, 100, 1000, 2000, 10_000])
 def test_one_more_agent_moves_nobody(tmp_path: Path, size: int) -> None:
     """A measured step that adds one agent must change one address and no other."""

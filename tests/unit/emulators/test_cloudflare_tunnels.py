@@ -55,6 +55,7 @@ class TestLife:
             "config_src": "cloudflare",
         }
 
+    @pytest.mark.slow
     def test_official_client(self, world: EmulatedCloudflare) -> None:
         tunnels = world.client().zero_trust.tunnels.cloudflared
         made = tunnels.create(account_id=ACCOUNT_ID, name="one", config_src="cloudflare")

@@ -42,6 +42,7 @@ def test_the_end_of_stdin_is_the_end_of_the_engine(written: bytes) -> None:
         assert watching.wait(20) == 5
 
 
+@pytest.mark.slow
 def test_without_a_pipe_the_death_of_the_parent_is_noticed() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT

@@ -246,6 +246,7 @@ def salt_of(passphrase: str) -> str:
     return "v1:{}:v1:{}:{}".format(*(base64.b64encode(part).decode() for part in (seed, nonce, sealed)))
 
 
+@pytest.mark.slow
 def test_which_file_was_encrypted_with_it() -> None:
     assert is_public(yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["encryptionsalt"])
     assert is_public(salt_of(LOOPBACK_PASSPHRASE))

@@ -45,6 +45,7 @@ def setup(folder: Path, path: str, **variables: str) -> subprocess.CompletedProc
     )
 
 
+@pytest.mark.slow
 def test_uv_without_a_network(folder: Path) -> None:
     done = setup(folder, str(TOOLS), PIP_INDEX_URL="")
     assert done.returncode == 1

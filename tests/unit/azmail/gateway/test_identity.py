@@ -170,6 +170,7 @@ class TestLineEnds:
 
 
 class TestHonest:
+    @pytest.mark.slow
     def test_ordinary_messages_are_taken(self) -> None:
         for octets in honest(1000, 1):
             sent = checked_message(octets, AGENT).octets

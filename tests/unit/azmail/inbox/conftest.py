@@ -36,7 +36,7 @@ def migrated_postgresql(postgres_url: str) -> Iterator[Database]:
         made.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def database(request: pytest.FixtureRequest) -> Database:
     if request.param == "sqlite":
         found: Database = request.getfixturevalue("sqlite_database")

@@ -33,7 +33,7 @@ IDS: dict[Desk, Iterator[str | None]] = {}
 WITH_FILE: dict[Desk, str] = {}
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("generated")
     with opened_desk(opened_database(request, folder), folder) as desk:

@@ -77,7 +77,7 @@ CALLS: list[tuple[str, str, Any]] = [
 ]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Desk, Secrets]]:
     folder = tmp_path_factory.mktemp("isolation")
     with opened_desk(opened_database(request, folder), folder) as desk:
