@@ -105,13 +105,17 @@ class SendingLimits:
 
 
 class LimitReachedError(Exception):
-    """A limit would be passed; nothing was counted."""
+    """A limit would be passed; nothing was counted.
 
-    def __init__(self, who: str, what: str, most: int, seconds: int, *, again_in: int) -> None:
-        self.again_in = again_in
+    `again_in`: seconds until the window ends; None where what is asked for at once is more than any window lets through.
+    """
+
+    def __init__(self, who: str, what: str, most: int, asked: int, *, seconds: int, ends_in: int) -> None:
+        self.again_in = ends_in if asked <= most else None
         whose = "the account" if who == ACCOUNT else "this agent"
         window = "hour" if seconds == HOUR else "day"
-        super().__init__(f"{whose} may send {most:,} {what} per {window}; again in {again_in:,} seconds")
+        further = f"again in {ends_in:,} seconds" if asked <= most else f"{asked:,} at once are never taken, fewer are"
+        super().__init__(f"{whose} may send {most:,} {what} per {window}; {further}")
 
 
 class Stage(StrEnum):
@@ -217,7 +221,7 @@ class Ledger:
         None if this caller may go on; else what is known of an earlier attempt, which is forgotten after `remembered`
         seconds where it was answered.
 
-        Raises LimitReachedError, with the seconds after which the window ends; nothing is counted or kept then.
+        Raises LimitReachedError; nothing is counted or kept then.
         """
         with self._transaction() as connection:
             now = self._statements.now(connection)
@@ -273,9 +277,12 @@ class Ledger:
         used: Any = self._statements.count.run(
             connection, agent=who, seconds=seconds, begins=begins, messages=messages, recipients=recipients
         ).one()
-        for what, most, found in (("messages", most_messages, used[0]), ("recipients", most_recipients, used[1])):
+        for what, most, asked, found in (
+            ("messages", most_messages, messages, used[0]),
+            ("recipients", most_recipients, recipients, used[1]),
+        ):
             if most and found > most:
-                raise LimitReachedError(who, what, most, seconds, again_in=begins + seconds - now)
+                raise LimitReachedError(who, what, most, asked, seconds=seconds, ends_in=begins + seconds - now)
 
     def sweep(self) -> None:
         """Delete what is past its time."""

@@ -292,6 +292,8 @@ class Relay:
                     remembered=remembered,
                 )
             except LimitReachedError as limit:
+                if limit.again_in is None:
+                    return Reply(550, "5.7.1", str(limit))
                 return Reply(450, "4.7.1", str(limit), retry_after=limit.again_in)
             except LedgerError:
                 log.exception("nothing is sent while the database is away")

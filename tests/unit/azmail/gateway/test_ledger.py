@@ -75,8 +75,16 @@ class TestLimits:
             assert begin(ledger, f"k{number}", recipients=2, limits=limits) is None
         with pytest.raises(LimitReachedError, match=said) as reached:
             begin(ledger, "k3", recipients=2, limits=limits)
+        assert reached.value.again_in is not None
         assert 0 < reached.value.again_in <= 86_400
         assert begin(ledger, "k3", "another", recipients=2, limits=limits) is None
+
+    def test_more_at_once_than_ever_is_not_to_be_tried_again(self, ledger: Ledger) -> None:
+        said = "this agent may send 3 messages per hour; 4 at once are never taken, fewer are"
+        with pytest.raises(LimitReachedError, match=said) as reached:
+            begin(ledger, "k", messages=4, limits=SendingLimits(messages_an_hour=3))
+        assert reached.value.again_in is None
+        assert begin(ledger, "k", messages=3, limits=SendingLimits(messages_an_hour=3)) is None
 
     def test_the_accounts_limit_is_everybodys(self, ledger: Ledger) -> None:
         account = SendingLimits(messages_an_hour=2)

@@ -366,6 +366,10 @@ class TestOnce:
         assert refused.status_code == 429
         assert 0 < int(refused.headers["Retry-After"]) <= 3600
         assert post(url, message()).status_code == 200
+        never = post(url, *(message() for _ in range(4)))
+        assert never.status_code == 400
+        assert "4 at once are never taken" in never.text
+        assert "Retry-After" not in never.headers
 
     def test_mailjets_refusal_comes_as_it_is_and_stays(
         self, door: Callable[..., str], mailjet: tuple[RecordingMailjet, str]
