@@ -70,17 +70,22 @@ class Server:
                     for pid in self._children:
                         os.kill(pid, signal.SIGKILL)
                     return None
-                else:
+                elif key.data in self._children:  # else its child's end stood before it among these events
                     self._pass_on(key.fileobj, key.data)
 
     def _request(self, connection: socket.socket) -> dict[str, Any] | None:
-        stub["send"](connection, stub["identity"]())
         try:
+            stub["send"](connection, stub["identity"]())
             request: dict[str, Any] = stub["received"](connection)
-        except ConnectionError:  # it preferred a Python of its own
+            _, files, _, _ = socket.recv_fds(connection, 1, len(request["files"]))
+        except OSError:  # it preferred a Python of its own, or was killed
             connection.close()
             return None
-        _, files, _, _ = socket.recv_fds(connection, 1, len(request["files"]))
+        if len(files) != len(request["files"]):  # killed on the last step
+            for number in files:
+                os.close(number)
+            connection.close()
+            return None
         pid = os.fork()
         if pid == 0:
             self._forget()

@@ -127,6 +127,20 @@ def test_killed_it_is_gone(python: Path, program: Path) -> None:
     )
 
 
+def test_those_that_end_while_they_are_killed_harm_nobody(python: Path, program: Path) -> None:
+    program.write_text("import sys; sys.stdin.read()")
+    running = [subprocess.Popen([python, program], stdin=subprocess.PIPE, env=ENVIRONMENT) for _ in range(20)]
+    for one in running:
+        assert one.stdin is not None
+        one.stdin.close()
+        one.kill()
+    assert {one.wait(60) for one in running} <= {0, -signal.SIGKILL}
+    assert ended(started(python, program, "print('still there')")) == (0, "still there\n", "")
+    assert (
+        ended(started(python, program, "import sys; print('grpc' in sys.modules)"))[1] == f"{'forks' in str(python)}\n"
+    )
+
+
 def test_it_may_become_another_program(python: Path, program: Path) -> None:
     code = "import os, sys; os.execv('/bin/sh', ['sh', '-c', 'read word; echo $word; exit 3'])"
     assert ended(started(python, program, code), "word\n") == (3, "word\n", "")
