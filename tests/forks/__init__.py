@@ -6,7 +6,7 @@ server (`server.py`) that has imported them and forks. The child runs the very f
 process tree, passes signals on and ends as it ends.
 
 What could tell the difference gets a Python of its own: another session or user, variables of Python, any file that is
-not in `FILES`. With `AZMAIL_TESTS_COLD=1` there is none of this, as once a day in CI (docs/decisions/144-forked-pythons.md).
+not in `FILES`. Only with `AZMAIL_TESTS_FORKED=1` (docs/decisions/144-forked-pythons.md).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-COLD = "AZMAIL_TESTS_COLD"
+FORKED = "AZMAIL_TESTS_FORKED"
 PROJECT = "AZMAIL_TESTS_PROJECT"
 """The folder whose `./mail` and `engine/pulumi` the tests call, for this process and its workers."""
 _HERE = Path(__file__).parent
@@ -30,8 +30,8 @@ _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".state", ".*_cache", ".hypo
 
 
 def begin() -> None:
-    """Make the copy and start its server, which last as long as this process; nothing where that is done or not wanted."""
-    if os.environ.get(COLD) or os.environ.get(PROJECT):
+    """Make the copy and start its server, which last as long as this process; nothing where that is done or not asked for."""
+    if not os.environ.get(FORKED) or os.environ.get(PROJECT):
         return
     lasting = ExitStack()
     atexit.register(lasting.close)
