@@ -52,7 +52,7 @@ lint: $(INSTALLED)
 # 165 MB that only the tests of the page need, and they a browser: not for `make up`.
 .venv/.browser: tests/browser.lock $(INSTALLED)
 	@for name in chromium chromium-browser google-chrome-stable google-chrome; do ! command -v $$name >/dev/null || found=yes; done; \
-	test -z "$$found" || { echo "setup: what drives a browser" && $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $< && touch $@; }
+	test -z "$$found" || { $(BIN)/python engine/packages.py $< .venv && touch $@; }
 
 # 170 MB that only some tests and the benchmarks need: not for `make up`.
 .venv/.tools: tests/tools.lock $(INSTALLED)

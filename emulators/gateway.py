@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,20 @@ class GatewayFolder:
         self.ca_file = self.certificates / "ca.pem"
         self.database = self.path / "ledger.sqlite"
         self.database_url = f"sqlite:///{self.database}"
+        self._seen: tuple[int, int, int] | None = None
+        self._names_inbox = False
+
+    def names_inbox(self) -> bool:
+        """Whether the stack that wrote the file has an inbox. It holds all agents and is asked about every second: it is read
+        anew only where it has changed."""
+        try:
+            found = self.file.stat()
+            seen = found.st_ino, found.st_mtime_ns, found.st_size
+            if seen != self._seen:
+                self._names_inbox, self._seen = _names_inbox(self.file.read_text(encoding="utf-8")), seen
+        except FileNotFoundError:
+            return False
+        return self._names_inbox
 
     def described(self, *, port: int, api_port: int, api_tls_port: int) -> dict[str, Any]:
         """As `./mail emulators status --json` shows it."""
@@ -34,6 +49,14 @@ class GatewayFolder:
             "ca_file": str(self.ca_file),
             "file": str(self.file),
         }
+
+
+def _names_inbox(text: str) -> bool:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and "webhook" in found
 
 
 def gateway_process(

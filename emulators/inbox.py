@@ -6,7 +6,6 @@ as it takes until one does.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import sqlite3
@@ -86,19 +85,10 @@ def inbox_process(
                 "AZMAIL_INBOX_DATABASE": place.database_url,
             },
             sockets=(http,),
-            is_wanted=lambda: has_inbox(gateway),
+            is_wanted=gateway.names_inbox,
             database=place.database,
         )
     )
-
-
-def has_inbox(gateway: GatewayFolder) -> bool:
-    """Whether the stack that wrote the gateway's file has an inbox."""
-    try:
-        found = json.loads(gateway.file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return False
-    return isinstance(found, dict) and "webhook" in found
 
 
 def _stat(path: Path) -> os.stat_result | None:

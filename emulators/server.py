@@ -55,7 +55,7 @@ async def _serve(
     from emulators.cloudflare import CloudflareEmulator, fold_path, serve_dns
     from emulators.control import controlled
     from emulators.gateway import GatewayFolder, gateway_process
-    from emulators.inbox import InboxFolder, has_inbox, inbox_process
+    from emulators.inbox import InboxFolder, inbox_process
     from emulators.mailjet import Certificates, EdgeLookup, MailjetEmulator, MailjetService
     from emulators.page.app import EmulatorPage
     from emulators.serving import RunningServer
@@ -105,7 +105,7 @@ async def _serve(
             api=sockets[PortRole.GATEWAY_API],
             api_tls=sockets[PortRole.GATEWAY_API_TLS],
             upstream_ca=certificates.ca_file,
-            inbox_url=lambda: inbox.database_url if has_inbox(gateway) else "",
+            inbox_url=lambda: inbox.database_url if gateway.names_inbox() else "",
         ),
     )
     for server in servers:

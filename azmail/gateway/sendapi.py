@@ -184,14 +184,9 @@ class _Door:
         return JSONResponse({"status": problem or "ok"}, 503 if problem else 200)
 
     async def send(self, request: Request) -> Response:
-        loop = asyncio.get_running_loop()
-        user, password = _basic(request.headers.get("authorization", ""))
-        try:
-            agent = await loop.run_in_executor(self._logins, self._relay.login, user, password)
-        except LedgerError:
-            return _away()
-        if agent is None:
-            return await self._unauthorized(request)
+        agent = await self._login(request)
+        if isinstance(agent, Response):
+            return agent
         with self._relay.handling(agent) as has_place:
             if not has_place:
                 return _response(replace(CROWDED, retry_after=1))
@@ -205,14 +200,21 @@ class _Door:
             if body is None:
                 return _refused(RequestProblem("mj-0011", f"The call has more than {MAX_BODY_OCTETS} octets.", "", 413))
             # A body may take minutes: what was withdrawn meanwhile is good no more.
-            try:
-                agent = await loop.run_in_executor(self._logins, self._relay.login, user, password)
-            except LedgerError:
-                return _away()
-            if agent is None:
-                return await self._unauthorized(request)
+            agent = await self._login(request)
+            if isinstance(agent, Response):
+                return agent
             key = request.headers.get("idempotency-key", "")
-            return await loop.run_in_executor(self._threads, self._answer, agent, body, key)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, agent, body, key)
+
+    async def _login(self, request: Request) -> AgentLogin | Response:
+        """The agent that the request's credential is of, or what is said to whoever has none."""
+        user, password = _basic(request.headers.get("authorization", ""))
+        loop = asyncio.get_running_loop()
+        try:
+            agent = await loop.run_in_executor(self._logins, self._relay.login, user, password)
+        except LedgerError:
+            return _away()
+        return agent if agent is not None else await self._unauthorized(request)
 
     async def _unauthorized(self, request: Request) -> Response:
         pause = self._sources.failed(request.client.host if request.client else "?")

@@ -76,13 +76,13 @@ class CloudflareClient:
         timeout: tuple[float, float] = TIMEOUT_SECONDS,
         silence: float = math.inf,
     ) -> None:
+        import requests
+
         self._url = (url or DEFAULT_URL).rstrip("/")
         self._attempts = attempts
         self._wait = wait
         self._timeout = timeout
         self._silence = silence
-        import requests
-
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {token}"
 
