@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import socket
 from collections.abc import Callable
+from datetime import datetime
 
+from emulators.state_folder import Process
 from engine.stacks import without_credentials
 from mailboxes import remedies
 
@@ -23,7 +24,11 @@ def explained(said: str, *, stack: str, backend: str) -> str | None:
     return None
 
 
-_LOCK = re.compile(r"created by (\S+)@(\S+) \(pid (\d+)\) at (\S+)")
+_LOCK = re.compile(r"created by (\S+)@(\S+) \(pid (\d+)\) at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:\d\d))")
+
+
+_COARSE_SECONDS = 2
+"""What both clocks may be off: a lock names whole seconds, and so does `ps`."""
 
 
 def locked(said: str, *, stack: str) -> str | None:
@@ -45,19 +50,17 @@ def _holder(user: str, host: str, pid: str, since: str) -> str:
     known = ""
     if host == socket.gethostname():
         known = (
-            ", which runs on this machine" if _runs(int(pid)) else ", which is dead: this machine runs no such process"
+            ", which runs on this machine"
+            if _runs(int(pid), since)
+            else ", which is dead: this machine runs no such process"
         )
     return f"{user}@{host} (process {pid}) since {since}{known}"
 
 
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _runs(pid: int, since: str) -> bool:
+    """Whether the process that was there at the moment `since` (RFC 3339) is; its number may be another's by now."""
+    process = Process.of(pid)
+    return process is not None and process.began() <= datetime.fromisoformat(since).timestamp() + _COARSE_SECONDS
 
 
 def _unknown_stack(match: re.Match[str], stack: str, backend: str) -> str:

@@ -10,6 +10,7 @@ import re
 import secrets
 import string
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,13 @@ class Process:
         started = _start_from_proc(pid) if Path("/proc/self/stat").exists() else _start_from_ps(pid)
         return None if started is None else cls(pid, started)
 
+    def began(self) -> float:
+        """The moment it began, in seconds since the epoch, by the clock of now."""
+        boot, _, ticks = self.started.rpartition("/")
+        if not boot:
+            return time.mktime(time.strptime(self.started))
+        return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + int(ticks) / os.sysconf("SC_CLK_TCK")
+
     def alive(self) -> bool:
         """Whether it still runs; a zombie does not."""
         return Process.of(self.pid) == self
@@ -65,7 +73,11 @@ def _start_from_proc(pid: int) -> str | None:
 def _start_from_ps(pid: int) -> str | None:
     """For systems without /proc."""
     listed = subprocess.run(  # noqa: S603
-        ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+        ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)],
+        env={"LC_ALL": "C"},  # or the names of days and months are those of the user's language
+        capture_output=True,
+        text=True,
+        check=False,
     )
     state, _, began = listed.stdout.strip().partition(" ")
     return began.strip() if began and not state.startswith("Z") else None

@@ -151,7 +151,13 @@ def killed_up(world: World, *, victim: Victim, moment: int) -> Kill:
             "--non-interactive",
         ]
         running = subprocess.Popen(
-            words, env=stack.environment, stdout=printed, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+            words,
+            env=stack.environment,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            # Another session than that of `tests.forks`, whose processes would be found below its server.
+            start_new_session=True,
         )
         try:
             wait_until(

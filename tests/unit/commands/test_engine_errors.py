@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
@@ -137,16 +138,28 @@ class TestLock:
 
     def test_on_this_machine_it_is_seen_whether_the_run_is_alive(self) -> None:
         done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-        here = socket.gethostname()
-        both = refusal(f"ada@{here} (pid {int(done.stdout)}) at T1", f"eve@{here} (pid {os.getpid()}) at T2")
+        here, now = socket.gethostname(), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        both = refusal(f"ada@{here} (pid {int(done.stdout)}) at {now}", f"eve@{here} (pid {os.getpid()}) at {now}")
         said = locked(both, stack="prod") or ""
         assert "ada" in said.partition(" and eve")[0]
-        assert "since T1, which is dead: this machine runs no such process and eve@" in said
-        assert "since T2, which runs on this machine; wait" in said
+        assert f"since {now}, which is dead: this machine runs no such process and eve@" in said
+        assert f"since {now}, which runs on this machine; wait" in said
+
+    def test_a_zombie_is_dead(self) -> None:
+        child = subprocess.Popen([sys.executable, "-c", ""])
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        said = locked(refusal(f"ada@{socket.gethostname()} (pid {child.pid}) at {now}"), stack="prod")
+        assert "which is dead: this machine runs no such process;" in (said or "")
+        assert child.wait() == 0
+
+    def test_another_process_that_has_its_number_by_now_is_none(self) -> None:
+        before = refusal(f"ada@{socket.gethostname()} (pid {os.getpid()}) at 2025-11-26T07:04:59+01:00")
+        assert "since 2025-11-26T07:04:59+01:00, which is dead:" in (locked(before, stack="prod") or "")
 
     def test_every_command_tells_it(self) -> None:
-        error = PulumiFailedError("destroy", refusal("ada@other.example (pid 1) at T"), stack="prod")
-        assert "'prod' is locked by ada@other.example (process 1) since T;" in str(error)
+        error = PulumiFailedError("destroy", refusal("ada@other.example (pid 1) at 2026-11-26T07:04:59Z"), stack="prod")
+        assert "'prod' is locked by ada@other.example (process 1) since 2026-11-26T07:04:59Z;" in str(error)
 
     def test_anything_else_is_none(self) -> None:
         assert locked("error: no such stack", stack="prod") is None

@@ -13,6 +13,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -447,6 +448,14 @@ def test_a_zombie_is_not_alive() -> None:
     wait_until(lambda: Process.of(child.pid) is None)
     assert process is None or not process.alive()
     child.wait()
+
+
+def test_when_it_began() -> None:
+    process = Process.of(os.getpid())
+    assert process is not None
+    assert time.time() - 24 * 3600 < process.began() < time.time()
+    listed = Process(os.getpid(), time.strftime("%a %b %e %H:%M:%S %Y"))  # as `ps` says it
+    assert abs(listed.began() - time.time()) < 5
 
 
 class TestFolder:
