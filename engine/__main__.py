@@ -131,6 +131,8 @@ def _plugin(name: str, arguments: list[str]) -> int:
     from engine.protocol import without_the_sdk
 
     without_the_sdk()
+    # Standard error is shown to the user: the transport has nothing to tell there but errors.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     if name == "python":
         from engine.language.host import serve
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -183,13 +182,16 @@ def _work(options: argparse.Namespace) -> None:
     if not hooks:
         raise WebhookConfigError("found no hook to run, expected at least one: --hook NAME=MODULE:FUNCTION")
     database = _checked_database()
-    stopped = threading.Event()
+
+    # A handler in Python may come in the middle of anything, or just before the wait that it is to end: what this is told
+    # through is neither.
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
 
     def wait() -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopped.set())
         print(f"working for {', '.join(hooks)}", flush=True)
-        stopped.wait()
+        os.read(told, 1)
 
     worker = HookWorker(
         database, hooks, threads=options.threads, lease_seconds=options.lease, most_attempts=options.attempts

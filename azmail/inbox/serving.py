@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum, auto
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from fastapi import FastAPI, Response
@@ -173,7 +175,6 @@ def serve(gateway: Gateway, database: Database, ledger: Ledger, store: MailStore
         limits=listening.Limits(connections=serving.connections),
     )
     server.config.timeout_graceful_shutdown = GRACE_SECONDS
-    signal.signal(signal.SIGHUP, lambda *_: gateway.read_again())
     if serving.with_stdin:
         threading.Thread(target=_end_with_stdin, args=(server,), daemon=True).start()
     with _followed(gateway):
@@ -190,21 +191,35 @@ def _end_with_stdin(server: Any) -> None:
     server.should_exit = True
 
 
+class _Told(Enum):
+    READ_AGAIN = auto()
+    STOP = auto()
+
+
 @contextmanager
 def _followed(gateway: Gateway) -> Iterator[None]:
-    """Agents, roots, limits and secrets as the file has them, within a second."""
-    stopped = threading.Event()
+    """Agents, roots, limits and secrets as the file has them, within a second or at SIGHUP."""
+    # A handler of signals may take no lock, for it runs in the middle of whatever holds it: this queue has none.
+    told: SimpleQueue[_Told] = SimpleQueue()
 
     def follow() -> None:
-        while not stopped.wait(LOOK_SECONDS):
-            gateway.look()
+        while True:
+            try:
+                what = told.get(timeout=LOOK_SECONDS)
+            except Empty:
+                gateway.look()
+                continue
+            if what is _Told.STOP:
+                return
+            gateway.read_again()
 
     thread = threading.Thread(target=follow, name="gateway-file", daemon=True)
     thread.start()
+    signal.signal(signal.SIGHUP, lambda *_: told.put(_Told.READ_AGAIN))
     try:
         yield
     finally:
-        stopped.set()
+        told.put(_Told.STOP)
         thread.join()
 
 

@@ -10,10 +10,8 @@ import argparse
 import os
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from types import FrameType
 
 import grpc
 from pulumi.runtime.proto.provider_pb2_grpc import add_ResourceProviderServicer_to_server
@@ -24,13 +22,15 @@ from engine.cloudflare.provider import CloudflareProvider
 _CALLS_AT_A_TIME = 64
 _LONGEST_MESSAGE_BYTES = 400 * 1024 * 1024  # what the engine itself allows
 _GRACE_SECONDS = 10.0
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(arguments: Sequence[str]) -> None:
     engine_address = _engine_address(arguments)
+    # Waited for below, not handled: a handler would come in the middle of anything, or just before the wait that it is to
+    # end. Before any thread begins, so that none takes them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     lifetime.when_engine_ends(lambda: os._exit(0))
-    stopping = threading.Event()
-
     server = grpc.server(
         ThreadPoolExecutor(_CALLS_AT_A_TIME),
         options=[
@@ -38,20 +38,15 @@ def main(arguments: Sequence[str]) -> None:
             ("grpc.max_receive_message_length", _LONGEST_MESSAGE_BYTES),
         ],
     )
-    provider = CloudflareProvider(engine_address, stopping.set)
+    provider = CloudflareProvider(engine_address, lambda: os.kill(os.getpid(), signal.SIGTERM))
     add_ResourceProviderServicer_to_server(provider, server)
     port = server.add_insecure_port("127.0.0.1:0")
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        provider.cancel()
-        stopping.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
     server.start()
     print(port, flush=True)
 
-    stopping.wait()
+    signal.sigwait(_ENDING)
+    provider.cancel()
     # What is under way may end, so that the engine learns of it; new calls are refused.
     server.stop(_GRACE_SECONDS).wait()
     # Not sys.exit: that would wait for threads that are still inside a request.

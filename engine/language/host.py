@@ -151,7 +151,8 @@ class _Programs:
     """The running programs. Each inherits the read end of a pipe whose write end lives in this process only."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # One signal may arrive while another one's handler holds it.
+        self._lock = threading.RLock()
         self._running: set[subprocess.Popen[bytes]] = set()
         self._cancelled = False
         self._official = official.manners()

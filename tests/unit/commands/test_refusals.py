@@ -171,11 +171,11 @@ def test_a_run_that_meets_another_says_whose_it_is() -> None:
     heard = Overheard("prod")
     for line in (
         "error: the stack is currently locked by 1 lock(s). Either wait",
-        "  URL: created by a@b (pid 7) at T\n",
+        "  URL: created by a@b (pid 7) at 2026-11-26T07:04:59Z\n",
     ):
         assert heard.complained(line) == ""
     error = heard.error("The up of prod", 255)
-    assert str(error).startswith("'prod' is locked by a@b (process 7) since T; wait")
+    assert str(error).startswith("'prod' is locked by a@b (process 7) since 2026-11-26T07:04:59Z; wait")
     assert str(Overheard("prod").error("The up of prod", 255)).startswith("The up of prod failed (exit 255)")
 
 

@@ -26,6 +26,8 @@ from engine.cloudflare.properties import UNKNOWN, from_struct, plain, to_struct
 
 ROOT = Path(__file__).resolve().parents[3]
 DEADLINE_SECONDS = 30.0
+PLUGIN = (sys.executable, "-u", str(ROOT / "engine" / "__main__.py"), "plugin", "cloudflare")
+"""As the file does that the engine starts as the plugin."""
 
 RECORD = "cloudflare:index/dnsRecord:DnsRecord"
 TUNNEL = "cloudflare:index/zeroTrustTunnelCloudflared:ZeroTrustTunnelCloudflared"
@@ -165,7 +167,7 @@ class PluginProcess:
     def __init__(self, engine_address: str = "", environment: Mapping[str, str] | None = None) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("CLOUDFLARE_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "engine.cloudflare", *([engine_address] if engine_address else [])],
+            [*PLUGIN, *([engine_address] if engine_address else [])],
             cwd=ROOT,
             env=clean | dict(environment or {}),
             stdin=subprocess.PIPE,
@@ -401,7 +403,7 @@ def running_plugin(engine_address: str = "", environment: Mapping[str, str] | No
         yield process
     finally:
         said = process.close()
-    assert said == ""
+    assert said == "", said
 
 
 @contextmanager

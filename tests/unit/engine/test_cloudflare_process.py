@@ -27,6 +27,7 @@ from engine.cloudflare.properties import to_struct
 from engine.cloudflare.provider import FUNCTIONS, RESOURCES
 from tests.unit.engine.cloudflare_driver import (
     DEADLINE_SECONDS,
+    PLUGIN,
     RECORD,
     ROOT,
     TUNNEL,
@@ -56,7 +57,7 @@ class TestStart:
     def test_flags_that_a_verbose_engine_adds_are_accepted(self) -> None:
         flags = ["--logtostderr", "-v=9", "--tracing", "tcp://127.0.0.1:1"]
         started = subprocess.Popen(
-            [sys.executable, "-m", "engine.cloudflare", *flags, "127.0.0.1:1"],
+            [*PLUGIN, *flags, "127.0.0.1:1"],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -116,6 +117,13 @@ class TestEnd:
             process.process.send_signal(number)
             assert process.ended() == 0
 
+    def test_signals_that_come_at_once_end_it(self) -> None:
+        """One may meet the handler of another, or whatever the process is just doing."""
+        with running_plugin() as process:
+            for number in (signal.SIGTERM, signal.SIGINT) * 50:
+                process.process.send_signal(number)
+            assert process.ended() == 0
+
     def test_cancel_ends_it(self) -> None:
         with running_plugin() as process:
             process.stub.Cancel(Empty(), timeout=DEADLINE_SECONDS)
@@ -129,9 +137,9 @@ class TestEnd:
             assert process.ended() == 0
 
     def test_a_killed_engine_leaves_no_orphan(self) -> None:
-        engine = textwrap.dedent("""
+        engine = textwrap.dedent(f"""
             import subprocess, sys
-            plugin = subprocess.Popen([sys.executable, "-m", "engine.cloudflare", "127.0.0.1:1"],
+            plugin = subprocess.Popen({[*PLUGIN, "127.0.0.1:1"]},
                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             plugin.stdout.readline()
             print(plugin.pid, flush=True)

@@ -200,7 +200,26 @@ def test_served_until_it_is_told_to_stop(folder: Path, sqlite_database: Database
         wait_until(delivered, "the inbox to listen", seconds=60, pause_seconds=0.05)
         called = folder / "called"
         wait_until(lambda: called.exists() and called.read_text() == "bot-1 Subject 1", "the hook", seconds=20)
+        for _ in range(300):  # one may meet another, or whatever the process is just doing
+            process.send_signal(signal.SIGHUP)
+        assert delivered()
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0, (folder / "log").read_text()
+    assert HookQueue(sqlite_database).state().waiting == 0
+
+
+def test_a_worker_ends_however_often_it_is_told(folder: Path, sqlite_database: Database) -> None:
+    bring(sqlite_database, 1)
+    (folder / "hook.py").write_text("def on_mail(mail, agent):\n    open('called', 'a').write('.')\n")
+    command = [sys.executable, "-m", "azmail", "inbox", "work", "--hook", "work=hook:on_mail"]
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"}
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "working for work\n"
+        wait_until(lambda: (folder / "called").exists(), "the hook", seconds=20)
+        for number in (signal.SIGTERM, signal.SIGINT) * 50:
+            process.send_signal(number)
+        assert process.wait(30) == 0
+    assert (folder / "called").read_text() == "."
     assert HookQueue(sqlite_database).state().waiting == 0
