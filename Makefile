@@ -70,9 +70,11 @@ ONLY := -m 'not slow'
 test-unit: $(INSTALLED) .venv/.browser .venv/.tools .venv/.docs ## quick: no engine, no other programs
 	$(RUN) pytest tests/unit $(ONLY) -n 4 --dist worksteal
 
+# Their Pythons are forked (docs/decisions/144-forked-pythons.md); with one of its own each: make test-e2e AZMAIL_TESTS_FORKED=
+test-e2e: export AZMAIL_TESTS_FORKED ?= 1
 test-e2e: $(INSTALLED) .venv/.tools ## the real engine against the emulators
 	@$(MAIL) setup
-	$(RUN) pytest tests/e2e -n 3 --dist loadfile --no-loadscope-reorder
+	$(RUN) pytest tests/e2e -n 4 --dist loadfile --no-loadscope-reorder
 
 chaos: $(INSTALLED) ## faults, kills, replaces and two stacks, full size (about an hour; bounded by CHAOS="faults --seeds 3")
 	@$(MAIL) setup

@@ -286,3 +286,6 @@ replace github.com/atotto/clipboard => github.com/tgummerer/clipboard v0.0.0-202
 
 // A quarter of the build, for commands of Pulumi Cloud's own API (docs/decisions/139-the-built-cli-reads-no-openapi.md).
 replace github.com/pb33f/libopenapi => ./stubs/libopenapi
+
+// A second list of passwords that every command read (docs/decisions/145-one-list-of-passwords.md).
+replace github.com/ccojocar/zxcvbn-go => ./stubs/zxcvbn

@@ -6,7 +6,7 @@ server (`server.py`) that has imported them and forks. The child runs the very f
 process tree, passes signals on and ends as it ends.
 
 What could tell the difference gets a Python of its own: another session or user, variables of Python, any file that is
-not in `FILES`. Only with `AZMAIL_TESTS_FORKED=1` (docs/decisions/144-forked-pythons.md).
+not in `FILES`. Only with `AZMAIL_TESTS_FORKED=1`, as in `make test` (docs/decisions/144-forked-pythons.md).
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ensurepip
+import hashlib
 import os
 import subprocess
 import sys
@@ -61,6 +62,17 @@ def test_pip_without_a_network_is_not_asked_twice(folder: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines() == [f"setup: {IndexUnreachableError('[Errno 111] Connection refused')}"]
     assert "takes about a minute longer" not in done.stdout
+
+
+@pytest.mark.slow
+def test_a_lock_without_uv_is_left_to_pip(folder: Path) -> None:
+    """Where this machine has no uv, what is installed besides is installed all the same."""
+    [wheel] = (Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    (folder / "some.lock").write_text(f"{wheel.as_uri()} --hash=sha256:{digest}\n")
+    done = setup(folder, os.defpath, PYTHONPATH=str(wheel))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list((folder / "venv" / "lib").glob("python*/site-packages/pip-*.dist-info"))
 
 
 def test_what_is_wrong_besides_the_network_is_shown(folder: Path) -> None:
