@@ -18,9 +18,13 @@ WARM := components.stack_outputs, components.mail_domain, components.api_tunnel,
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
+# Where the engine is needed, too, and there is none, its build goes on beside the packages.
+FIRST := engine/packages.py
+up demo test test-e2e chaos bench: FIRST := engine/side_by_side.py
+
 $(INSTALLED): $(LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python %d.%d is too old; this project needs 3.11 or newer; name one with: make PYTHON=python3.11" % sys.version_info[:2])'
-	@$(PYTHON) engine/packages.py $(LOCK) .venv
+	@$(PYTHON) $(FIRST) $(LOCK) .venv
 	@$(BIN)/python -c 'import $(WARM)'
 	@touch $@
 

@@ -1,6 +1,6 @@
 """`./mail setup | about`: make the Pulumi CLI and its plugins ready, and say which ones are used.
 
-`run ARGS` is what `engine/pulumi` calls, `plugin NAME ARGS` what the plugins in PULUMI_HOME call.
+`run ARGS` is what `engine/pulumi` calls, `plugin NAME ARGS` what the plugins in PULUMI_HOME call, `build` what `side_by_side.py` does.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ def main(arguments: list[str]) -> int:
     try:
         if command == "run":
             _run(rest)
+        if command == "build" and not rest:
+            return _build()
         if command in ("setup", "about") and not rest:
             # A second look costs little: what a person has installed since must be seen by both.
             return _describe()
@@ -107,6 +109,14 @@ def _warn_of_logs(arguments: list[str]) -> None:
             "-v makes the engine log what it does, credentials and configuration in clear among it; keep that log to "
             "yourself, and rotate the secrets of one that was shared"
         )
+
+
+def _build() -> int:
+    from engine.cli import find_cli
+    from engine.layout import layout
+
+    find_cli(layout(os.environ), os.environ)
+    return 0
 
 
 def _describe() -> int:

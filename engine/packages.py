@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 QUIET = ("--quiet", "--disable-pip-version-check", "--no-input")
 _PATIENCE = {"PIP_RETRIES": "1", "UV_HTTP_RETRIES": "1"}
@@ -112,8 +115,13 @@ def _say(text: str) -> None:
     print(f"setup: {text}", flush=True)
 
 
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
+
+
 def main(arguments: list[str]) -> int:
     """Exit status 1 where packages are missing afterwards."""
+    signal.signal(signal.SIGTERM, _leave)  # which ends the installer, too
     try:
         install(Path(arguments[0]), Path(arguments[1]))
     except SetupError as error:

@@ -42,6 +42,11 @@ def main(arguments: list[str] | None = None) -> int:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--cold", action="store_true", help="build the engine with an empty cache (about five minutes)")
     which.add_argument("--installed", action="store_true", help="with a Pulumi on PATH, and none in the cache")
+    parser.add_argument(
+        "--apart",
+        action="store_true",
+        help="with --cold: the packages first, then the engine, not both at the same time",
+    )
     parser.add_argument("--no-counts", action="store_true", help="stop after the first mail")
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="agentmail-clone-") as name:
@@ -55,13 +60,13 @@ def main(arguments: list[str] | None = None) -> int:
             (programs / "pulumi").symlink_to(built_cli(layout(os.environ)))
             environment["PATH"] = f"{programs}:{environment['PATH']}"
         how = "engine built anew" if chosen.cold else "Pulumi on PATH" if chosen.installed else "engine from the cache"
-        _measure(folder, environment, how)
+        _measure(folder, environment, how, apart=chosen.apart or not chosen.cold)
         if not chosen.no_counts:
             _count(folder, folder / "emulators")
     return 0
 
 
-def _measure(folder: Path, environment: dict[str, str], how: str) -> None:
+def _measure(folder: Path, environment: dict[str, str], how: str, *, apart: bool) -> None:
     clone = folder / "clone"
 
     def command(*words: str | Path, stdin: str = "") -> str:
@@ -75,8 +80,10 @@ def _measure(folder: Path, environment: dict[str, str], how: str) -> None:
     print(f"From a clone, {how}")
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     used, started = os.times(), time.monotonic()
-    timed("  virtualenv and packages", lambda: command("make", ".venv/.installed"))
-    timed("  engine and plugins: ./mail setup", lambda: command("./mail", "setup"))
+    if apart:
+        timed("  virtualenv and packages", lambda: command("make", ".venv/.installed"))
+    what = "engine and plugins" if apart else "packages beside the engine, and plugins"
+    timed(f"  {what}: ./mail setup", lambda: command("./mail", "setup"))
     try:
         timed("  emulators, a stack of 100 mailboxes, gateway, inbox: make up", lambda: command("make", "up"))
         timed("  one agent writes to another: ./mail demo", lambda: command("./mail", "demo"))

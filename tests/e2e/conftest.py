@@ -19,16 +19,24 @@ DEV_POPULATION = ROOT / "populations" / "dev.yaml"
 
 LONGEST = (
     "test_docs.py",
+    "test_backends.py",
+    "test_chaos_sample.py",
+    "test_official_manners.py",
     "test_adopt.py",
-    "test_launcher.py",
-    "test_two_stacks.py",
+    "test_mx_order.py",
     "test_workflows.py",
-    "test_engine.py",
-    "test_populations.py",
-    "test_scale.py",
-    "test_dns.py",
     "test_mailjet_scenarios.py",
-    "test_bad_input.py",
+    "test_cloudflare_refusals.py",
+    "test_engine.py",
+    "test_two_stacks.py",
+    "test_doctor.py",
+    "test_populations.py",
+    "test_refused_key.py",
+    "test_dns.py",
+    "test_loop.py",
+    "test_scale.py",
+    "test_launcher.py",
+    "test_gateway_replicas.py",
 )
 """A worker takes one file after the other: with the longest first, both end at the same time. No other order counts."""
 

@@ -47,7 +47,8 @@ class TestLock:
 def test_setup_installs_from_the_lock_and_from_nothing_else() -> None:
     """By `engine/packages.py`, which takes uv from the lock too."""
     makefile, installer = ((ROOT / name).read_text() for name in ("Makefile", "engine/packages.py"))
-    assert "engine/packages.py $(LOCK) .venv" in makefile
+    assert "$(PYTHON) $(FIRST) $(LOCK) .venv" in makefile
+    assert set(re.findall(r"FIRST :?= ?(\S+)", makefile)) == {"engine/packages.py", "engine/side_by_side.py"}
     assert '["--require-hashes", "-r", str(lock)]' in installer
     installs = [line for line in makefile.splitlines() if re.search(r"pip install .*-r ", line)]
     installs += [line for line in installer.splitlines() if re.search(r'"install".*"-r"', line)]
