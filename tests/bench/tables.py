@@ -152,14 +152,16 @@ def memory_table(figures: Sequence[Figure]) -> str:
 def where_the_time_goes(costs: Mapping[int, Sequence[Cost]]) -> str:
     """CPU seconds of one command by process; size of the stack -> what it has cost there (medians), EMPTY among them or not.
 
-    The last row says how many times the empty stack's CPU each takes.
+    The last rows say how long it took, and how many times the empty stack's CPU and time that is.
     """
     sizes = sorted(costs)
     totals = {size: median(cost.cpu_seconds for cost in costs[size]) for size in sizes}
     rows = [[role.value, *(f"{_cpu(costs[size], role):.2f}" for size in sizes)] for role in Role]
-    rows.append(["all", *(f"{totals[size]:.2f}" for size in sizes)])
-    if EMPTY in totals:
-        rows.append(["times the empty program", *(f"{totals[size] / totals[EMPTY]:.1f}" for size in sizes)])
+    waited = {size: median(cost.seconds for cost in costs[size]) for size in sizes}
+    for name, found in (("all", totals), ("seconds of time", waited)):
+        rows.append([name, *(f"{found[size]:.2f}" for size in sizes)])
+        if EMPTY in found:
+            rows.append(["times the empty program", *(f"{found[size] / found[EMPTY]:.1f}" for size in sizes)])
     return table(
         ["CPU seconds (median)", *(f"{size:,} mailboxes" if size else "empty program" for size in sizes)], rows
     )

@@ -117,11 +117,16 @@ def test_memory_by_process() -> None:
 
 def test_where_the_time_goes_is_medians_by_process_beside_the_empty_program() -> None:
     costs = {EMPTY: [cost(1, cpu=2.0)], 3: [cost(1, cpu=4.0), cost(9, cpu=9.0), cost(1, cpu=3.0)]}
-    rows = {row[0]: row[1:] for row in cells(where_the_time_goes(costs))}
+    listed = cells(where_the_time_goes(costs))
+    rows = {row[0]: row[1:] for row in listed}
     assert rows["engine"] == ["0.50", "1.00"]
     assert rows["Mailjet providers"] == ["0.00", "0.00"]
-    assert rows["all"] == ["2.00", "4.00"]
-    assert rows["times the empty program"] == ["1.0", "2.0"]
+    assert listed[-4:] == [
+        ["all", "2.00", "4.00"],
+        ["times the empty program", "1.0", "2.0"],
+        ["seconds of time", "1.00", "1.00"],
+        ["times the empty program", "1.0", "1.0"],
+    ]
 
 
 class TestReport:
