@@ -5,6 +5,7 @@ BIN := .venv/bin
 MAIL := ./mail
 INSTALLED := .venv/.installed
 RUN := $(BIN)/python -m
+TOOLS := $(INSTALLED) .venv/.browser .venv/.tools .venv/.docs
 LOCK := requirements.lock
 
 # Byte code is kept, and made once for what every engine command imports: uv makes none, and where the environment says that
@@ -37,9 +38,10 @@ down: $(INSTALLED) ## take the embedded default away and stop the emulators
 demo: $(INSTALLED) ## one agent mails another, through the whole loop
 	@$(MAIL) demo
 
-# Here the unit tests are all of them, those that start programs too.
-test: ONLY :=
-test: lint test-unit test-e2e ## everything: lint, types, unit, e2e on the real engine
+# All tests in one run: while some wait for the engine, others go on.
+test: lint $(TOOLS) ## everything: lint, types, unit, e2e on the real engine
+	@$(MAIL) setup
+	$(RUN) pytest tests -n 4 --dist loadfile --no-loadscope-reorder
 
 lock: ## every package with its hash, for Python 3.11 and newer, from requirements-dev.txt
 	@for pair in requirements-dev.txt:$(LOCK) .github/audit.in:.github/audit.lock tests/browser.in:tests/browser.lock \
@@ -70,12 +72,11 @@ docs: .venv/.docs ## the documentation as a site, with search and without a netw
 	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build
 	@echo "$(CURDIR)/build/site/index.html"
 
-ONLY := -m 'not slow'
-test-unit: $(INSTALLED) .venv/.browser .venv/.tools .venv/.docs ## quick: no engine, no other programs
-	$(RUN) pytest tests/unit $(ONLY) -n 4 --dist worksteal
+test-unit: $(TOOLS) ## quick: no engine, no other programs
+	$(RUN) pytest tests/unit -m 'not slow' -n 4 --dist worksteal
 
 # Their Pythons are forked (docs/decisions/144-forked-pythons.md); with one of its own each: make test-e2e AZMAIL_TESTS_FORKED=
-test-e2e: export AZMAIL_TESTS_FORKED ?= 1
+test test-e2e: export AZMAIL_TESTS_FORKED ?= 1
 test-e2e: $(INSTALLED) .venv/.tools ## the real engine against the emulators
 	@$(MAIL) setup
 	$(RUN) pytest tests/e2e -n 4 --dist loadfile --no-loadscope-reorder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -71,6 +72,10 @@ DEFAULT_PORTS = {
 }
 
 
+LASTING = range(20_000, 32_768)
+"""Above what services have by custom, below what systems give to outgoing connections (Linux from 32768, others from 49152)."""
+
+
 def why_taken(port: int, error: OSError) -> str:
     """What keeps a port from being listened on: `held by pid 4711 (…)`."""
     if error.errno != errno.EADDRINUSE:
@@ -116,7 +121,7 @@ class Opening:
         """What `listen_at` gives for the port of `role`. Raises PortError."""
         kept = None if self.choice is Choice.FIXED else self.remembered.get(role.value)
         if kept is None and self.choice is Choice.FREE:
-            return listen_at(0)
+            return _any(listen_at)
         port = DEFAULT_PORTS[role] if kept is None else kept
         try:
             return listen_at(port)
@@ -125,7 +130,7 @@ class Opening:
             if not replaceable:
                 raise PortError(role, port, error) from error
             self.taken.setdefault(why_taken(port, error), []).append(f"{port} ({role.purpose})")
-            return listen_at(0)
+            return _any(listen_at)
 
     def set_aside(self, role: PortRole) -> int:
         """A port that somebody else will listen on. Once chosen it is kept: whoever listens there may be the one meant."""
@@ -142,6 +147,16 @@ class Opening:
             f"listening elsewhere instead."
             for why, ports in self.taken.items()
         ]
+
+
+def _any(listen_at: Callable[[int], T]) -> T:
+    """At a free port that stays free while nothing listens there: what a system gives for 0 may be an outgoing connection's next."""
+    for port in random.sample(LASTING, 64):
+        try:
+            return listen_at(port)
+        except OSError:
+            continue
+    return listen_at(0)
 
 
 def _try(port: int) -> int:

@@ -38,15 +38,18 @@ LONGEST = (
     "test_launcher.py",
     "test_gateway_replicas.py",
 )
-"""A worker takes one file after the other: with the longest first, both end at the same time. No other order counts."""
+"""A worker takes one file after the other: with the longest first, all end at the same time. No other order counts."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first; within a file, and among the others, as they are."""
+    """Long files first, then the others of this folder, then those of others; within a file they are as they are."""
     here = Path(__file__).parent
     order = {name: place for place, name in enumerate(LONGEST)}
-    if all(item.path.is_relative_to(here) for item in items):
-        items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+    def place(item: pytest.Item) -> int:
+        return order.get(item.path.name, len(order)) if item.path.is_relative_to(here) else len(order) + 1
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

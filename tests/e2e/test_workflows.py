@@ -278,4 +278,4 @@ def test_what_the_test_workflow_runs_exists(runner: Runner) -> None:
     assert {step["if"] for step in steps.values()} == {f"matrix.parts == '{source}'" for source in Source}
     [removed] = [step["run"] for step in steps.values() if "sudo rm" in step["run"]]
     assert all(plugin.executable in removed for plugin in (LANGUAGE_HOST, DYNAMIC_HOST))
-    assert "pytest tests/e2e" in runner.clone.sh("make -n test").out
+    assert "pytest tests -n" in runner.clone.sh("make -n test").out

@@ -12,17 +12,47 @@ function newest(within) {
   return row ? Number(row.dataset.mail) : 0;
 }
 
-function swap(text) {
+function filledIn(control) {
+  if (control.matches("[type=checkbox], [type=radio]")) { return control.checked !== control.defaultChecked; }
+  if (control.matches("select")) {
+    return control.selectedIndex !== Math.max([...control.options].findIndex((one) => one.defaultSelected), 0);
+  }
+  return control.value !== control.defaultValue;
+}
+
+// What somebody has filled in and not sent stays as it is; of a form that was `sent` the answer counts.
+function fillIn(controls) {
+  for (const control of controls) {
+    const fresh = document.getElementById(control.id);
+    if (!fresh || fresh.type !== control.type) { continue; }
+    if (control.matches("[type=checkbox], [type=radio]")) { fresh.checked = control.checked; } else { fresh.value = control.value; }
+  }
+}
+
+function focusAgain(focused) {
+  const fresh = document.getElementById(focused.id);
+  if (!fresh) { return; }
+  fresh.focus({ preventScroll: true });
+  if (fresh.matches("input") && focused.selectionStart !== null) {
+    fresh.setSelectionRange(focused.selectionStart, focused.selectionEnd);
+  }
+}
+
+function swap(text, sent = null) {
   const fresh = new DOMParser().parseFromString(text, "text/html");
   for (const old of document.querySelectorAll("[data-swap]")) {
     const put = fresh.getElementById(old.id);
     if (!put || put.innerHTML === old.innerHTML) { continue; }
-    const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+    const active = document.activeElement;
+    const focused = active.id && old.contains(active) ? active : null;
+    const controls = [...old.querySelectorAll("input[id], select[id], textarea[id]")];
+    const unsent = controls.filter((one) => one.form !== sent && filledIn(one));
     const open = [...old.querySelectorAll("details")].map((one) => one.open);
     const before = newest(old);
     old.replaceChildren(...put.childNodes);
     old.querySelectorAll("details").forEach((one, place) => { one.open = one.open || Boolean(open[place]); });
-    if (focused) { document.getElementById(focused)?.focus({ preventScroll: true }); }
+    fillIn(unsent);
+    if (focused) { focusAgain(focused); }
     const row = old.querySelector("[data-mail]");
     if (row && newest(old) > before) { document.getElementById("news").textContent = row.dataset.news; }
   }
@@ -34,7 +64,7 @@ document.addEventListener("submit", async (event) => {
   if (!form.matches("[data-here]")) { return; }
   event.preventDefault();
   const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form, event.submitter)) });
-  swap(await answer.text());
+  swap(await answer.text(), form);
   const said = document.querySelector(".said");
   document.getElementById("news").textContent = said ? said.textContent : "";
 });

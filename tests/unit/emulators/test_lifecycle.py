@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -27,7 +28,7 @@ import requests
 from commands.cli.running import main
 from emulators.embedded import Control
 from emulators.holders import holder
-from emulators.ports import DEFAULT_PORTS, Choice, Opening, PortError, PortRole
+from emulators.ports import DEFAULT_PORTS, LASTING, Choice, Opening, PortError, PortRole
 from emulators.sockets import listen
 from emulators.state_folder import Process, StateFolder, StateFolderError
 from tests.waiting import wait_until
@@ -326,6 +327,23 @@ def test_a_fixed_port_in_use_is_replaced_and_its_holder_named(monkeypatch: pytes
         opening.open(PortRole.EDGE, listen).close()
     assert len(opening.moved) == 1
     assert opening.moved[0].startswith(f"Ports {port} (Mailjet REST), {port} (tunnel entrance) are held by pid ")
+
+
+class TestFreePorts:
+    """They are kept, and nobody listens there while the emulators are down."""
+
+    def test_they_are_none_that_outgoing_connections_get(self) -> None:
+        assert Opening(Choice.FREE, {}).set_aside(PortRole.PLATFORM) in LASTING
+        with listening() as taken:
+            assert Opening(Choice.FREE, {"platform": taken}).set_aside(PortRole.PLATFORM) in LASTING
+
+    def test_where_none_of_those_is_free_the_system_chooses(self) -> None:
+        def nothing_but_any(port: int) -> int:
+            if port:
+                raise OSError(errno.EADDRINUSE, "in use")
+            return 49_152
+
+        assert Opening(Choice.FREE, {}).open(PortRole.PAGE, nothing_but_any) == 49_152
 
 
 class TestThePlatformsPort:

@@ -177,7 +177,7 @@ def test_a_real_stack_without_a_passphrase_never_reaches_the_cli(with_cli: Machi
     assert with_cli.calls() == []
 
 
-@pytest.mark.parametrize("arguments", [[], ["build"], ["setup", "now"], ["plugin"]])
+@pytest.mark.parametrize("arguments", [[], ["compile"], ["setup", "now"], ["plugin"]])
 def test_usage(arguments: list[str]) -> None:
     said = subprocess.run([sys.executable, "-m", "engine", *arguments], cwd=ROOT, capture_output=True, text=True)
     assert (said.returncode, said.stderr) == (2, "usage: ./mail setup | about\n")
