@@ -7,6 +7,29 @@ const link = document.getElementById("link");
 let busy = false;
 let again = false;
 
+// While a button is held or a form on its way nothing is put in its place: a press that ends on another button than it began
+// on is none, and what was fetched before a form had its effect is old.
+const holders = new Set();
+let holds = 0;
+
+function hold(what) {
+  holders.add(what);
+  holds += 1;
+}
+
+function release(what) {
+  setTimeout(() => { // after the click that follows
+    holders.delete(what);
+    if (again) { refresh(); }
+  });
+}
+
+document.addEventListener("pointerdown", () => hold("pointer"), true);
+for (const end of ["pointerup", "pointercancel"]) { document.addEventListener(end, () => release("pointer"), true); }
+document.addEventListener("keydown", (event) => { if ([" ", "Enter"].includes(event.key)) { hold("key"); } }, true);
+document.addEventListener("keyup", () => release("key"), true);
+window.addEventListener("blur", () => { release("pointer"); release("key"); });
+
 function newest(within) {
   const row = within.querySelector("[data-mail]");
   return row ? Number(row.dataset.mail) : 0;
@@ -63,22 +86,30 @@ document.addEventListener("submit", async (event) => {
   const form = event.target;
   if (!form.matches("[data-here]")) { return; }
   event.preventDefault();
-  const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form, event.submitter)) });
-  swap(await answer.text(), form);
-  const said = document.querySelector(".said");
-  document.getElementById("news").textContent = said ? said.textContent : "";
+  hold(event);
+  try {
+    const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form, event.submitter)) });
+    swap(await answer.text(), form);
+    const said = document.querySelector(".said");
+    document.getElementById("news").textContent = said ? said.textContent : "";
+  } finally {
+    release(event);
+  }
 });
 
 async function refresh() {
-  if (busy) { again = true; return; }
+  if (busy || holders.size) { again = true; return; }
   busy = true;
+  again = false;
+  const before = holds;
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
     if (!answer.ok) { return; }
-    swap(await answer.text());
+    const text = await answer.text();
+    if (holds === before) { swap(text); } else { again = true; }
   } finally {
     busy = false;
-    if (again) { again = false; refresh(); }
+    if (again && !holders.size) { refresh(); }
   }
 }
 

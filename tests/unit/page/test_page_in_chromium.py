@@ -194,6 +194,29 @@ def test_a_fault_is_switched_by_keyboard_in_its_place(page: Page, world: World) 
     assert page.evaluate("window.here"), "nobody was thrown to the top"
 
 
+def test_a_press_counts_whatever_changes_meanwhile(page: Page, world: World) -> None:
+    world.post("faults/none")
+    others = page.context.new_page()
+    for one in (page, others):
+        one.goto(world.page + "faults")
+        expect(one.locator("#link")).to_have_text("live")
+    switch = page.get_by_role("switch", name="Mailjet is down")
+    switch.hover()
+    page.mouse.down()
+    world.post("faults/cloudflare", {"latency_ms": "1"})
+    expect(others.locator("#cloudflare-latency")).to_have_value("1")
+    page.mouse.up()
+    expect(switch).to_have_attribute("aria-checked", "true")
+    expect(page.locator("#cloudflare-latency")).to_have_value("1")
+    switch.focus()
+    page.keyboard.down("Space")
+    world.post("faults/cloudflare", {"latency_ms": "2"})
+    expect(others.locator("#cloudflare-latency")).to_have_value("2")
+    page.keyboard.up("Space")
+    expect(switch).to_have_attribute("aria-checked", "false")
+    expect(page.locator("#cloudflare-latency")).to_have_value("2")
+
+
 def test_what_is_filled_in_outlives_what_others_change(page: Page, world: World) -> None:
     """The page is kept as it is now, but for what somebody is just typing."""
     world.post("faults/none")
