@@ -38,10 +38,12 @@ down: $(INSTALLED) ## take the embedded default away and stop the emulators
 demo: $(INSTALLED) ## one agent mails another, through the whole loop
 	@$(MAIL) demo
 
+BY_FILE := -n 4 --dist loadfile --no-loadscope-reorder
+
 # All tests in one run: while some wait for the engine, others go on.
 test: lint $(TOOLS) ## everything: lint, types, unit, e2e on the real engine
 	@$(MAIL) setup
-	$(RUN) pytest tests -n 4 --dist loadfile --no-loadscope-reorder
+	$(RUN) pytest tests $(BY_FILE)
 
 lock: ## every package with its hash, for Python 3.11 and newer, from requirements-dev.txt
 	@for pair in requirements-dev.txt:$(LOCK) .github/audit.in:.github/audit.lock tests/browser.in:tests/browser.lock \
@@ -79,7 +81,7 @@ test-unit: $(TOOLS) ## quick: no engine, no other programs
 test test-e2e: export AZMAIL_TESTS_FORKED ?= 1
 test-e2e: $(INSTALLED) .venv/.tools ## the real engine against the emulators
 	@$(MAIL) setup
-	$(RUN) pytest tests/e2e -n 4 --dist loadfile --no-loadscope-reorder
+	$(RUN) pytest tests/e2e $(BY_FILE)
 
 chaos: $(INSTALLED) ## faults, kills, replaces and two stacks, full size (about an hour; bounded by CHAOS="faults --seeds 3")
 	@$(MAIL) setup

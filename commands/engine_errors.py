@@ -8,7 +8,6 @@ import socket
 from collections.abc import Callable
 from datetime import datetime
 
-from emulators.state_folder import Process
 from engine.stacks import without_credentials
 from mailboxes import remedies
 
@@ -59,6 +58,8 @@ def _holder(user: str, host: str, pid: str, since: str) -> str:
 
 def _runs(pid: int, since: str) -> bool:
     """Whether the process that was there at the moment `since` (RFC 3339) is; its number may be another's by now."""
+    from emulators.state_folder import Process  # here, since a lock is rare and every command would import it
+
     process = Process.of(pid)
     return process is not None and process.began() <= datetime.fromisoformat(since).timestamp() + _COARSE_SECONDS
 

@@ -13,9 +13,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 QUIET = ("--quiet", "--disable-pip-version-check", "--no-input")
 _PATIENCE = {"PIP_RETRIES": "1", "UV_HTTP_RETRIES": "1"}
@@ -115,13 +114,9 @@ def _say(text: str) -> None:
     print(f"setup: {text}", flush=True)
 
 
-def _leave(number: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(128 + number)
-
-
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], install: Callable[[Path, Path], None] = install) -> int:
     """Exit status 1 where packages are missing afterwards."""
-    signal.signal(signal.SIGTERM, _leave)  # which ends the installer, too
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # which ends the installer, too
     try:
         install(Path(arguments[0]), Path(arguments[1]))
     except SetupError as error:

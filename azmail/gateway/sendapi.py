@@ -479,9 +479,8 @@ def _response(reply: Reply) -> Response:
         answer = _refused(RequestProblem("azmail-0450", reply.text, "", 429))
         answer.headers["Retry-After"] = str(reply.retry_after)
         return answer
-    status = {BUSY: 409, LOST: 504, DOUBT: 504}.get(
-        reply, 503 if reply.is_temporary else 400 if reply.code == 550 else 409
-    )
+    for_good = 400 if reply.code == 550 else 409
+    status = {BUSY: 409, LOST: 504, DOUBT: 504}.get(reply, 503 if reply.is_temporary else for_good)
     return _refused(RequestProblem(f"azmail-{reply.code:04}", reply.text, "", status))
 
 
