@@ -12,8 +12,11 @@ from components.own_stack import refuse_own_tunnel
 from components.platform_mail import PlatformMail, PlatformMailArgs
 from components.shared_domain import read_shared_domain
 from components.stack_outputs import shared_domain_outputs, stack_outputs
+from components.stack_traces import leave_out_stack_traces
 from components.zone_survey import survey_zone
 from settings.loading import load
+
+leave_out_stack_traces()
 
 with own_words():
     # All input is read, and the zone or the stack that owns the domain looked at, before anything is declared.

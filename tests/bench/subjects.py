@@ -55,10 +55,13 @@ class Subject:
         self.emulators.reset()
 
     @property
-    def state_bytes(self) -> int:
-        """The size of the state file."""
+    def state_file(self) -> Path:
         [file] = (self.folder / "backend" / ".pulumi" / "stacks").glob("*/dev.json")
-        return file.stat().st_size
+        return file
+
+    @property
+    def state_bytes(self) -> int:
+        return self.state_file.stat().st_size
 
 
 def program(folder: Path, emulators: Emulators) -> Subject:

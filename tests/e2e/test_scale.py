@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,14 @@ class Played:
         self.calls: dict[Step, Calls] = {}
         self.state: dict[Step, int] = {}
         self.routes: dict[Step, int] = {}
+        self.kept_of_each: set[str] = set()
+        """Of what the state holds of resources, but the first: that is the stack, which Pulumi declares itself."""
         for figure in play(subject, size=SIZE, latency_ms=0, steps=EVERY_STEP):
             self.calls[figure.step] = figure.calls
             self.state[figure.step] = subject.state_bytes
+            if figure.step is Step.FIRST_UP:
+                _, *resources = json.loads(subject.state_file.read_text())["checkpoint"]["latest"]["resources"]
+                self.kept_of_each = {key for resource in resources for key in resource}
             self.routes[figure.step] = len(subject.emulators.state("mailjet")["parseroutes"])
 
     def mailjet_writes_beside(self, step: Step) -> int:
@@ -83,6 +89,11 @@ class TestState:
     def test_it_does_not_depend_on_the_steps_in_between(self, played: Played) -> None:
         for step in (Step.NO_OP, Step.REMOVED, Step.ROTATED):
             assert played.state[step] == pytest.approx(played.state[Step.FIRST_UP], rel=0.01)
+
+    def test_it_holds_no_place_of_a_file(self, played: Played) -> None:
+        """Neither stack traces nor source positions: they would make it half as large again, and differ in every clone."""
+        assert {"urn", "inputs"} <= played.kept_of_each
+        assert not {"stackTrace", "sourcePosition"} & played.kept_of_each
 
     def test_a_further_mailbox_takes_few_bytes(self, played: Played, subject: Subject, tmp_path: Path) -> None:
         """A small stack has the same fixed part, so the difference is what mailboxes take; at 10,000 the fixed part
