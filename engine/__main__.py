@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import runpy
 import signal
 import sys
 from pathlib import Path
@@ -137,7 +138,7 @@ def _describe() -> int:
 
 def _plugin(name: str, arguments: list[str]) -> int:
     if name == "pulumi-python":
-        _exec_dynamic_host(arguments)
+        _dynamic_host(arguments)
     from engine.protocol import without_the_sdk
 
     without_the_sdk()
@@ -157,12 +158,21 @@ def _plugin(name: str, arguments: list[str]) -> int:
     return 0
 
 
-def _exec_dynamic_host(arguments: list[str]) -> NoReturn:
+def _dynamic_host(arguments: list[str]) -> NoReturn:
     from engine.language.virtualenv import interpreter
 
     # The engine passes runtime options of Pulumi.yaml to plugins this way; paths are relative to the project.
     chosen = interpreter(str(Path.cwd()), os.environ.get("PULUMI_RUNTIME_VIRTUALENV", ""))
     host = str(Path(__file__).resolve().parent / "dynamic_host.py")
+    if chosen.python.parent.resolve() == Path(sys.executable).parent.resolve():
+        # This Python is the one, as in every clone of this project; a second start would be a tenth of what its plugins cost.
+        os.environ.update(chosen.environment(os.environ))
+        sys.argv[:] = [host, *arguments]
+        del sys.path[0]
+        for name in [name for name in sys.modules if name.partition(".")[0] == "engine"]:
+            del sys.modules[name]
+        runpy.run_path(host, run_name="__main__")
+        sys.exit()
     command = [str(chosen.python), "-u", host, *arguments]
     os.execve(chosen.python, command, chosen.environment(os.environ))  # noqa: S606
 

@@ -99,6 +99,7 @@ import threading
 from pathlib import Path
 
 import pulumi
+from engine import length
 from pulumi.dynamic import CreateResult, ReadResult, Resource, ResourceProvider
 
 
@@ -111,7 +112,7 @@ class ThingProvider(ResourceProvider):
         if props["text"] == "slow":
             Path("started").write_text(str(os.getpid()))
             threading.Event().wait()
-        return CreateResult("the-thing", {"text": props["text"], "length": len(props["text"])})
+        return CreateResult("the-thing", {"text": props["text"], "length": length(props["text"])})
 
     def read(self, id_, props):
         return ReadResult(id_, props)
@@ -125,6 +126,13 @@ class Thing(Resource):
 """
 
 
+ENGINE = """
+def length(text):
+    return len(text)
+"""
+"""A module of the project, whatever those are called that start its plugins."""
+
+
 class Tiny:
     """A stack of the tiny program, with state of its own."""
 
@@ -134,6 +142,7 @@ class Tiny:
         (self.folder / "Pulumi.yaml").write_text(PROJECT)
         (self.folder / "__main__.py").write_text(PROGRAM)
         (self.folder / "things.py").write_text(THINGS)
+        (self.folder / "engine.py").write_text(ENGINE)
         (self.folder / "venv").symlink_to(ROOT / ".venv")
         self.state = folder / "state"
         kept: dict[str, str] = {
@@ -214,6 +223,8 @@ def runs(pid: int) -> bool:
 
 
 def test_a_stacks_whole_life(tiny: Tiny) -> None:
+    assert "looks like a secret" in tiny.pulumi("config", "set", "token", "Kd83hfLq0sZx", status=1)
+    tiny.pulumi("config", "set", "token", "bearer")
     tiny.pulumi("config", "set", "--secret", "token", "planted-secret")
     quiet, loud = tiny.pulumi("preview"), tiny.pulumi("preview", "--debug")
     assert "+ 3 to create" in quiet
