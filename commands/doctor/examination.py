@@ -50,6 +50,7 @@ from commands.doctor.tunnel import TUNNEL, WEBHOOK, WebhookProbe, tunnel_finding
 from commands.pending import pending_findings
 from commands.stack_commands import ROOT, Pulumi, PulumiFailedError
 from commands.stack_settings import plain_values, settings_from
+from commands.state_values import outputs
 from engine.loopback import is_loopback
 from mailboxes import remedies
 from settings.loading import SettingsError
@@ -144,12 +145,12 @@ def _examination(given: DoctorOptions, resolvers: Sequence[Resolver]) -> Iterato
     pulumi = Pulumi(given.stack, project=given.cwd)
     entries = pulumi.entries()
     settings, cloudflare_url = settings_from(pulumi, entries)
-    state, outputs = pulumi.export(show_secrets=True), pulumi.outputs()
+    state = pulumi.export(show_secrets=True)
     old = outdated(state, plain_values(entries))
     examined = examine(
         given.stack,
         settings,
-        outputs,
+        outputs(state),
         cloudflare_url=cloudflare_url,
         inbox_elsewhere=given.inbox,
         outdated=old,

@@ -6,12 +6,12 @@ that begins with one.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from commands.doctor.credentials import CREDENTIALS
 from commands.doctor.finding import Finding
+from commands.state_values import in_clear, resources
 from mailboxes import remedies
 from settings.credentials import API_TOKEN, MAILJET_KEY, MAILJET_SECRET
 
@@ -26,10 +26,10 @@ def outdated(export: Mapping[str, Any], configuration: Mapping[str, str]) -> lis
     """Keys whose value in the state is not the configuration's, from `pulumi stack export --show-secrets`. A key in
     neither comes from the environment, for every command alike."""
     found = []
-    for resource in (export.get("deployment") or {}).get("resources") or []:
+    for resource in resources(export):
         inputs = resource.get("inputs") or {}
         for key, name in _RECORDED.get(str(resource.get("type")), {}).items():
-            if _plain(inputs.get(name)) != configuration.get(key, "") and key not in found:
+            if (in_clear(inputs.get(name)) or "") != configuration.get(key, "") and key not in found:
                 found.append(key)
     return found
 
@@ -42,11 +42,3 @@ def recorded_findings(stack: str, keys: list[str]) -> Iterator[Finding]:
             f"The last up has recorded another {' and another '.join(keys)} than the configuration has, and a refresh or a destroy "
             f"asks with the recorded one; expected the same, before the old one is revoked; record it with: {remedies.apply(stack)}",
         )
-
-
-def _plain(value: object) -> str:
-    """Of an input, secret or not; the engine shows a secret's value as JSON."""
-    if isinstance(value, Mapping):
-        shown = value.get("plaintext")
-        value = json.loads(shown) if isinstance(shown, str) else ""
-    return value if isinstance(value, str) else ""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from commands.state_values import resources
 from mailboxes import remedies
 from mailboxes.wording import counted, first_few
 from settings.values import SUPERSEDED
@@ -43,5 +44,4 @@ def protected_sentence(names: Sequence[str], *, stack: str, doing: str) -> str:
 
 def protected_names(state: Mapping[str, Any]) -> list[str]:
     """The names of what an exported state protects."""
-    resources = (state.get("deployment") or {}).get("resources") or []
-    return [str(item["urn"]).rsplit("::", 1)[-1] for item in resources if item.get("protect")]
+    return [str(item["urn"]).rsplit("::", 1)[-1] for item in resources(state) if item.get("protect")]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from commands.state_values import outputs
 from tests.e2e.stack import ROOT, Emulators, Finished, Stack, mail
 
 DOMAIN = "dev.agents.example"
@@ -69,6 +70,8 @@ class TestScenario:
     def test_nothing_to_find(self, sick: Stack) -> None:
         sick.up()
         sick.start_gateway()
+        state = json.loads(sick.pulumi("stack", "export", "--show-secrets", "--stack", sick.name).out)
+        assert outputs(state) == sick.outputs()
         code, findings = examined(sick)
         assert (code, errors(findings)) == (0, set())
         assert {item["check"] for item in findings} == {
