@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import tests.profiles  # noqa: F401 - loads the profile
+from tests.rewriting import rewrite_once
 from tests.unit.azmail.gateway import official_clients
 from tests.unit.docs import building
 from tests.unit.page import chromium
@@ -31,6 +32,11 @@ WHAT_IS_MISSING: dict[Path, tuple[Callable[[], str], ...]] = {
 """By folder of tests: why some of them are not run on this machine, each a sentence or empty."""
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    rewrite_once(config, _asked(config))
+
+
 def pytest_collection_finish() -> None:
     """What six thousand tests and their modules are made of stays to the end: no collection need look at it again."""
     gc.collect()
@@ -39,8 +45,13 @@ def pytest_collection_finish() -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Said where the tests of a folder were asked for, by one of the folders above them or by themselves."""
-    asked = [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
+    asked = _asked(config)
     for folder, sentences in WHAT_IS_MISSING.items():
         if any(folder.is_relative_to(one) or one.is_relative_to(folder) for one in asked):
             for sentence in filter(None, (say() for say in sentences)):
                 terminalreporter.write_line(sentence)
+
+
+def _asked(config: pytest.Config) -> list[Path]:
+    """Folders and files of tests that the command line names."""
+    return [config.invocation_params.dir / argument.partition("::")[0] for argument in config.args]
