@@ -1,20 +1,21 @@
-"""Where a team's states lie: an S3 (moto) and a PostgreSQL, on loopback, each behind a wire that can be slow or cut."""
+"""Where a team's states lie: an S3 (moto) and a PostgreSQL, on loopback, each behind a wire that can be slow or cut; and what
+they may be encrypted with, a key of a KMS (moto)."""
 
 from __future__ import annotations
 
 import logging
 import tempfile
+import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import requests
+from typing import Any
 
 from tests.relay import Relay
 
-BUCKET = "agentmail-state"
+REGION = "us-east-1"
 ACCESS_KEY, SECRET_KEY = "AKIALOOPBACKONLY0000", "a-secret-key-of-the-tests-alone-0000000"
 PASSWORD = "a-password-of-the-tests-alone"
 
@@ -30,36 +31,68 @@ class StateServer:
     """What a request begins with that saves a state, as a pattern."""
 
 
+@dataclass(frozen=True)
+class KmsKey:
+    """A stack's secrets provider, and the environment in which it is found."""
+
+    url: str
+    environment: tuple[tuple[str, str], ...]
+
+
 @contextmanager
-def s3_server() -> Iterator[StateServer]:
-    """An S3 with one empty bucket."""
-    import boto3
+def moto_server() -> Iterator[tuple[str, int]]:
+    """Where it listens. What it holds stays in this process, for the next one, too."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else a line for each request
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
-    host, port = server.get_host_and_port()
-    # moto keeps its objects in the process, not in the server: another's from before would be here too.
-    requests.post(f"http://{host}:{port}/moto-api/reset", timeout=10).raise_for_status()
     try:
-        store = boto3.client(
-            "s3",
-            endpoint_url=f"http://{host}:{port}",
-            region_name="us-east-1",
-            aws_access_key_id=ACCESS_KEY,
-            aws_secret_access_key=SECRET_KEY,
-        )
-        store.create_bucket(Bucket=BUCKET)
-        with Relay((host, port)) as relay:
-            yield StateServer(
-                f"s3://{BUCKET}?endpoint=127.0.0.1:{relay.port}&disableSSL=true&s3ForcePathStyle=true&region=us-east-1",
-                {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY},
-                relay,
-                r"^PUT \S*/stacks/agentmail/",
-            )
+        yield server.get_host_and_port()
     finally:
         server.stop()
+
+
+@contextmanager
+def s3_server() -> Iterator[StateServer]:
+    """An S3 with one empty bucket."""
+    bucket = f"agentmail-state-{uuid.uuid4()}"
+    with moto_server() as address, Relay(address) as relay:
+        _client("s3", address).create_bucket(Bucket=bucket)
+        yield StateServer(
+            f"s3://{bucket}?endpoint=127.0.0.1:{relay.port}&disableSSL=true&s3ForcePathStyle=true&region={REGION}",
+            {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY},
+            relay,
+            r"^PUT \S*/stacks/agentmail/",
+        )
+
+
+@contextmanager
+def kms_server() -> Iterator[KmsKey]:
+    """A KMS with one key."""
+    with moto_server() as address:
+        key = _client("kms", address).create_key()["KeyMetadata"]["KeyId"]
+        url = f"http://{address[0]}:{address[1]}"
+        yield KmsKey(
+            f"awskms://{key}?region={REGION}",
+            (
+                ("AWS_ENDPOINT_URL_KMS", url),
+                ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+                ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+            ),
+        )
+
+
+def _client(service: str, address: tuple[str, int]) -> Any:
+    import boto3
+
+    return boto3.client(
+        service,
+        endpoint_url=f"http://{address[0]}:{address[1]}",
+        region_name=REGION,
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=SECRET_KEY,
+    )
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests import forks
 forks.begin()
 
 from tests.e2e.stack import ROOT, Emulators, Stack  # noqa: E402
+from tests.state_servers import kms_server  # noqa: E402
 
 DEV_POPULATION = ROOT / "populations" / "dev.yaml"
 
@@ -54,9 +56,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def running_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
-    """Mailjet and Cloudflare, once for each worker."""
+    """Mailjet and Cloudflare, once for each worker, and a KMS for the stacks on them (docs/decisions/151-tests-with-a-kms.md)."""
     running = Emulators.start(tmp_path_factory.mktemp("emulators"))
-    yield running
+    with kms_server() as key:
+        yield replace(running, key=key)
     running.stop()
 
 

@@ -20,6 +20,7 @@ import yaml
 from commands.embedded_mail import hand_over
 from engine import official
 from tests import forks
+from tests.state_servers import KmsKey
 
 ROOT = Path(os.environ.get(forks.PROJECT) or forks.ROOT)
 """The clone whose commands are run; in the end-to-end tests a copy of it, whose Pythons begin with their packages imported."""
@@ -104,6 +105,8 @@ class Emulators:
     folder: Path
     status: dict[str, Any]
     credentials: dict[str, str] = field(repr=False)
+    key: KmsKey | None = None
+    """What new stacks are encrypted with; None for a passphrase."""
 
     @classmethod
     def start(cls, folder: Path) -> Emulators:
@@ -171,7 +174,7 @@ class Emulators:
 
 
 @functools.cache
-def initialised(name: str) -> tempfile.TemporaryDirectory[str]:
+def initialised(name: str, key: KmsKey | None) -> tempfile.TemporaryDirectory[str]:
     """What `stack init NAME` leaves: a backend and a configuration file, made once and copied for each test."""
     made = tempfile.TemporaryDirectory(prefix="initialised-")
     folder = Path(made.name)
@@ -179,13 +182,16 @@ def initialised(name: str) -> tempfile.TemporaryDirectory[str]:
     backend.mkdir()
     project = folder / "Pulumi.yaml"
     project.symlink_to(ROOT / "Pulumi.yaml")
-    environment = clean_environment() | {
-        "PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip",
-        "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
-    }
-    run([ENGINE, "-C", folder, "stack", "init", name, "--non-interactive"], env=environment, check=True)
+    environment = clean_environment() | encrypting(key) | {"PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip"}
+    provider = [f"--secrets-provider={key.url}"] if key else []
+    run([ENGINE, "-C", folder, "stack", "init", name, *provider, "--non-interactive"], env=environment, check=True)
     project.unlink()
     return made
+
+
+def encrypting(key: KmsKey | None) -> dict[str, str]:
+    """With which variables the secrets of a stack are read and written."""
+    return {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE} if key is None else dict(key.environment)
 
 
 @dataclass
@@ -205,10 +211,10 @@ class Stack:
             backend.mkdir(parents=True)
             for part in PROGRAM:
                 (folder / part).symlink_to(ROOT / part)
-        environment = clean_environment() | emulators.credentials
-        environment |= {"PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip", "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}
+        environment = clean_environment() | emulators.credentials | encrypting(emulators.key)
+        environment |= {"PULUMI_BACKEND_URL": f"file://{backend}?metadata=skip"}
         made = cls(folder, emulators, name, environment)
-        shutil.copytree(initialised(name).name, folder, dirs_exist_ok=True)
+        shutil.copytree(initialised(name, emulators.key).name, folder, dirs_exist_ok=True)
         status = emulators.status
         dev = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
         made.config_file.write_text(

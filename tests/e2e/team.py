@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from tests.bench.population import write_population
@@ -17,7 +18,9 @@ class Team:
         self.population = folder / "population.json"
         self.server = server
         write_population(self.population, agents)
-        self.stack = Stack.create(folder / "project", emulators, name="team", population=self.population)
+        self.stack = Stack.create(
+            folder / "project", replace(emulators, key=None), name="team", population=self.population
+        )
         self.stack.environment.pop("PULUMI_BACKEND_URL")
         self.stack.environment |= server.credentials
         (self.stack.folder / "Pulumi.team.backend").write_text(f"{server.url}\n")
