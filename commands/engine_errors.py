@@ -123,18 +123,48 @@ def _no_bucket(match: re.Match[str], stack: str, backend: str) -> str:
     )
 
 
+def _no_key(match: re.Match[str], stack: str, _backend: str) -> str:
+    new, said = match[1], match[2]
+    key = f"the key for the secrets of {stack!r}"
+    for signs, found, expected in _OF_KEYS:
+        if re.search(signs, said):
+            return f"{key} {found}; expected {expected}"
+    reason = said.rpartition(": ")[2].strip(" .")
+    if new:
+        again = remedies.new_environment(stack, secrets_provider="URL")
+        return f"{key} cannot be used ({reason}); expected one that answers; name it with: {again}"
+    return (
+        f"{key} cannot be used ({reason}); expected the one that encrypted them, to answer whoever runs this; its name is told by: grep "
+        f"secretsprovider Pulumi.{stack}.yaml"
+    )
+
+
+_AWS_CREDENTIALS = "export AWS_ACCESS_KEY_ID=ID && read -rs AWS_SECRET_ACCESS_KEY && export AWS_SECRET_ACCESS_KEY"
+_OF_KEYS = (
+    (
+        r"get credentials|NoCredentialProviders|no EC2 IMDS role",
+        "is asked without credentials",
+        f"ones that may use it; give them with: {_AWS_CREDENTIALS}",
+    ),
+    (
+        r"AccessDenied|not authorized|UnrecognizedClient|InvalidSignature|ExpiredToken|security token",
+        "refuses the credentials",
+        f"ones that may decrypt and encrypt with it (kms:Decrypt, kms:Encrypt); give them with: {_AWS_CREDENTIALS}",
+    ),
+)
+
+
 _A_BUCKET = "a bucket that answers; name another with: echo s3://BUCKET?region=eu-west-1 > Pulumi.STACK.backend"
 _OF_BUCKETS = (
     (
         r"get credentials|NoCredentialProviders|no EC2 IMDS role",
         "is asked without credentials",
-        "a key of its own; give it with: export AWS_ACCESS_KEY_ID=ID && read -rs AWS_SECRET_ACCESS_KEY && export AWS_SECRET_ACCESS_KEY",
+        f"a key of its own; give it with: {_AWS_CREDENTIALS}",
     ),
     (
         r"InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|StatusCode: 403",
         "refuses the credentials",
-        "ones that may list, read, write and delete there; give them with: export AWS_ACCESS_KEY_ID=ID && read -rs "
-        "AWS_SECRET_ACCESS_KEY && export AWS_SECRET_ACCESS_KEY",
+        f"ones that may list, read, write and delete there; give them with: {_AWS_CREDENTIALS}",
     ),
     (
         r"NoSuchBucket",
@@ -187,6 +217,7 @@ _RULES: list[_Rule] = [
     (re.compile(r"unable to read PULUMI_CONFIG_PASSPHRASE_FILE: open ([^\n]+): ([^\n:]+)"), _no_passphrase_file),
     (re.compile(r'unable to open (?:state directory|state database|bucket) "([^"]*)": ([^\n]+)'), _no_backend),
     (re.compile(r'blob \(key "[^"]*"\) \(code=\w+\): ([^\n]+)'), _no_bucket),
+    (re.compile(r"(for new stack: )?secrets \(code=\w+\): ([^\n]+)"), _no_key),
     (re.compile(r"invalid YAML file: (?:yaml: )?([^\n]+)"), _no_yaml),
     (re.compile(r"configuration key '([^']+)' must be of type '([^']+)'"), _wrong_type),
     (re.compile(r"(?:unexpected end of JSON input|failed to load checkpoint)"), _cut_state),

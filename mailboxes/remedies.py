@@ -113,9 +113,10 @@ def check_environment(name: str = "") -> str:
     return mail("env", "check", _named(name))
 
 
-def new_environment(name: str = "") -> str:
-    """Makes an environment."""
-    return mail("env", "new", _named(name))
+def new_environment(name: str = "", *, secrets_provider: str = "") -> str:
+    """Makes an environment; `secrets_provider`: the URL of what its secrets are encrypted with, where no passphrase is."""
+    provider = ["--secrets-provider", secrets_provider] if secrets_provider else []
+    return mail("env", "new", _named(name), *provider)
 
 
 def new_root(stack: str) -> str:

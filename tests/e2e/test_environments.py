@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from azmail.stack import MailStack
-from tests.e2e.stack import PASSPHRASE, PROGRAM, ROOT, Emulators, Finished, Stack, clean_environment, mail
+from tests.e2e.stack import PROGRAM, ROOT, Emulators, Finished, Stack, clean_environment, encrypting, mail
 
 DOMAIN = "staging.agents.example"
 HOST = "api-staging.agents.example"
@@ -24,8 +24,7 @@ def staging(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> S
     (folder / "backend").mkdir()
     for part in PROGRAM:
         (folder / part).symlink_to(ROOT / part)
-    environment = clean_environment()
-    environment |= {"PULUMI_BACKEND_URL": f"file://{folder}/backend", "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}
+    environment = clean_environment() | encrypting(emulators.key) | {"PULUMI_BACKEND_URL": f"file://{folder}/backend"}
     return Stack(folder, emulators, "staging", environment)
 
 
@@ -65,7 +64,9 @@ class TestScenario:
     ) -> None:
         broken = tmp_path / ".env"
         broken.write_text(re.sub(r"MAILJET_API_KEY='\w+'", f"MAILJET_API_KEY='{'0' * 32}'", dotenv.read_text()))
-        done = environments(staging, "new", "staging", "--from-env", broken, "--yes", check=False)
+        assert emulators.key is not None
+        provider = ("--secrets-provider", emulators.key.url)
+        done = environments(staging, "new", "staging", "--from-env", broken, "--yes", *provider, check=False)
         assert done.code == 1
         assert "Mailjet" in done.err
         assert "rejected the API key" in done.err
@@ -83,15 +84,18 @@ class TestScenario:
     def test_it_is_made_from_the_platforms_env(self, staging: Stack, dotenv: Path, emulators: Emulators) -> None:
         population = staging.folder / "people.yaml"
         population.write_text((ROOT / "populations" / "prod.yaml").read_text())
-        done = environments(
-            staging, "new", "staging", "--from-env", dotenv, "--population", "people.yaml", "--yes"
-        )  # fmt: skip
+        assert emulators.key is not None
+        given = ("--population", "people.yaml", "--secrets-provider", emulators.key.url, "--yes")
+        done = environments(staging, "new", "staging", "--from-env", dotenv, *given)
         for variable in dotenv.read_text().splitlines():
             assert variable.partition("=")[0] in done.out
         text = staging.config_file.read_text() + done.text
         for secret in emulators.credentials.values():
             assert secret not in text
-        written = yaml.safe_load(staging.config_file.read_text())["config"]
+        document = yaml.safe_load(staging.config_file.read_text())
+        assert document["secretsprovider"] == emulators.key.url
+        assert "encryptionsalt" not in document
+        written = document["config"]
         assert written["agentmail:zoneId"] == emulators.status["cloudflare"]["zone_id"]
         assert set(written["cloudflare:apiToken"]) == {"secure"}
 

@@ -93,6 +93,38 @@ BACKEND = "s3://states (Pulumi.prod.backend names it)"
             "echo s3://BUCKET?region=eu-west-1 > Pulumi.prod.backend",
         ),
         (
+            'error: constructing secrets manager of type "cloud": secrets (code=Unknown): operation error KMS: Decrypt, exceeded maximum '
+            'number of attempts, 3, https response error StatusCode: 0, RequestID: , request send failed, Post "http://127.0.0.1:9/": '
+            "dial tcp 127.0.0.1:9: connect: connection refused",
+            "the key for the secrets of 'prod' cannot be used (connection refused)",
+            "grep secretsprovider Pulumi.prod.yaml",
+        ),
+        (
+            "error: getting stack configuration: get stack secrets manager: secrets (code=Unknown): operation error KMS: Decrypt, get "
+            "identity: get credentials: failed to refresh cached credentials, no EC2 IMDS role found",
+            "the key for the secrets of 'prod' is asked without credentials",
+            "export AWS_ACCESS_KEY_ID=ID",
+        ),
+        (
+            "error: getting stack configuration: get stack secrets manager: secrets (code=PermissionDenied): operation error KMS: Decrypt, "
+            "https response error StatusCode: 400, RequestID: 1, api error AccessDeniedException: User: arn:aws:iam::1:user/ci is not "
+            "authorized to perform: kms:Decrypt on this resource",
+            "refuses the credentials; expected ones that may decrypt and encrypt",
+            "export AWS_ACCESS_KEY_ID=ID",
+        ),
+        (
+            "error: get stack secrets manager: secrets (code=FailedPrecondition): operation error KMS: Decrypt, https response error "
+            "StatusCode: 400, RequestID: 1, DisabledException: arn:aws:kms:eu-west-1:1:key/2 is disabled.",
+            "cannot be used (arn:aws:kms:eu-west-1:1:key/2 is disabled); expected the one that encrypted them",
+            "grep secretsprovider Pulumi.prod.yaml",
+        ),
+        (
+            "error: could not create secrets manager for new stack: secrets (code=NotFound): operation error KMS: Encrypt, https response "
+            "error StatusCode: 400, RequestID: 1, NotFoundException: Alias arn:aws:kms:eu-west-1:1:alias/x is not found.",
+            "cannot be used (Alias arn:aws:kms:eu-west-1:1:alias/x is not found); expected one that answers",
+            "./mail env new prod --secrets-provider URL",
+        ),
+        (
             "error: failed to load checkpoint: place 1: unexpected end of JSON input",
             "was cut off",
             "./mail state restore prod",
