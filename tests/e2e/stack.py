@@ -229,7 +229,7 @@ class Stack:
                         "agentmail:gatewayPort": status["gateway"]["port"],
                         "agentmail:gatewayApiUrl": status["gateway"]["api_url"],
                         "agentmail:inboxService": status["inbox"]["url"],
-                        "agentmail:populations": [{"file": str(population or ROOT / "populations" / "dev.yaml")}],
+                        "agentmail:populations": [{"file": str(population or ROOT / "populations" / "prod.yaml")}],
                     }
                 }
             )

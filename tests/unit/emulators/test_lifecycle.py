@@ -227,17 +227,29 @@ def test_a_folder_of_before_there_was_a_gateway_gets_its_root(emulators: Emulato
 
 def test_state_ports_and_credentials_survive_a_kill(emulators: Emulators) -> None:
     emulators.up()
-    before, credentials = emulators.status(), emulators.credentials()
+    credentials = emulators.credentials()
     emulators.add_sender("*@agents.example")
+    for _ in range(3):
+        before, after = killed_and_up(emulators)
+        # Another test's may be given one of the ports while nobody listens there. That is told, and seldom happens twice.
+        if "moved" not in after:
+            break
+    before.pop("moved", None)
+    assert {**after, "pid": 0} == {**before, "pid": 0}
+    assert emulators.credentials() == credentials
+    assert emulators.senders() == ["*@agents.example"]
+
+
+def killed_and_up(emulators: Emulators) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What was told of them before and afterwards."""
+    before = emulators.status()
     os.kill(before["pid"], signal.SIGKILL)
     wait_until(lambda: not alive(before["pid"]))
     assert emulators.status()["running"] is False
     emulators.up()
     after = emulators.status()
     assert after["pid"] != before["pid"]
-    assert {**after, "pid": 0} == {**before, "pid": 0}
-    assert emulators.credentials() == credentials
-    assert emulators.senders() == ["*@agents.example"]
+    return before, after
 
 
 def test_reset_while_up_and_while_down(emulators: Emulators) -> None:
