@@ -32,6 +32,7 @@ from sqlalchemy import (
     create_engine,
     delete,
     event,
+    func,
     literal_column,
     or_,
     select,
@@ -48,6 +49,8 @@ HANDLING_SECONDS = 600
 ACCOUNT = ""
 """The use of all agents together is kept under this name, which no agent id has."""
 
+_SCHEMA_LOCK = 0x617A6D61696E
+"""Number of a PostgreSQL's advisory lock; `azmail.inbox.database` has the two before it."""
 _METADATA = MetaData()
 _USE = Table(
     "gateway_use",
@@ -170,8 +173,11 @@ class Ledger:
         self._statements = _Statements(self._engine, self._insert)
 
     def create(self) -> None:
-        """Make the tables that are missing."""
+        """Make the tables that are missing; several processes may do so at once."""
         with self._transaction() as connection:
+            if not self._is_sqlite:
+                # Of two that look at the same moment, both would see that there are none.
+                connection.execute(select(func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
             _METADATA.create_all(connection)
 
     def check(self) -> None:

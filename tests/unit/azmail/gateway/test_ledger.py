@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -137,6 +138,20 @@ class TestDatabase:
         begin(ledger, "k")
         ledger.create()
         assert begin(ledger, "k") is not None
+
+    def test_replicas_that_start_at_once_make_it_once(self, ledger_url: str) -> None:
+        replicas = [Ledger(ledger_url) for _ in range(6)]
+        together = Barrier(len(replicas))
+
+        def start(replica: Ledger) -> None:
+            together.wait()
+            replica.create()
+
+        with ThreadPoolExecutor(len(replicas)) as threads:
+            list(threads.map(start, replicas))
+        assert [begin(replica, "k") is None for replica in replicas].count(True) == 1
+        for replica in replicas:
+            replica.close()
 
     def test_a_database_that_is_not_there(self) -> None:
         away = Ledger("postgresql+psycopg://nobody:planted-secret@127.0.0.1:1/none", timeout=1.0)
