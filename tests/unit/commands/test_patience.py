@@ -19,17 +19,15 @@ import os, signal, sys
 from pathlib import Path
 
 folder = Path(sys.argv[1])
-
-def save(*_):
-    while not (folder / "go on").exists():
-        pass
-    (folder / "saved").touch()
-    sys.exit(3)
-
-signal.signal(signal.SIGINT, save)
+# Held back until it is waited for: one that came between the last two lines would be waited for in vain.
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 (folder / "pid.new").write_text(str(os.getpid()))
 (folder / "pid.new").rename(folder / "pid")
-signal.pause()
+signal.sigwait([signal.SIGINT])
+while not (folder / "go on").exists():
+    pass
+(folder / "saved").touch()
+sys.exit(3)
 """
 
 
