@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from engine.stacks import without_credentials
@@ -115,20 +115,23 @@ def _no_backend(match: re.Match[str], stack: str, _backend: str) -> str:
 
 def _no_bucket(match: re.Match[str], stack: str, backend: str) -> str:
     said = match[1]
-    for signs, found, expected in _OF_BUCKETS:
-        if re.search(signs, said):
-            return f"the backend {backend} {found}; expected {expected}".replace("STACK", stack)
+    if refusal := _refusal(said, _OF_BUCKETS):
+        return f"the backend {backend} {refusal}".replace("STACK", stack)
     return f"the backend {backend} cannot be read ({said.rpartition(': ')[2]}); expected {_A_BUCKET}".replace(
         "STACK", stack
     )
 
 
+def _refusal(said: str, known: Sequence[tuple[str, str, str]]) -> str:
+    """What was found and what is expected, by the first row whose signs are in what a cloud `said`; empty where none is."""
+    return next((f"{found}; expected {expected}" for signs, found, expected in known if re.search(signs, said)), "")
+
+
 def _no_key(match: re.Match[str], stack: str, _backend: str) -> str:
     new, said = match[1], match[2]
     key = f"the key for the secrets of {stack!r}"
-    for signs, found, expected in _OF_KEYS:
-        if re.search(signs, said):
-            return f"{key} {found}; expected {expected}"
+    if refusal := _refusal(said, _OF_KEYS):
+        return f"{key} {refusal}"
     reason = said.rpartition(": ")[2].strip(" .")
     if new:
         again = remedies.new_environment(stack, secrets_provider="URL")
@@ -139,10 +142,11 @@ def _no_key(match: re.Match[str], stack: str, _backend: str) -> str:
     )
 
 
+_NO_CREDENTIALS = r"get credentials|NoCredentialProviders|no EC2 IMDS role"
 _AWS_CREDENTIALS = "export AWS_ACCESS_KEY_ID=ID && read -rs AWS_SECRET_ACCESS_KEY && export AWS_SECRET_ACCESS_KEY"
 _OF_KEYS = (
     (
-        r"get credentials|NoCredentialProviders|no EC2 IMDS role",
+        _NO_CREDENTIALS,
         "is asked without credentials",
         f"ones that may use it; give them with: {_AWS_CREDENTIALS}",
     ),
@@ -157,7 +161,7 @@ _OF_KEYS = (
 _A_BUCKET = "a bucket that answers; name another with: echo s3://BUCKET?region=eu-west-1 > Pulumi.STACK.backend"
 _OF_BUCKETS = (
     (
-        r"get credentials|NoCredentialProviders|no EC2 IMDS role",
+        _NO_CREDENTIALS,
         "is asked without credentials",
         f"a key of its own; give it with: {_AWS_CREDENTIALS}",
     ),

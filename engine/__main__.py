@@ -165,7 +165,7 @@ def _dynamic_host(arguments: list[str]) -> NoReturn:
     chosen = interpreter(str(Path.cwd()), os.environ.get("PULUMI_RUNTIME_VIRTUALENV", ""))
     host = str(Path(__file__).resolve().parent / "dynamic_host.py")
     if chosen.python.parent.resolve() == Path(sys.executable).parent.resolve():
-        # This Python is the one, as in every clone of this project; a second start would be a tenth of what its plugins cost.
+        # This Python is the one, as in every clone of this project: it need not begin once more.
         os.environ.update(chosen.environment(os.environ))
         sys.argv[:] = [host, *arguments]
         del sys.path[0]

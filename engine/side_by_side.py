@@ -31,7 +31,8 @@ def install(lock: Path, venv: Path) -> None:
     if find_installed(here, os.environ) is not None or built_cli(here).is_file():
         packages.install(lock, venv)
         return
-    building = subprocess.Popen([sys.executable, str(Path(__file__).with_name("__main__.py")), "build"])  # noqa: S603
+    command = [sys.executable, str(Path(__file__).with_name("__main__.py")), "build"]
+    building = subprocess.Popen(command)  # noqa: S603 - this Python and a file of this clone, no word of anybody else's
     try:
         packages.install(lock, venv)
         if building.wait() != 0:

@@ -22,6 +22,10 @@ def mail(*words: str) -> str:
     return f"{PROGRAM} {shlex.join(words)}"
 
 
+def _encrypted_with(secrets_provider: str) -> list[str]:
+    return ["--secrets-provider", secrets_provider] if secrets_provider else []
+
+
 def _named(stack: str) -> str:
     """The stack, else the one that this process is about; the word STACK where nobody knows, as in the help."""
     return stack or os.environ.get(STACK_VARIABLE) or STACK
@@ -115,8 +119,7 @@ def check_environment(name: str = "") -> str:
 
 def new_environment(name: str = "", *, secrets_provider: str = "") -> str:
     """Makes an environment; `secrets_provider`: the URL of what its secrets are encrypted with, where no passphrase is."""
-    provider = ["--secrets-provider", secrets_provider] if secrets_provider else []
-    return mail("env", "new", _named(name), *provider)
+    return mail("env", "new", _named(name), *_encrypted_with(secrets_provider))
 
 
 def new_root(stack: str) -> str:
@@ -131,8 +134,7 @@ def change_passphrase(stack: str = "") -> str:
 
 def make_stack(stack: str = "", *, secrets_provider: str = "") -> str:
     """Makes an empty stack in its backend: for a state that is gone, or a file that no stack has been made with."""
-    provider = ["--secrets-provider", secrets_provider] if secrets_provider else []
-    return mail("pulumi", "stack", "init", _named(stack), *provider)
+    return mail("pulumi", "stack", "init", _named(stack), *_encrypted_with(secrets_provider))
 
 
 def import_state(stack: str, file: str) -> str:

@@ -17,6 +17,7 @@ from tests.relay import Relay
 
 REGION = "us-east-1"
 ACCESS_KEY, SECRET_KEY = "AKIALOOPBACKONLY0000", "a-secret-key-of-the-tests-alone-0000000"
+_CREDENTIALS = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
 PASSWORD = "a-password-of-the-tests-alone"
 
 
@@ -61,7 +62,7 @@ def s3_server() -> Iterator[StateServer]:
         _client("s3", address).create_bucket(Bucket=bucket)
         yield StateServer(
             f"s3://{bucket}?endpoint=127.0.0.1:{relay.port}&disableSSL=true&s3ForcePathStyle=true&region={REGION}",
-            {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY},
+            _CREDENTIALS,
             relay,
             r"^PUT \S*/stacks/agentmail/",
         )
@@ -73,14 +74,7 @@ def kms_server() -> Iterator[KmsKey]:
     with moto_server() as address:
         key = _client("kms", address).create_key()["KeyMetadata"]["KeyId"]
         url = f"http://{address[0]}:{address[1]}"
-        yield KmsKey(
-            f"awskms://{key}?region={REGION}",
-            (
-                ("AWS_ENDPOINT_URL_KMS", url),
-                ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-                ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
-            ),
-        )
+        yield KmsKey(f"awskms://{key}?region={REGION}", (("AWS_ENDPOINT_URL_KMS", url), *_CREDENTIALS.items()))
 
 
 def _client(service: str, address: tuple[str, int]) -> Any:

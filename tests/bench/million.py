@@ -24,7 +24,7 @@ from tests.bench.processes import Cost, measure
 from tests.bench.run import say
 from tests.bench.scenario import Calls, counted
 from tests.bench.subjects import DESTROY, PREVIEW, REFRESH, ROTATED, SECRET, UP
-from tests.e2e.stack import ENGINE, ROOT, Emulators, Stack
+from tests.e2e.stack import ENGINE, ROOT, Emulators, Stack, state_file
 
 A_FILE = 100_000
 """Agents of one population file: a platform export of more is refused for its size."""
@@ -124,8 +124,8 @@ def sampled_stack(folder: Path, emulators: Emulators, part: PartEdit, *, others:
         emulators.forget_requests()
         command = [str(ENGINE), "-C", str(stack.folder), *words, "--stack", stack.name, "--non-interactive"]
         cost = measure([*command, "--suppress-outputs"], environment={**stack.environment, **variables}, folder=ROOT)
-        [state] = (stack.folder / "backend" / ".pulumi" / "stacks").glob(f"*/{stack.name}.json")
-        samples.append(Sample(step=step, cost=cost, calls=counted(emulators), state_bytes=state.stat().st_size))
+        size = state_file(stack.folder, stack.name).stat().st_size
+        samples.append(Sample(step=step, cost=cost, calls=counted(emulators), state_bytes=size))
         say(f"  {step:<24}{cost.seconds:7.1f} s  {samples[-1].calls}")
     return samples
 

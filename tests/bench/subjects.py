@@ -14,7 +14,7 @@ from mailboxes.addresses import addresses
 from mailboxes.population import load_population
 from tests.bench.population import write_population
 from tests.bench.processes import Cost, measure
-from tests.e2e.stack import ENGINE, PASSPHRASE, PROGRAM, ROOT, Emulators, Stack, clean_environment
+from tests.e2e.stack import ENGINE, PASSPHRASE, PROGRAM, ROOT, Emulators, Stack, clean_environment, state_file
 
 SECRET = "MAILJET_INBOUND_SECRET"
 ROTATED = "a-second-secret-of-the-benchmark"
@@ -55,13 +55,8 @@ class Subject:
         self.emulators.reset()
 
     @property
-    def state_file(self) -> Path:
-        [file] = (self.folder / "backend" / ".pulumi" / "stacks").glob("*/dev.json")
-        return file
-
-    @property
     def state_bytes(self) -> int:
-        return self.state_file.stat().st_size
+        return state_file(self.folder).stat().st_size
 
 
 def program(folder: Path, emulators: Emulators) -> Subject:

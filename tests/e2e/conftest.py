@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests import forks
+from tests.state_servers import KmsKey, kms_server
 
 # Before anything here learns where the project is.
 forks.begin()
 
 from tests.e2e.stack import ROOT, Emulators, Stack  # noqa: E402
-from tests.state_servers import kms_server  # noqa: E402
 
 DEV_POPULATION = ROOT / "populations" / "dev.yaml"
 
@@ -68,6 +68,13 @@ def emulators(running_emulators: Emulators) -> Emulators:
     """Mailjet and Cloudflare as at their start. Who stops them, or changes more than their services do, starts others."""
     running_emulators.reset()
     return running_emulators
+
+
+@pytest.fixture(scope="module")
+def key(emulators: Emulators) -> KmsKey:
+    """What the secrets of stacks on them are encrypted with."""
+    assert emulators.key is not None
+    return emulators.key
 
 
 @pytest.fixture

@@ -194,6 +194,12 @@ def encrypting(key: KmsKey | None) -> dict[str, str]:
     return {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE} if key is None else dict(key.environment)
 
 
+def state_file(project: Path, stack: str = "dev") -> Path:
+    """Where a project's own backend keeps the state of a stack."""
+    [file] = (project / "backend" / ".pulumi" / "stacks").glob(f"*/{stack}.json")
+    return file
+
+
 @dataclass
 class Stack:
     """One stack: its own backend, configuration file and populations."""

@@ -11,6 +11,7 @@ import yaml
 
 from azmail.stack import MailStack
 from tests.e2e.stack import PROGRAM, ROOT, Emulators, Finished, Stack, clean_environment, encrypting, mail
+from tests.state_servers import KmsKey
 
 DOMAIN = "staging.agents.example"
 HOST = "api-staging.agents.example"
@@ -18,13 +19,13 @@ TUNNEL = "6ff42ae2-765d-4adf-8112-31c55c1551ef.cfargotunnel.com"
 
 
 @pytest.fixture(scope="module")
-def staging(emulators: Emulators, tmp_path_factory: pytest.TempPathFactory) -> Stack:
+def staging(emulators: Emulators, key: KmsKey, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """A project folder and an empty backend; nothing is in them yet."""
     folder = tmp_path_factory.mktemp("environments")
     (folder / "backend").mkdir()
     for part in PROGRAM:
         (folder / part).symlink_to(ROOT / part)
-    environment = clean_environment() | encrypting(emulators.key) | {"PULUMI_BACKEND_URL": f"file://{folder}/backend"}
+    environment = clean_environment() | encrypting(key) | {"PULUMI_BACKEND_URL": f"file://{folder}/backend"}
     return Stack(folder, emulators, "staging", environment)
 
 
@@ -59,13 +60,10 @@ def environments(stack: Stack, *arguments: str | Path, check: bool = True) -> Fi
 class TestScenario:
     """The tests of this class build on each other, in order."""
 
-    def test_a_wrong_key_leaves_nothing_behind(
-        self, staging: Stack, dotenv: Path, emulators: Emulators, tmp_path: Path
-    ) -> None:
+    def test_a_wrong_key_leaves_nothing_behind(self, staging: Stack, dotenv: Path, key: KmsKey, tmp_path: Path) -> None:
         broken = tmp_path / ".env"
         broken.write_text(re.sub(r"MAILJET_API_KEY='\w+'", f"MAILJET_API_KEY='{'0' * 32}'", dotenv.read_text()))
-        assert emulators.key is not None
-        provider = ("--secrets-provider", emulators.key.url)
+        provider = ("--secrets-provider", key.url)
         done = environments(staging, "new", "staging", "--from-env", broken, "--yes", *provider, check=False)
         assert done.code == 1
         assert "Mailjet" in done.err
@@ -81,11 +79,12 @@ class TestScenario:
         assert "everything was taken back" in done.err
         assert not staging.config_file.exists()
 
-    def test_it_is_made_from_the_platforms_env(self, staging: Stack, dotenv: Path, emulators: Emulators) -> None:
+    def test_it_is_made_from_the_platforms_env(
+        self, staging: Stack, dotenv: Path, emulators: Emulators, key: KmsKey
+    ) -> None:
         population = staging.folder / "people.yaml"
         population.write_text((ROOT / "populations" / "prod.yaml").read_text())
-        assert emulators.key is not None
-        given = ("--population", "people.yaml", "--secrets-provider", emulators.key.url, "--yes")
+        given = ("--population", "people.yaml", "--secrets-provider", key.url, "--yes")
         done = environments(staging, "new", "staging", "--from-env", dotenv, *given)
         for variable in dotenv.read_text().splitlines():
             assert variable.partition("=")[0] in done.out
@@ -93,7 +92,7 @@ class TestScenario:
         for secret in emulators.credentials.values():
             assert secret not in text
         document = yaml.safe_load(staging.config_file.read_text())
-        assert document["secretsprovider"] == emulators.key.url
+        assert document["secretsprovider"] == key.url
         assert "encryptionsalt" not in document
         written = document["config"]
         assert written["agentmail:zoneId"] == emulators.status["cloudflare"]["zone_id"]

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.stack import Emulators, Finished, Stack, mail
+from tests.e2e.stack import Emulators, Finished, Stack, mail, state_file
 from tests.state_servers import KmsKey
-
-
-@pytest.fixture(scope="module")
-def key(emulators: Emulators) -> KmsKey:
-    assert emulators.key is not None
-    return emulators.key
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +36,7 @@ class TestScenario:
         assert "encryptionsalt" not in stack.config_file.read_text()
         assert stack.outputs() == before
         stack.up("--expect-no-changes")
-        [state] = (stack.folder / "backend" / ".pulumi" / "stacks").rglob("dev.json")
-        deployment = json.loads(state.read_text())["checkpoint"]["latest"]
+        deployment = json.loads(state_file(stack.folder).read_text())["checkpoint"]["latest"]
         assert deployment["secrets_providers"]["type"] == "cloud"
 
     def test_everything_is_read_with_it(self, stack: Stack) -> None:
@@ -63,10 +55,10 @@ class TestScenario:
         assert done.code == 1
         assert "the key for the secrets of 'dev' is asked without credentials" in done.err
 
-    def test_and_back(self, stack: Stack, tmp_path: Path) -> None:
+    def test_and_back(self, stack: Stack, key: KmsKey) -> None:
         stack.environment["PULUMI_CONFIG_PASSPHRASE"] = "another passphrase of the tests"
         stack.pulumi("stack", "change-secrets-provider", "passphrase", "--stack", "dev")
-        for name in ("AWS_ENDPOINT_URL_KMS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        for name in dict(key.environment):
             del stack.environment[name]
         assert "encryptionsalt" in stack.config_file.read_text()
         assert "secretsprovider" not in stack.config_file.read_text()

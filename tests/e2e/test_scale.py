@@ -11,7 +11,7 @@ import pytest
 from tests.bench.population import identifying_bytes
 from tests.bench.scenario import EVERY_STEP, Calls, Step, play
 from tests.bench.subjects import Subject, program
-from tests.e2e.stack import Emulators
+from tests.e2e.stack import Emulators, state_file
 
 SIZE = 1200
 """More than Mailjet lists in one page."""
@@ -34,7 +34,7 @@ class Played:
             self.calls[figure.step] = figure.calls
             self.state[figure.step] = subject.state_bytes
             if figure.step is Step.FIRST_UP:
-                _, *resources = json.loads(subject.state_file.read_text())["checkpoint"]["latest"]["resources"]
+                _, *resources = json.loads(state_file(subject.folder).read_text())["checkpoint"]["latest"]["resources"]
                 self.kept_of_each = {key for resource in resources for key in resource}
             self.routes[figure.step] = len(subject.emulators.state("mailjet")["parseroutes"])
 
