@@ -66,10 +66,10 @@ def import_variables(values: Mapping[str, str], draft: Draft) -> None:
             if values.pop(variable, None) is not None:
                 draft.ignore(variable, "it leads to the gateway of an environment; the account's own key is asked for")
     for variable, key in _PLAIN.items():
-        if variable in values:
-            draft.take(
-                variable, key, canonical(values[variable]) if key in {"domain", "zoneName"} else values[variable]
-            )
+        value = values.get(variable, "")
+        value = canonical(value) if key in {"domain", "zoneName"} else value
+        if value:
+            draft.take(variable, key, value)
     for variable, key in _SECRET.items():
         if variable in values:
             draft.hide(variable, key, values[variable])
@@ -79,9 +79,12 @@ def import_variables(values: Mapping[str, str], draft: Draft) -> None:
     _mx_and_spf(values, draft)
     _tunnel(values, draft)
     _webhook(values, draft)
+    told = {note.variable for note in draft.notes}
     for variable in sorted(values):
         if variable.startswith(PREFIXES) and variable not in KNOWN:
             draft.ignore(variable, "this program has no such setting")
+        elif variable in KNOWN and values[variable] and variable not in told:
+            draft.ignore(variable, "its value names nothing")
 
 
 def _names(draft: Draft) -> None:
@@ -198,7 +201,12 @@ def _tunnel_of(token: str) -> str:
 def _webhook(values: Mapping[str, str], draft: Draft) -> None:
     secret = values.get("MAILJET_INBOUND_SECRET", "")
     url = values.get("MAILJET_INBOUND_URL", "")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        draft.ignore("MAILJET_INBOUND_URL", "it is no URL")
+        parts, port, url = urlsplit(""), None, ""
     if url:
         host = canonical(parts.hostname or "")
         bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
@@ -207,7 +215,7 @@ def _webhook(values: Mapping[str, str], draft: Draft) -> None:
             and host
             and host == draft.plain.get("tunnelHostname")
             and not parts.query
-            and parts.port is None
+            and port is None
         ):
             draft.take("MAILJET_INBOUND_URL", "webhookPath", parts.path or "/")
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -170,7 +171,33 @@ def test_unknown_ones_are_named_and_others_are_not() -> None:
     assert {note.variable for note in draft.notes} == {"AZT3KNET_DATABASE"}
 
 
-@given(st.dictionaries(st.sampled_from(sorted(KNOWN)), st.text(min_size=1, max_size=40)))
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("CLOUDFLARE_API", "/"),
+        ("CLOUDFLARE_TUNNEL_CNAME", "."),
+        ("CLOUDFLARE_TUNNEL_HOSTNAME", "."),
+        ("CLOUDFLARE_TUNNEL_SUBDOMAIN", ".."),
+        ("MAILJET_MX_HOSTS", " , "),
+        ("AZT3KNET_DOMAIN", "."),
+    ],
+)
+def test_what_names_nothing_is_told(variable: str, value: str) -> None:
+    draft = imported(**{variable: value})
+    assert outcome(draft, variable) == ["ignored: its value names nothing"]
+    assert not draft.plain
+
+
+@pytest.mark.parametrize("url", ["//[", "https://hooks.example.com:99999/x", "https://hooks.example.com:port/x"])
+def test_what_is_no_url(url: str) -> None:
+    draft = imported(MAILJET_INBOUND_URL=url, CLOUDFLARE_TUNNEL_HOSTNAME="hooks.example.com")
+    assert outcome(draft, "MAILJET_INBOUND_URL") == ["ignored: it is no URL"]
+
+
+_TEXTS = st.text(min_size=1, max_size=40) | st.text(".,/:[]@ ", min_size=1, max_size=6)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(KNOWN)), _TEXTS))
 def test_whatever_they_hold_none_is_lost_and_none_breaks_it(values: dict[str, str]) -> None:
     draft = imported(**values)
-    assert {note.variable for note in draft.notes} >= set(values) - {"MAILJET_MX_HOSTS"}
+    assert {note.variable for note in draft.notes} >= set(values)
