@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 from typing import Annotated
 
 from typer import Argument, BadParameter, Context, Exit, Option, Typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
-from typer.main import get_command
+from typer.main import get_command, get_command_name
 
 from commands.cli.agents import app as agents
 from commands.cli.emulators import app as emulators
@@ -379,12 +381,29 @@ def completion(shell: Annotated[str, Argument(metavar="SHELL", help="bash, zsh o
     return 0
 
 
-def command_line() -> TyperGroup:
-    """All of it, its help without Typer's `<bool>` beside options that take no value."""
-    made = get_command(app)
+def command_line(word: str = "") -> TyperGroup:
+    """All of it, its help without Typer's `<bool>` beside options that take no value.
+
+    Where `word` is one of the first level's, only that: most of what a short command costs was to make the others.
+    """
+    made = get_command(_only(word) or app)
     assert isinstance(made, TyperGroup), "there are several commands"  # noqa: S101
     _without_types_of_flags(made)
     return made
+
+
+def _only(word: str) -> Typer | None:
+    commands = [one for one in app.registered_commands if word == (one.name or _named_after(one.callback))]
+    groups = [one for one in app.registered_groups if word == one.name]
+    if not commands and not groups:
+        return None
+    part = copy(app)
+    part.registered_commands, part.registered_groups = commands, groups
+    return part
+
+
+def _named_after(callback: Callable[..., object] | None) -> str:
+    return get_command_name(callback.__name__) if callback else ""
 
 
 def _without_types_of_flags(command: TyperGroup | TyperCommand) -> None:

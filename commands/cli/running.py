@@ -74,7 +74,8 @@ def main(arguments: Sequence[str]) -> int:
     from commands.cli.app import command_line
     from commands.signals import terminable
 
-    command = command_line()
+    # Who is only about to write a command is offered all of them.
+    command = command_line(arguments[0] if arguments and COMPLETION not in os.environ else "")
     if COMPLETION in os.environ:
         # Asked by a shell: answers and exits. Typer knows the shells only where it makes their scripts, too.
         from typer._completion_classes import completion_init
