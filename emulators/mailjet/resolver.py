@@ -7,7 +7,6 @@ import ipaddress
 import re
 from collections.abc import Sequence
 
-import dns.asyncquery
 import dns.exception
 import dns.message
 import dns.name
@@ -28,6 +27,9 @@ class ZoneResolver:
     async def _ask(self, name: str, kind: str) -> dns.message.Message | None:
         if self.server is None:
             return None
+        # With the first question: it brings two HTTP clients along, for DNS over HTTPS.
+        import dns.asyncquery
+
         try:
             query = dns.message.make_query(name, kind)
             host, port = self.server

@@ -52,7 +52,7 @@ class MailjetState:
 
     def _load_switches(self) -> Switches:
         row = self.db.execute("SELECT value FROM switches").fetchone()
-        return Switches() if row is None else Switches.model_validate_json(row["value"])
+        return Switches.model_construct() if row is None else Switches.model_validate_json(row["value"])
 
     def change_switches(self, switches: Switches) -> None:
         """Play `switches` from now on."""

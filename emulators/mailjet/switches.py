@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 class Switches(BaseModel):
     """One field a question that the documentation leaves open (or a fault of one account)."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+    # What checks values is made with the first that needs it: the emulators start sooner.
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True, defer_build=True)
 
     put_revives_deleted_sender: bool = False
     """A PUT on a soft-deleted sender makes it inactive again."""
