@@ -279,6 +279,9 @@ class TestStrangers:
         assert last_words(client.sock) == b"421 4.3.2 the gateway ends; try again later"
 
     def test_who_reads_nothing_is_cut(self, port: int, servers: list[SubmissionServer], loop: Loop) -> None:
+        assert servers[0]._server is not None
+        # Otherwise the system takes megabytes of answers before anybody waits for the reader.
+        servers[0]._server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.connect(("127.0.0.1", port))
