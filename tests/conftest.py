@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import tests.profiles  # noqa: F401 - loads the profile
+from tests import forks
 from tests.rewriting import rewrite_once
 from tests.unit.azmail.gateway import official_clients
 from tests.unit.docs import building
@@ -20,6 +21,10 @@ from tests.unit.page import chromium
 # there inherits it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+END_TO_END = Path(__file__).with_name("e2e")
+# A seventh of what the unit tests cost was to look for garbage.
+gc.set_threshold(20_000, 20, 20)
 
 WHAT_IS_MISSING: dict[Path, tuple[Callable[[], str], ...]] = {
     Path(chromium.__file__).parent: (chromium.missing,),
@@ -34,11 +39,15 @@ WHAT_IS_MISSING: dict[Path, tuple[Callable[[], str], ...]] = {
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config) -> None:
-    rewrite_once(config, _asked(config))
+    asked = _asked(config)
+    rewrite_once(config, asked)
+    if any(END_TO_END.is_relative_to(one) or one.is_relative_to(END_TO_END) for one in asked):
+        # Else each worker would do it for itself.
+        forks.begin()
 
 
 def pytest_collection_finish() -> None:
-    """What six thousand tests and their modules are made of stays to the end: no collection need look at it again."""
+    """What six thousand tests and their modules are made of stays to the end: no search for garbage need look at it again."""
     gc.collect()
     gc.freeze()
 

@@ -1,7 +1,7 @@
 """Python processes that begin with their packages imported: how the end-to-end tests pay for imports once.
 
 An engine command starts six Pythons, each of which spends most of its life importing the same packages. The tests run the
-project from a copy whose `.venv/bin/python` is `stub.py`: it hands its arguments, environment, folder and open files to a
+project from a copy whose `.venv/bin/python` is a small program (`stub.c`): it hands its arguments, environment, folder and open files to a
 server (`server.py`) that has imported them and forks. The child runs the very file; the stub stands in its place in the
 process tree, passes signals on and ends as it ends.
 
@@ -12,6 +12,7 @@ not in `FILES`. Only with `AZMAIL_TESTS_FORKED=1`, as in `make test` (docs/decis
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 FORKED = "AZMAIL_TESTS_FORKED"
 PROJECT = "AZMAIL_TESTS_PROJECT"
 """The folder whose `./mail` and `engine/pulumi` the tests call, for this process and its workers."""
+COMPILER = "cc"
 _HERE = Path(__file__).parent
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".state", ".*_cache", ".hypothesis", "*.egg-info", "build")
 
@@ -33,6 +35,9 @@ def begin() -> None:
     """Make the copy and start its server, which last as long as this process; nothing where that is done or not asked for."""
     if not os.environ.get(FORKED) or os.environ.get(PROJECT):
         return
+    if shutil.which(COMPILER) is None:
+        print(f"tests/forks: no {COMPILER}, a C compiler, in PATH; each Python begins by itself", file=sys.stderr)
+        return
     lasting = ExitStack()
     atexit.register(lasting.close)
     folder = Path(
@@ -40,7 +45,7 @@ def begin() -> None:
     )
     copy = folder / "project"
     shutil.copytree(ROOT, copy, ignore=_LEFT_OUT, symlinks=True)
-    virtualenv(copy / ".venv", lasting.enter_context(server(folder / "socket")))
+    virtualenv(copy / ".venv", lasting.enter_context(servers(folder / "socket", copy)))
     # All workers would do it with their first command.
     subprocess.run([copy / "mail", "setup"], check=True, capture_output=True)
     os.environ[PROJECT] = str(copy)
@@ -49,17 +54,25 @@ def begin() -> None:
 
 
 @contextmanager
-def server(socket: Path) -> Iterator[Path]:
-    """A server of Pythons at `socket`, and no process that it has forked afterwards."""
+def servers(socket: Path, project: Path = ROOT) -> Iterator[Path]:
+    """The servers of Pythons at `socket`, quickest for the programs of `project`, and no process of theirs afterwards."""
+    with _server(Path(f"{socket}-launcher"), project, "launcher"), _server(socket, project, "all"):
+        yield socket
+
+
+@contextmanager
+def _server(socket: Path, project: Path, kind: str) -> Iterator[None]:
     running = subprocess.Popen(
-        [sys.executable, str(_HERE / "server.py"), str(socket)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, str(_HERE / "server.py"), str(socket), str(project), kind],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert running.stdin is not None
     assert running.stdout is not None
     try:
         if running.stdout.readline() != b"ready\n":
             raise RuntimeError(f"{_HERE / 'server.py'} ended before it was ready")
-        yield socket
+        yield
     finally:
         running.stdin.close()
         running.stdout.close()
@@ -67,7 +80,7 @@ def server(socket: Path) -> Iterator[Path]:
 
 
 def virtualenv(folder: Path, socket: Path) -> None:
-    """What `.venv` of this clone has, with the stub as its Python."""
+    """What `.venv` of this clone has, with the stub as its Python; needs `COMPILER`."""
     real = ROOT / ".venv"
     (folder / "bin").mkdir(parents=True)
     for entry in real.iterdir():
@@ -78,11 +91,8 @@ def virtualenv(folder: Path, socket: Path) -> None:
         if not entry.name.startswith("python"):
             (folder / "bin" / entry.name).symlink_to(entry)
     python = folder / "bin" / "python"
-    text = (_HERE / "stub.py").read_text()
-    values = {"SOCKET": str(socket), "PYTHON": str((real / "bin" / "python").resolve())}
-    for name, value in values.items():
-        text = text.replace(f'{name} = ""', f"{name} = {value!r}")
-    python.write_text(f"#!{values['PYTHON']} -IS\n{text}")
-    python.chmod(0o755)
+    values = {"SOCKET": socket, "PYTHON": (real / "bin" / "python").resolve()}
+    named = [f"-D{name}={json.dumps(str(value))}" for name, value in values.items()]
+    subprocess.run([COMPILER, "-O1", *named, "-o", python, _HERE / "stub.c"], check=True)
     for name in ("python3", f"python3.{sys.version_info.minor}"):
         (folder / "bin" / name).symlink_to("python")

@@ -1,8 +1,9 @@
-"""Forks Pythons for `stub.py`, with what most of them import imported already.
+"""Forks Pythons for `stub.c`, with what most of them import imported already.
 
-    python tests/forks/server.py SOCKET
+    python tests/forks/server.py SOCKET PROJECT ("launcher" | "all")
 
-Serves until its stdin ends. It has no threads, since only such a process forks safely; a child whose stub is gone is killed.
+A fork costs by what the server has in memory, so the launcher, the most frequent of them, which needs little, has a server of
+its own. Serves until its stdin ends. It has no threads, since only such a process forks safely; a child whose stub is gone is killed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import gc
 import importlib
 import io
 import os
+import pkgutil
 import resource
 import runpy
 import selectors
@@ -21,22 +23,60 @@ import signal
 import socket
 import sys
 import threading
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
 HERE = Path(__file__).resolve().parent
 sys.path.remove(str(HERE))
-stub = runpy.run_path(str(HERE / "stub.py"), run_name="stub")
+STARTING = (b"PYTHON", b"LC_", b"LANG", b"TZ")
+"""Variables that decide how an interpreter begins, as in `stub.c`."""
+_LIMITS = 16
 
 IMPORTED = (
     "grpc", "pulumi", "pulumi.dynamic", "requests", "pydantic", "yaml", "ruamel.yaml", "anyascii", "dns.resolver",
     "typer", "rich.console", "rich.table", "rich.progress", "rich.live", "questionary", "jinja2",
     "components.stack_outputs", "components.mail_domain", "components.api_tunnel", "components.agent_mailboxes",
-    "components.platform_mail", "azmail", "starlette.applications",
+    "components.platform_mail", "components.configured_records", "azmail", "starlette.applications",
+    "grpc.experimental", "grpc._simple_stubs", "grpc._server", "netrc", "encodings.utf_8_sig", "getpass",
 )  # fmt: skip
 """Third-party packages, and of this project the program and the library, which do not ask where they lie."""
+OF_THE_LAUNCHER = ("engine.setup", "engine.environment", "engine.emulated", "engine.arguments")
+PLACED = ("engine", "commands", "emulators")
+"""Rooms that do ask: those of PROJECT, for its own programs; another clone's import theirs."""
 _FREE = 200
 """File numbers above it are used while files are put where the child shall find them."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a stub was started with."""
+
+    arguments: list[str]
+    environment: dict[bytes, bytes]
+    folder: bytes
+    umask: int
+    limits: list[tuple[int, int]]
+    files: list[int]
+
+    @classmethod
+    def read(cls, body: bytes) -> Request:
+        """From what `ask` of `stub.c` writes."""
+        parts = iter(body.split(b"\0"))
+        arguments = list(islice(parts, int(next(parts))))
+        environment = list(islice(parts, int(next(parts))))
+        folder = next(parts)
+        umask, *numbers = map(int, next(parts).split())
+        limits = numbers[: 2 * _LIMITS]
+        return cls(
+            arguments=[os.fsdecode(word) for word in arguments],
+            environment=dict(entry.split(b"=", 1) for entry in environment if b"=" in entry),
+            folder=folder,
+            umask=umask,
+            limits=list(zip(limits[::2], limits[1::2], strict=True)),
+            files=numbers[2 * _LIMITS :],
+        )
 
 
 class Server:
@@ -50,7 +90,7 @@ class Server:
         os.set_blocking(self._wake, False)
         os.set_blocking(self._woken, False)
 
-    def serve(self) -> dict[str, Any] | None:
+    def serve(self) -> Request | None:
         """What a child is to run, in the child; None in the server, once it has ended."""
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -73,15 +113,17 @@ class Server:
                 elif key.data in self._children:  # else its child's end stood before it among these events
                     self._pass_on(key.fileobj, key.data)
 
-    def _request(self, connection: socket.socket) -> dict[str, Any] | None:
+    def _request(self, connection: socket.socket) -> Request | None:
         try:
-            stub["send"](connection, stub["identity"]())
-            request: dict[str, Any] = stub["received"](connection)
-            _, files, _, _ = socket.recv_fds(connection, 1, len(request["files"]))
+            mine = _identity()
+            connection.sendall(len(mine).to_bytes(4, sys.byteorder) + mine)
+            length = int.from_bytes(_exactly(connection, 4), sys.byteorder)
+            request = Request.read(_exactly(connection, length))
+            _, files, _, _ = socket.recv_fds(connection, 1, len(request.files))
         except OSError:  # it preferred a Python of its own, or was killed
             connection.close()
             return None
-        if len(files) != len(request["files"]):  # killed on the last step
+        if len(files) != len(request.files):  # killed on the last step
             for number in files:
                 os.close(number)
             connection.close()
@@ -119,7 +161,7 @@ class Server:
             connection = self._children.pop(pid)
             self._watched.unregister(connection)
             with contextlib.suppress(OSError):  # of a stub that was killed
-                stub["send"](connection, status)
+                connection.sendall(status.to_bytes(4, sys.byteorder))
             connection.close()
 
     def _pass_on(self, connection: Any, pid: int) -> None:
@@ -131,28 +173,60 @@ class Server:
             os.kill(pid, number)
 
 
-def _take_place(request: dict[str, Any], files: list[int]) -> None:
+def _identity() -> bytes:
+    """What a child has of the server: its session, its user, and how its interpreter began."""
+    begun = sorted(name + b"=" + value for name, value in os.environb.items() if name.startswith(STARTING))
+    return b"".join(part + b"\0" for part in (b"%d" % os.getsid(0), b"%d" % os.geteuid(), *begun))
+
+
+def _exactly(connection: socket.socket, count: int) -> bytes:
+    found = b""
+    while len(found) < count:
+        more = connection.recv(count - len(found))
+        if not more:
+            raise ConnectionError("the stub has ended")
+        found += more
+    return found
+
+
+def _take_place(request: Request, files: list[int]) -> None:
     """Be what the stub would have been: its open files, folder, limits and variables."""
     aside = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _FREE) for number in files]
     for number in files:
         os.close(number)
-    for number, wanted in zip(aside, request["files"], strict=True):
+    for number, wanted in zip(aside, request.files, strict=True):
         os.dup2(number, wanted)
         os.close(number)
-    os.chdir(request["folder"])
-    os.umask(request["umask"])
-    for number, limits in enumerate(request["limits"]):
+    os.chdir(request.folder)
+    os.umask(request.umask)
+    for number, limits in enumerate(request.limits):
         if resource.getrlimit(number) != limits:
             resource.setrlimit(number, limits)
     os.environ.clear()
-    os.environ.update(request["environment"])
+    os.environb.update(request.environment)
 
 
-def _run(words: list[str]) -> None:
+def _import_rooms() -> None:
+    """All of them, with what they need."""
+    for room in PLACED:
+        package = importlib.import_module(room)
+        for found in pkgutil.walk_packages(package.__path__, f"{room}."):
+            if not found.name.endswith(".__main__"):
+                importlib.import_module(found.name)
+
+
+def _forget_rooms() -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] in PLACED]:
+        del sys.modules[name]
+
+
+def _run(words: list[str], project: Path) -> None:
     """As `python [-u] FILE …` does."""
     python, *rest = words
     unbuffered = rest[:1] == ["-u"]
     sys.argv = rest[unbuffered:]
+    if Path(sys.argv[0]).parent.parent != project:
+        _forget_rooms()
     sys.executable = str(Path(python).absolute())
     # Those of the server know what its own files were: a terminal, a pipe, a file.
     for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
@@ -209,17 +283,27 @@ def _end(status: int | None) -> NoReturn:
     os._exit(status or 0)
 
 
-if __name__ == "__main__":
-    runpy.run_path(str(HERE.parents[1] / "engine" / "later.py"))
-    sys.path.insert(0, str(HERE.parents[1]))
-    for name in IMPORTED:
-        importlib.import_module(name)
+def main(path: str, project: Path, kind: str) -> None:
+    sys.path.insert(0, str(project))
+    if kind == "launcher":
+        for name in OF_THE_LAUNCHER:
+            importlib.import_module(name)
+    else:
+        runpy.run_path(str(project / "engine" / "later.py"))
+        for name in IMPORTED:
+            importlib.import_module(name)
+        _import_rooms()
     del sys.path[0]
     gc.collect()
     gc.freeze()
-    server = Server(sys.argv[1])
+    gc.set_threshold(20_000, 20, 20)
+    server = Server(path)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     asked = server.serve()
     if asked is not None:
-        _run(asked["arguments"])
+        _run(asked.arguments, project)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3])

@@ -16,7 +16,7 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
-# The last part of a name in `stub.FILES`, so that the server runs it.
+# The last part of a name in `FILES` of `stub.c`, so that the server runs it.
 NAME = "commands/__main__.py"
 WAITS = "for _ in range(3000): time.sleep(0.02)"
 """In a program: until a signal comes. `signal.pause` would miss one that comes just before it."""
@@ -30,7 +30,7 @@ def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield Path(sys.executable)
         return
     folder = tmp_path_factory.mktemp("forks")
-    with forks.server(folder / "socket") as socket:
+    with forks.servers(folder / "socket") as socket:
         forks.virtualenv(folder / ".venv", socket)
         yield folder / ".venv" / "bin" / "python"
 
@@ -146,6 +146,18 @@ def test_it_may_become_another_program(python: Path, program: Path) -> None:
     assert ended(started(python, program, code), "word\n") == (3, "word\n", "")
 
 
+def test_a_program_of_another_clone_has_the_rooms_of_that(python: Path, program: Path) -> None:
+    for room in ("engine", "commands", "emulators"):
+        package = program.parents[1] / room
+        package.mkdir(exist_ok=True)
+        (package / "__init__.py").write_text("WHERE = 'here'")
+    code = (
+        "import sys; sys.path.insert(0, sys.path[0].removesuffix('/commands'))\n"
+        "import commands, emulators, engine; print(commands.WHERE, emulators.WHERE, engine.WHERE)"
+    )
+    assert ended(started(python, program, code))[:2] == (0, "here here here\n")
+
+
 def test_it_knows_its_virtualenv(python: Path, program: Path) -> None:
     assert ended(started(python, program, "import sys; print(sys.executable)"))[1] == f"{python}\n"
 
@@ -161,7 +173,7 @@ def test_what_begins_otherwise_gets_a_python_of_its_own(
 
 
 def test_the_end_of_the_server_ends_it(tmp_path: Path, program: Path) -> None:
-    with forks.server(tmp_path / "socket") as socket:
+    with forks.servers(tmp_path / "socket") as socket:
         forks.virtualenv(tmp_path / ".venv", socket)
         running = started(
             tmp_path / ".venv" / "bin" / "python", program, "import time; print('ready', flush=True)\n" + WAITS
