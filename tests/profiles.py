@@ -11,13 +11,14 @@ import os
 from hypothesis import HealthCheck, settings
 
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
+FULL = PROFILE == "full"
 USUAL = 100
 """Hypothesis' own number, for a property that names none."""
 
 
 def examples(number: int) -> int:
     """So many examples in the full profile; a tenth of it, but 10 at the least and 200 at the most, in the quick one."""
-    return number if PROFILE == "full" else min(max(10, number // 10), 200)
+    return number if FULL else min(max(10, number // 10), 200)
 
 
 # What only a slow or busy machine fails is no fault: nothing here is measured by the clock.

@@ -9,6 +9,7 @@ import pytest
 
 from tests.chaos.gateway import GatewayOutcome, SentMail, kills, rotations_and_a_revocation
 from tests.postgres import PostgresServerOfTests
+from tests.profiles import FULL
 from tests.unit.azmail.databases import empty_database
 
 
@@ -23,20 +24,20 @@ def test_rotations_leave_no_gap_and_a_revocation_counts_on_both(
     postgres: PostgresServerOfTests, tmp_path: Path
 ) -> None:
     with empty_database(postgres.plain_url) as url:
-        outcome = rotations_and_a_revocation(tmp_path, url, mails=160, seed=1)
+        outcome = rotations_and_a_revocation(tmp_path, url, mails=160 if FULL else 80, seed=1)
     assert outcome.is_well, outcome
     assert outcome.told("unknown") == 0
 
 
 def test_kills_and_a_database_that_goes_away(postgres: PostgresServerOfTests, tmp_path: Path) -> None:
-    outcome = kills(tmp_path, postgres.url, mails=96, seed=1, count=2, postgres=postgres)
+    outcome = kills(tmp_path, postgres.url, mails=96 if FULL else 64, seed=1, count=2, postgres=postgres)
     assert outcome.is_well, outcome
     assert outcome.answers["left"] > 0
     assert outcome.answers["451"] + outcome.answers["503"] > 0
 
 
 def test_one_replica_on_sqlite_is_killed(tmp_path: Path) -> None:
-    outcome = kills(tmp_path, f"sqlite:///{tmp_path}/ledger.sqlite", mails=48, seed=2, count=1)
+    outcome = kills(tmp_path, f"sqlite:///{tmp_path}/ledger.sqlite", mails=48 if FULL else 32, seed=2, count=1)
     assert outcome.is_well, outcome
 
 

@@ -112,6 +112,7 @@ def test_authors(text: str, expected: tuple[str, str] | None) -> None:
 @example("(" * 100_000)
 @example("a@" * 50_000)
 @example("<a " * 50_000)
+@pytest.mark.slow
 def test_every_address_is_a_piece_of_the_text(text: str) -> None:
     author = read_author(text)
     for email, _ in (*read_addresses(text), *([author] if author else [])):

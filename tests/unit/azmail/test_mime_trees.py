@@ -116,6 +116,7 @@ def test_twice_the_parts_cost_twice_as_much_at_most(shape: Callable[[int], Tree]
 
 @pytest.mark.parametrize("shape", [deep, messages])
 @pytest.mark.parametrize("parts", [200, 3_000])
+@pytest.mark.slow
 def test_a_tree_of_any_depth_is_read_and_written_again(shape: Callable[[int], Tree], parts: int) -> None:
     mail = parse_inbound(payload_of(shape(parts)))
     assert b"content-0-" in contents(mail)

@@ -57,6 +57,7 @@ def test_nested_messages(depth: int, whole: bool) -> None:
     assert b"inmost" in mail.message.as_bytes() or content in [p.get_payload(decode=True) for p in mail.message.walk()]
 
 
+@pytest.mark.slow
 def test_ten_thousand_attachments() -> None:
     mail = parsed(**{f"Attachment{number}": "YQ==" for number in range(1, 10_001)})
     assert len(mail.attachments) == 10_000

@@ -267,6 +267,7 @@ class TestRetries:
         MailService(mailbox, build()).send(mail())
         assert len(smtp.script.accepted) == 1
 
+    @pytest.mark.slow
     def test_a_connection_cut_within_a_large_mail_is_sent_again(
         self, smtp: SmtpServer, build: Build, mailbox: Mailbox
     ) -> None:

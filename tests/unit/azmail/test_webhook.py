@@ -272,6 +272,7 @@ class TestLimits:
             answer = requests.post(url + PATH, data=chunks, auth=(OWNER, INBOUND_SECRET), timeout=20)
         assert answer.status_code == 413
 
+    @pytest.mark.slow
     def test_the_largest_mail_that_mailjet_takes(self, url: str, received: Received) -> None:
         content = bytes(range(256)) * (15 * 4096)  # 15 MiB
         body = payload(Attachment1=base64.b64encode(content).decode())

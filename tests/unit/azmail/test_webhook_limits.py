@@ -206,6 +206,7 @@ CALLS = ("claim", "renew", "done", "release")
 class TestFullDisk:
     @settings(max_examples=25, deadline=None)
     @given(refused=st.sets(st.sampled_from(CALLS), min_size=1), hook_fails=st.booleans())
+    @pytest.mark.slow
     def test_it_says_so_and_goes_on_once_there_is_space(self, refused: set[str], hook_fails: bool) -> None:
         """Whichever writes fail between hook and mark, and whether the hook failed: no 500, no repetition, no block."""
         store = FullDisk()

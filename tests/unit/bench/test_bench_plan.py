@@ -61,6 +61,7 @@ def test_growth_is_judged_by_what_a_further_mailbox_costs(points: list[tuple[int
     assert linear_growth("first up", points).reached is reached
 
 
+@pytest.mark.slow
 def test_the_comparison_finds_all_that_it_imports(tmp_path: Path) -> None:
     link_per_mailbox(tmp_path)
     imports = "import sys; sys.path.insert(0, ''); import tests.bench.per_mailbox.mailbox_route as found; print(found.__file__)"

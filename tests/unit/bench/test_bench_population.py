@@ -31,6 +31,7 @@ def test_one_more_agent_moves_nobody(tmp_path: Path, size: int) -> None:
     assert after.keys() - before.keys() == {agent(size)["id"]}
 
 
+@pytest.mark.slow
 def test_names_are_their_own() -> None:
     assert NAMES > 50_000
     assert len({agent(number)["name"] for number in range(NAMES)}) == NAMES

@@ -38,6 +38,7 @@ class TestRoles:
 
 
 class TestMeasuring:
+    @pytest.mark.slow
     def test_cpu_time_and_memory_of_a_child_and_its_child(self, tmp_path: Path) -> None:
         work = "held = bytearray(60_000_000); sum(i * i for i in range(6_000_000))"
         parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {work!r}], check=True)"

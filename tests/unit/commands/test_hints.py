@@ -46,6 +46,7 @@ def refusal(command: str) -> str:
     return ""
 
 
+@pytest.mark.slow
 class TestWhatIsPrinted:
     def test_it_is_rendered_in_one_place(self) -> None:
         elsewhere = [

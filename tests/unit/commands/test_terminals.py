@@ -49,7 +49,31 @@ def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[tu
             yield from commands(below, (*path, name))
 
 
-COMMANDS = [path for path, command in commands() if path not in {("pulumi",), ("inbox",)}]
+COMMANDS = {path: command for path, command in commands() if path not in {("pulumi",), ("inbox",)}}
+
+
+def described(group: Any) -> list[Any]:
+    """What distinguishes commands, as far as their users see."""
+    options = ("opts", "secondary_opts", "default", "metavar")
+    return [
+        [
+            (path, command.help, command.rich_help_panel, command.context_settings, command.callback.__doc__),
+            *(getattr(one, name) for one in command.params for name in options),
+        ]
+        for path, command in commands(group)
+    ]
+
+
+class TestOneOfThem:
+    @pytest.mark.parametrize("word", sorted(command_line().commands))
+    def test_made_alone_it_is_as_among_all(self, word: str) -> None:
+        alone = command_line(word)
+        assert list(alone.commands) == [word]
+        assert described(alone.commands[word]) == described(command_line().commands[word])
+
+    @pytest.mark.parametrize("word", ["", "nonsense", "--version", "doc"])
+    def test_where_none_is_named_all_are_there(self, word: str) -> None:
+        assert described(command_line(word)) == described(command_line())
 
 
 class TestCompletion:
@@ -129,7 +153,7 @@ class TestWidth:
         assert max(map(len, shown.splitlines())) <= 80
         assert "<bool>" not in shown, "a flag takes no value"
         words = set(re.sub(r"[│╭╮╰╯─]", " ", shown).split())
-        command = next(command for name, command in commands() if name == path)
+        command = COMMANDS[path]
         for option in command.params:
             for name in option.opts:
                 assert not name.startswith("--") or any(word.startswith(name) for word in words), name

@@ -108,6 +108,7 @@ def quoted(page: Page) -> list[str]:
     return [sentence for heading in page.headings for sentence in re.findall(r"`(.+?)`", heading)]
 
 
+@pytest.mark.slow
 def test_every_quoted_error_is_one_of_the_code() -> None:
     texts = [" ".join(text.split()) for text in templates()]
     sentences = quoted(read(TROUBLE))

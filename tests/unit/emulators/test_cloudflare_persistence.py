@@ -172,6 +172,7 @@ class TestReset:
         with pytest.raises(RecordExistsError):
             opened(tmp_path, zones=[SeedZone(name="a.example", records=[twice, twice])])
 
+    @pytest.mark.slow
     def test_five_thousand_records(self, tmp_path: Path) -> None:
         records = [{"type": "TXT", "name": f"host{n}", "content": f'"{n}"'} for n in range(5000)]
         emulator = opened(tmp_path, zones=[SeedZone(id=ZONE_ID, name="agents.example", records=records)])

@@ -539,6 +539,7 @@ class TestInbound:
             ("/inbound?x=1", BOB),
         }
 
+    @pytest.mark.slow
     def test_no_more_than_fifteen_megabytes(self, mailjet: EmbeddedMailjet, routed: Webhook) -> None:
         message = letter("out@side.example")
         message.add_attachment(bytes(12 * 1024 * 1024), maintype="application", subtype="x-test", filename="a")

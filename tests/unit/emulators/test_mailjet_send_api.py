@@ -178,6 +178,7 @@ def test_refusals(
     assert mailjet.control.outbox() == []
 
 
+@pytest.mark.slow
 def test_too_large_attachments(api: Api, verified: dict[str, Any]) -> None:
     content = base64.b64encode(bytes(8 * 1024 * 1024)).decode()
     parts = [{"ContentType": "a/b", "Filename": "a", "Base64Content": content}] * 2

@@ -251,6 +251,7 @@ class TestRefusals:
         mailjet.control.switches(error_info="object")
         assert isinstance(api.post("sender", {"Email": "x"}).json()["ErrorInfo"], dict)
 
+    @pytest.mark.slow
     def test_one_hundred_senders_of_any_status_are_the_most(self, api: Api) -> None:
         for number in range(100):
             assert api.post("sender", {"Email": f"box{number}@{DOMAIN}"}).status_code == 201

@@ -195,6 +195,7 @@ class TestConfigure:
         assert headers["user-agent"] == "azmail-cloudflare/6.23.1 azt3knet/1"
         assert headers["x-stainless-retry-count"] == "0"
 
+    @pytest.mark.slow
     def test_the_environment_of_the_process_counts(self, api: RecordingApi) -> None:
         environment = {
             "CLOUDFLARE_API_TOKEN": "short",

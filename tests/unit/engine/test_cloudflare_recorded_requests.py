@@ -134,6 +134,7 @@ def engine() -> Iterator[RecordingEngine]:
 
 
 class TestRecordedRequests:
+    @pytest.mark.slow
     def test_every_step_sends_the_recorded_requests(self, engine: RecordingEngine) -> None:
         steps = recorded_steps()
         with recording_api() as api, running_plugin(engine.address) as process:

@@ -178,6 +178,7 @@ def test_the_host_ends_when_its_engine_does() -> None:
         assert running.wait(SECONDS) == 0
 
 
+@pytest.mark.slow
 def test_the_host_ends_quietly_when_interrupted() -> None:
     with started() as (running, _):
         running.send_signal(signal.SIGINT)

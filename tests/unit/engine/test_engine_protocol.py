@@ -22,6 +22,7 @@ def said(code: str, before: Path | None = None) -> Any:
 
 
 @pytest.mark.parametrize("module", ["engine.language.host", "engine.cloudflare.__main__"])
+@pytest.mark.slow
 def test_a_plugin_imports_the_protocol_alone(module: str) -> None:
     code = f"""without_the_sdk()
 import {module}
@@ -33,6 +34,7 @@ print(json.dumps([hasattr(sys.modules["pulumi"], "Output"), sorted(n for n in sy
     ]
 
 
+@pytest.mark.slow
 def test_a_process_that_has_the_sdk_keeps_it() -> None:
     code = "import pulumi\nwithout_the_sdk()\nprint(json.dumps(sys.modules['pulumi'] is pulumi and hasattr(pulumi, 'Output')))"
     assert said(code) is True

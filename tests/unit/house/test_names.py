@@ -7,6 +7,8 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 ROOMS = (
     "azmail",
@@ -23,6 +25,7 @@ ROOMS = (
 )
 
 
+@pytest.mark.slow
 def test_no_class_name_stands_twice() -> None:
     places = defaultdict(list)
     for room in ROOMS:

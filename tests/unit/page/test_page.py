@@ -223,6 +223,7 @@ class TestSections:
         assert agents.page("name 9999", skip=0)[0][0].url == "http://u:***@127.0.0.1/x"
         assert len(agents.some()) == 200
 
+    @pytest.mark.slow
     def test_a_hundred_thousand_requests_come_in_pages(self) -> None:
         logs = {"mailjet": RequestLog(), "cloudflare": RequestLog()}
         for number in range(50_000):

@@ -28,6 +28,8 @@ MOST_QUESTIONS = 50
 ELEMENT = re.compile(r"<[a-z]")
 MAIL = b"From: a@a.example\r\nTo: b@a.example\r\nSubject: number\r\n\r\n" + b"word " * 400
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Crowd:

@@ -82,6 +82,7 @@ def test_an_already_active_sender_is_no_error(mailjet: Mailjet, props: dict[str,
     assert mailjet.writes() == [f"POST /v3/REST/dns/{int(props['dns_id'])}/check"]
 
 
+@pytest.mark.slow
 def test_at_the_deadline_each_record_is_named_with_what_is_seen_and_what_it_should_be(
     mailjet: Mailjet, props: dict[str, Any], clock: VirtualClock
 ) -> None:

@@ -148,6 +148,7 @@ def test_threads_may_ask_at_once(address: str) -> None:
     engine.close()
 
 
+@pytest.mark.slow
 def test_an_orphan_ends_itself() -> None:
     """The plugin process of a killed engine."""
     program = (

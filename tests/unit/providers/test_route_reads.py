@@ -241,6 +241,7 @@ class TestChanges:
 @on_an_account_of(SMALLER)
 class TestWholeStacks:
     @pytest.mark.parametrize("step", ["first_up", "refresh", "destroy", "rotate"])
+    @pytest.mark.slow
     def test_a_whole_stack_of_three_hundred_lists_once(self, mailjet: Mailjet, run: Run, step: str) -> None:
         stack = Stack(AGENTS)
         run()

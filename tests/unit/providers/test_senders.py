@@ -121,6 +121,7 @@ class TestSenderDomain:
         with pytest.raises(MailjetError):
             self.provider.create(dict(PROPS))
 
+    @pytest.mark.slow
     def test_the_sender_limit_is_a_sentence(self, mailjet: Mailjet) -> None:
         for number in range(100):
             mailjet.api("POST", "/v3/REST/sender", {"Email": f"box{number}@other.example"})

@@ -173,6 +173,7 @@ class TestListing:
         listing.remove(ParseRoute(9, "nobody@x.example", "https://o:2@h/p"))
         assert listing.at("a@x.example") == ()
 
+    @pytest.mark.slow
     def test_a_refresh_of_ten_thousand_routes_is_eleven_gets(self) -> None:
         url = "https://tag:s3cretpassword@hooks.agents.example/in"
         addresses = {f"agent-{number}": f"box{number}@agents.example" for number in range(10_000)}

@@ -102,6 +102,7 @@ class TestReceiving:
         assert [one.json()["status"] for one in again] == ["duplicate" if one else "accepted" for one in stored]
 
     @pytest.mark.parametrize("table", ["inbox_mails", "inbox_pieces", "inbox_jobs", "inbox_search"])
+    @pytest.mark.slow
     def test_a_full_disk_of_postgresql(self, migrated_postgresql: Database, tmp_path: Path, table: str) -> None:
         """The server's own words for it, wherever it is full first."""
         empty(migrated_postgresql)
@@ -246,7 +247,7 @@ class TestOneMessage:
         ],
     )  # fmt: skip
     def test_ranges(self, sqlite_desk: Desk, wanted: str | None, status: int, begin: int, end: int) -> None:
-        content = bytes(number % 251 for number in range(900_000))
+        content = (bytes(range(251)) * 3586)[:900_000]
         sqlite_desk.deliver(with_files(1, content))
         (listed,) = sqlite_desk.get("/v1/messages").json()["messages"]
         answer = sqlite_desk.get(

@@ -36,6 +36,7 @@ def peak(call: Callable[[], object]) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_a_large_mail_in_and_out(database: Database) -> None:
     """In multiples of what Mailjet posts; whatever goes out is never held whole."""
     store = MailStore(database)
@@ -61,6 +62,7 @@ def test_a_large_mail_in_and_out(database: Database) -> None:
     assert b"".join(file_range(database, keys[0], 1, 0, SIZE)) == content
 
 
+@pytest.mark.slow
 def test_a_thousand_files(sqlite_database: Database) -> None:
     made = with_files(1, *(str(number).encode() * 100 for number in range(1_000)))
     parcel = received_parcel(parse_inbound(made), ME)

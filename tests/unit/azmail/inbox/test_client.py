@@ -24,6 +24,7 @@ def client(sqlite_desk: Desk) -> Iterator[InboxClient]:
         yield made
 
 
+@pytest.mark.slow
 def test_reading(sqlite_desk: Desk, client: InboxClient) -> None:
     sqlite_desk.bring(*range(60))
     sqlite_desk.deliver(with_files(99, b"0123456789"))

@@ -21,13 +21,13 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from azmail.gateway.credentials import Scope
-from tests.profiles import PROFILE
+from tests.profiles import FULL
 from tests.unit.azmail.inbox.conftest import opened_database
 from tests.unit.azmail.inbox.desk import Desk, credential, opened_desk
 from tests.unit.azmail.inbox.mails import ME, parse_events_of, with_files
 
 OPERATIONS = 16
-CALLS = 10_000 if PROFILE == "full" else 150
+CALLS = 10_000 if FULL else 150
 """On each database."""
 IDS: dict[Desk, Iterator[str | None]] = {}
 WITH_FILE: dict[Desk, str] = {}
@@ -64,6 +64,7 @@ def test_no_call_ends_in_a_server_error(served: Desk) -> None:
     assert calls.total() >= CALLS * 9 // 10, calls  # some operations have few different calls
 
 
+@pytest.mark.slow
 def test_a_file_comes_as_it_is_described(served: Desk) -> None:
     """Its type is the sender's, so chance seldom meets it."""
     operation = schemathesis.openapi.from_asgi("/openapi.json", served.app)["/v1/messages/{id}/attachments/{part}"][

@@ -13,7 +13,7 @@ from sqlalchemy import event
 
 from azmail.events import parse_events
 from azmail.gateway.credentials import Scope
-from tests.profiles import PROFILE
+from tests.profiles import examples
 from tests.unit.azmail.inbox.conftest import opened_database
 from tests.unit.azmail.inbox.desk import Desk, credential, opened_desk
 from tests.unit.azmail.inbox.mails import ME, YOU, with_files
@@ -106,7 +106,7 @@ def _ask(desk: Desk, method: str, path: str, body: Any) -> tuple[Any, ...]:
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000 if PROFILE == "full" else 500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(10_000), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_what_is_anothers_is_answered_like_what_does_not_exist(
     served: tuple[Desk, Secrets], data: st.DataObject

@@ -210,6 +210,7 @@ class TestWhole:
 
     @pytest.mark.parametrize("size", [MOST_HELD_OCTETS + 1, 57 * 4_000, PIECE_OCTETS * 2 + 100])
     @pytest.mark.parametrize("kind", ["application/pdf", "text/plain", "message/rfc822"])
+    @pytest.mark.slow
     def test_large_files_as_mime(self, sqlite_database: Database, size: int, kind: str) -> None:
         """Spliced in as they are read, they make the octets that the standard library writes; so do several files."""
         made = with_files(

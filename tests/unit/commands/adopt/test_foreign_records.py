@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,6 +64,7 @@ def places(world: SimulatedStack) -> set[Place | None]:
 class TestFromPreviewToDestroy:
     @settings(max_examples=examples(1000), deadline=None)
     @given(seeds)
+    @pytest.mark.slow
     def test_nothing_is_lost(self, seed: int) -> None:
         world, chance = world_of(seed)
         watch = Watch(world)

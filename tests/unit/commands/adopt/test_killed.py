@@ -32,6 +32,7 @@ def steps_of(plan: object) -> int:
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10_000), kills=st.lists(st.integers(0, 30), min_size=1, max_size=3))
+@pytest.mark.slow
 def test_the_same_command_goes_on(seed: int, kills: list[int]) -> None:
     """Killed once or several times, at any step: in the end the up goes through and only what was agreed to is gone."""
     made, whole = world(seed), world(seed)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from clients.cloudflare.lookups import Cloudflare
 from clients.mailjet.api import EventCallbackRow, ParseRoute
 from commands.doctor.credentials import ZoneWanted, cloudflare_findings, mailjet_api, mailjet_findings
@@ -110,6 +112,7 @@ class TestRoutes:
         assert found.status is Status.WARNING
         assert f"1 inbound route of this stack without a mailbox (nobody@{DOMAIN})" in found.sentence
 
+    @pytest.mark.slow
     def test_few_are_asked_for_one_by_one_on_a_large_account(self, up: Up) -> None:
         database, route = up.mailjet.emulator.mailjet.db, self.route(up, 1)
         rows = [(f"their{number}@{DOMAIN}", "https://agentmail-prod:x@their.example/in") for number in range(4000)]

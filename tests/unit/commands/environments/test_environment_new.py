@@ -346,6 +346,7 @@ class TestPublicPassphrase:
         (project / "Pulumi.staging.yaml").write_text(text)
 
     @pytest.mark.parametrize("command", [check_main, doctor_main])
+    @pytest.mark.slow
     def test_check_and_doctor_name_it(
         self,
         project: Path,
