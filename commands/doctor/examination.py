@@ -135,6 +135,11 @@ class _CheckContext:
     every_route: bool
 
     @property
+    def is_without_file(self) -> bool:
+        """Whether gateway and inbox are those of an embedded default that has not been given its file."""
+        return bool(self.probe.edge and not self.ca_file and not self.examined.inbox_elsewhere)
+
+    @property
     def sees_zone(self) -> bool:
         settings = self.examined.settings
         return settings.dns is Dns.CLOUDFLARE and bool(settings.cloudflare_api_token)
@@ -173,7 +178,10 @@ def _examination(given: DoctorOptions, resolvers: Sequence[Resolver]) -> Iterato
     arrivals = Arrivals()
     try:
         with Listener(given.listen, examined, arrivals) if given.listen else nullcontext():
-            yield from _all([(WEBHOOK, lambda: webhook_findings(examined, context.probe))], given.stack)
+            yield from _all(
+                [(WEBHOOK, lambda: webhook_findings(examined, context.probe, without_file=context.is_without_file))],
+                given.stack,
+            )
             if given.round_trip:
                 yield from round_trip_findings(
                     examined, arrivals, listen=given.listen, ca_file=context.ca_file, seconds=given.timeout
@@ -221,7 +229,7 @@ def _checks(context: _CheckContext) -> list[NamedCheck]:
         (UPSTREAM, lambda: upstream_findings(context.examined, ca_file=context.mailjet_ca_file)),
         (
             INBOX,
-            lambda: inbox_findings(context.examined, without_file=bool(context.probe.edge and not context.ca_file)),
+            lambda: inbox_findings(context.examined, without_file=context.is_without_file),
         ),
     ]
     if context.examined.settings.domain_stack:

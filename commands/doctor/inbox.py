@@ -24,7 +24,7 @@ LATE_SECONDS = 300.0
 
 def inbox_findings(examined: ExaminedStack, *, without_file: bool = False) -> Iterator[Finding]:
     """Nothing for a stack without one. It only reads. `without_file`: it is that of an embedded default whose services
-    have not been given their file, so nothing has failed where it does not answer."""
+    have not been given their file. Its port is held then and says nothing, so it is not asked."""
     stack = examined.outputs
     if not examined.settings.has_inbox or stack is None:
         return
@@ -35,9 +35,14 @@ def inbox_findings(examined: ExaminedStack, *, without_file: bool = False) -> It
             f"The last up has made no credentials for it: make them with: {remedies.apply(examined.stack)}",
         )
         return
+    if without_file:
+        yield INBOX.warning(
+            label, f"The inbox of the embedded default has not been given its file: give it one with: {remedies.up()}"
+        )
+        return
     code = status_of(_platform(label, stack.inbox_token), lambda inbox: inbox.mailbox())
     if code != 200:
-        yield _unread(examined.stack, label, code, without_file=without_file)
+        yield _unread(examined.stack, label, code)
         return
     yield INBOX.ok(label, "It answers, and the platform's credential reads all mailboxes.")
     yield _stranger(label)
@@ -46,10 +51,10 @@ def inbox_findings(examined: ExaminedStack, *, without_file: bool = False) -> It
     yield from _state(label, stack.inbox_token)
 
 
-def _unread(stack: str, url: str, code: int, *, without_file: bool) -> Finding:
+def _unread(stack: str, url: str, code: int) -> Finding:
     """Why the platform's credential reads nothing there."""
     if not code:
-        return _away(url, without_file=without_file)
+        return _away(url)
     if code == 503:
         return INBOX.error(
             url,
@@ -159,11 +164,7 @@ def _give_file(stack: str) -> str:
     )
 
 
-def _away(url: str, *, without_file: bool) -> Finding:
-    if without_file:
-        return INBOX.warning(
-            url, f"The inbox of the embedded default has not been given its file: give it one with: {remedies.up()}"
-        )
+def _away(url: str) -> Finding:
     if is_loopback(url):
         return INBOX.error(url, f"The inbox does not answer: start it with: {remedies.up()}")
     return INBOX.warning(

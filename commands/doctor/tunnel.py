@@ -132,18 +132,23 @@ class WebhookProbe:
             )
 
 
-def webhook_findings(examined: ExaminedStack, probe: WebhookProbe) -> Iterator[Finding]:
-    """Reachable, and where a password counts: a wrong one is refused, the right one is not."""
+def webhook_findings(examined: ExaminedStack, probe: WebhookProbe, *, without_file: bool = False) -> Iterator[Finding]:
+    """Reachable, and where a password counts: a wrong one is refused, the right one is not.
+
+    `without_file`: the inbox is that of an embedded default that has no file yet; its port says nothing, so it is not asked.
+    """
     settings = examined.settings
     label = settings.public_webhook_url
+    away = WEBHOOK.warning(label, f"The inbox of the embedded default does not run: start it with: {remedies.up()}")
+    if without_file and settings.inbox_service:
+        yield away
+        return
     try:
         # No webhook takes a GET, so this delivers nothing: 405 is the answer of one that is there.
         met = probe.request("GET").status_code
     except requests.RequestException as error:
         if probe.edge and settings.inbox_service:
-            yield WEBHOOK.warning(
-                label, f"The inbox of the embedded default does not run: start it with: {remedies.up()}"
-            )
+            yield away
             return
         yield WEBHOOK.error(
             label, f"Nobody answers ({_reason(error)}): check that the host resolves and that the platform runs."

@@ -98,10 +98,18 @@ def test_nobody_there() -> None:
         port = int(taken.getsockname()[1])
     [near] = inbox_findings(stack(f"http://127.0.0.1:{port}"))
     assert (near.status, "start it with: ./mail up" in near.sentence) == (Status.ERROR, True)
-    [none] = inbox_findings(stack(f"http://127.0.0.1:{port}"), without_file=True)
-    assert (none.status, "has not been given its file" in none.sentence) == (Status.WARNING, True)
     [far] = inbox_findings(stack("http://inbox-of-nobody:8026"))
     assert (far.status, "docker compose ps mail-inbox" in far.sentence) == (Status.WARNING, True)
+
+
+def test_one_without_its_file_is_not_waited_for() -> None:
+    """The emulators hold its port: who asks is connected and hears nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        held.settimeout(0)
+        [none] = inbox_findings(stack(f"http://127.0.0.1:{held.getsockname()[1]}"), without_file=True)
+        assert (none.status, "has not been given its file" in none.sentence) == (Status.WARNING, True)
+        with pytest.raises(BlockingIOError):
+            held.accept()
 
 
 def test_one_that_no_up_has_made_credentials_for(url: str) -> None:

@@ -119,6 +119,12 @@ class TestWebhook:
         assert found.status is Status.ERROR
         assert "Nobody answers (no connection)" in found.sentence
 
+    def test_an_inbox_without_its_file_is_not_waited_for(self) -> None:
+        inbox = "http://127.0.0.1:9"
+        kept = examined(submission="gateway", inboxService=inbox)
+        found = only(webhook_findings(kept, WebhookProbe(url=HOST), without_file=True))
+        assert (found.status, "start it with: ./mail up" in found.sentence) == (Status.WARNING, True)
+
     def test_through_an_emulated_edge(self, up: Up) -> None:
         with ServerThread(up.cloudflare.emulator.edge_app) as edge:
             probe = WebhookProbe(url=f"https://{HOST}{PATH}", edge=edge.url.removeprefix("http://"))
