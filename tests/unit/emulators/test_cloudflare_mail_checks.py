@@ -60,6 +60,7 @@ def name_servers(world: EmulatedCloudflare) -> list[Nameserver]:
 
 
 class TestCheckdmarc:
+    @pytest.mark.slow
     def test_the_whole_domain(self, world: EmulatedCloudflare) -> None:
         report: Any = checkdmarc.check_domains([DOMAIN], nameservers=name_servers(world))
         assert report["spf"]["valid"] is True, report["spf"]

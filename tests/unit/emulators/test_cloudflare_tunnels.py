@@ -122,6 +122,7 @@ class TestLife:
         assert world.call("GET", f"{TUNNELS}/{tunnel_id}").json()["result"]["status"] == "down"
         assert world.call("DELETE", f"{TUNNELS}/{tunnel_id}").status_code == 200
 
+    @pytest.mark.slow
     def test_token_is_what_cloudflared_takes(self, world: EmulatedCloudflare) -> None:
         secret = base64.b64encode(b"s" * 32).decode()
         made = world.call("POST", TUNNELS, {"name": "t", "tunnel_secret": secret}).json()["result"]

@@ -256,5 +256,6 @@ def test_which_file_was_encrypted_with_it() -> None:
 @pytest.mark.parametrize(
     "salt", ["", "v1", "v1:a:v1:b:c", "v2:AAAA:v1:AAAA:AAAA", "v1:AAAA:v1::", "v1:AAAA:v1:AAAA:AAAA"]
 )
+@pytest.mark.slow
 def test_what_is_no_salt_is_not_public(salt: str) -> None:
     assert not is_public(salt)

@@ -662,6 +662,7 @@ class PopulationFileOverTime(RuleBasedStateMachine):
         assert without_first_choice([population]) == {}
 
 
+@pytest.mark.slow
 def test_nobody_ever_moves(tmp_path: Path) -> None:
     machine = type("InFolder", (PopulationFileOverTime,), {"folder": tmp_path})
     run_state_machine_as_test(machine, settings=settings(max_examples=examples(40), stateful_step_count=8))

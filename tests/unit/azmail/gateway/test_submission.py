@@ -514,6 +514,7 @@ class TestMessage:
         assert client.getreply() == (421, b"4.7.0 the message has no end; goodbye")
         assert upstream.got == []
 
+    @pytest.mark.slow
     def test_more_octets_than_mailjet_takes_and_a_size_that_lies(
         self, port: int, connect: Callable[..., smtplib.SMTP], upstream: Recorder
     ) -> None:

@@ -32,6 +32,7 @@ def shown(desk: Desk, made: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("same", ["<3klmo@mct.example>", "<>", ""])
+@pytest.mark.slow
 def test_two_mails_with_one_message_id(desk: Desk, same: str) -> None:
     first = payload(1, MessageID=same)
     other = payload(2, MessageID=same, From="Eve <eve@x.example>", **{"Text-part": "other"})
@@ -51,6 +52,7 @@ def test_two_mails_with_one_message_id(desk: Desk, same: str) -> None:
         ("Müller, Jörg <j@x.example>", "j@x.example", "Müller, Jörg"),
     ],
 )
+@pytest.mark.slow
 def test_who_wrote(desk: Desk, written: str, email: str, name: str) -> None:
     found = shown(desk, payload(1, From=written, Headers={"Cc": f"{written}, b@y.example"}))
     assert found["sender"]["email"] == email
@@ -89,6 +91,7 @@ def test_a_message_in_a_message_a_thousand_times(desk: Desk) -> None:
     assert any("too many nested parts" in one for one in found["defects"])
 
 
+@pytest.mark.slow
 def test_more_files_than_a_message_can_have(sqlite_desk: Desk) -> None:
     """Not read as MIME here: the standard library takes a millisecond for each file."""
     sqlite_desk.deliver(with_files(1, *(str(number).encode() for number in range(1_001))))

@@ -252,6 +252,7 @@ class TestWhole:
             {"Text-part": " ".join(str(number) for number in range(200_000))},
         ],
     )  # fmt: skip
+    @pytest.mark.slow
     def test_odd_mails(self, database: Database, store: MailStore, odd: Any) -> None:
         """NUL, halves of surrogate pairs, sizes: stored, and read as they were parsed."""
         made = payload(1, **odd)

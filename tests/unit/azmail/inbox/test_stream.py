@@ -45,6 +45,7 @@ def events(lines: Iterator[str]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield place, json.loads(line.removeprefix("data: "))
 
 
+@pytest.mark.slow
 def test_what_comes_is_told_and_a_broken_connection_goes_on(sqlite_desk: Desk, url: str) -> None:
     sqlite_desk.bring(1)
     with opened(url) as answer:

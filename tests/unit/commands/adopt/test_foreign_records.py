@@ -161,6 +161,7 @@ class TestFromPreviewToDestroy:
 
     @settings(max_examples=examples(300), deadline=None)
     @given(seeds)
+    @pytest.mark.slow
     def test_an_adoption_that_dies_goes_on(self, seed: int) -> None:
         world, chance = world_of(seed)
         watch = Watch(world)
