@@ -41,7 +41,7 @@ WHAT_IS_MISSING: dict[Path, tuple[Callable[[], str], ...]] = {
 def pytest_xdist_setupnodes(config: pytest.Config) -> None:
     asked = _asked(config)
     rewrite_once(config, asked)
-    if any(END_TO_END.is_relative_to(one) or one.is_relative_to(END_TO_END) for one in asked):
+    if _is_among(END_TO_END, asked):
         # Else each worker would do it for itself.
         forks.begin()
 
@@ -56,9 +56,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Said where the tests of a folder were asked for, by one of the folders above them or by themselves."""
     asked = _asked(config)
     for folder, sentences in WHAT_IS_MISSING.items():
-        if any(folder.is_relative_to(one) or one.is_relative_to(folder) for one in asked):
+        if _is_among(folder, asked):
             for sentence in filter(None, (say() for say in sentences)):
                 terminalreporter.write_line(sentence)
+
+
+def _is_among(folder: Path, asked: list[Path]) -> bool:
+    """Whether the folder, something in it, or a folder around it was asked for."""
+    return any(folder.is_relative_to(one) or one.is_relative_to(folder) for one in asked)
 
 
 def _asked(config: pytest.Config) -> list[Path]:

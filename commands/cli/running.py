@@ -74,14 +74,13 @@ def main(arguments: Sequence[str]) -> int:
     from commands.cli.app import command_line
     from commands.signals import terminable
 
-    # Who is only about to write a command is offered all of them.
-    command = command_line(arguments[0] if arguments and COMPLETION not in os.environ else "")
     if COMPLETION in os.environ:
-        # Asked by a shell: answers and exits. Typer knows the shells only where it makes their scripts, too.
+        # Asked by a shell: answers, from all commands, and exits. Typer knows the shells only where it makes their scripts, too.
         from typer._completion_classes import completion_init
 
         completion_init()
-        command.main(list(arguments), prog_name=PROGRAM, complete_var=COMPLETION)
+        command_line().main(list(arguments), prog_name=PROGRAM, complete_var=COMPLETION)
+    command = command_line(arguments[0] if arguments else "")
     try:
         # Not `main`, which takes a reader that has left for a failure.
         with terminable(), _about_one_stack(), command.make_context(PROGRAM, list(arguments)) as context:

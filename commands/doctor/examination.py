@@ -137,7 +137,7 @@ class _CheckContext:
     @property
     def is_without_file(self) -> bool:
         """Whether gateway and inbox are those of an embedded default that has not been given its file."""
-        return bool(self.probe.edge and not self.ca_file and not self.examined.inbox_elsewhere)
+        return bool(self.probe.edge and not self.ca_file)
 
     @property
     def sees_zone(self) -> bool:
@@ -224,13 +224,10 @@ def _checks(context: _CheckContext) -> list[NamedCheck]:
     gateway = [
         (
             GATEWAY,
-            lambda: gateway_findings(context.examined, ca_file=context.ca_file, emulated=bool(context.probe.edge)),
+            lambda: gateway_findings(context.examined, ca_file=context.ca_file, without_file=context.is_without_file),
         ),
         (UPSTREAM, lambda: upstream_findings(context.examined, ca_file=context.mailjet_ca_file)),
-        (
-            INBOX,
-            lambda: inbox_findings(context.examined, without_file=context.is_without_file),
-        ),
+        (INBOX, lambda: inbox_findings(context.examined, without_file=context.is_without_file)),
     ]
     if context.examined.settings.domain_stack:
         return [credentials, (CONFIGURATION, lambda: _shared_domain(context.examined)), routes, *gateway]

@@ -20,13 +20,14 @@ _NOT_THIS_SENDER = 553
 _STRANGER = "nobody@doctor.invalid"
 
 
-def gateway_findings(examined: ExaminedStack, *, ca_file: str, emulated: bool = False) -> Iterator[Finding]:
-    """Nothing for a stack whose agents send through Mailjet itself. No mail is sent."""
+def gateway_findings(examined: ExaminedStack, *, ca_file: str, without_file: bool = False) -> Iterator[Finding]:
+    """Nothing for a stack whose agents send through Mailjet itself. No mail is sent. `without_file`: it is that of an
+    embedded default whose services have not been given their file."""
     settings = examined.settings
     if not settings.has_gateway:
         return
     label = f"{settings.smtp_host}:{settings.smtp_port}"
-    if emulated and not ca_file:
+    if without_file:
         yield GATEWAY.warning(
             label, f"The gateway of the embedded default has not been given its file: give it one with: {remedies.up()}"
         )

@@ -35,7 +35,7 @@ def inbox_findings(examined: ExaminedStack, *, without_file: bool = False) -> It
             f"The last up has made no credentials for it: make them with: {remedies.apply(examined.stack)}",
         )
         return
-    if without_file:
+    if without_file and not examined.inbox_elsewhere:
         yield INBOX.warning(
             label, f"The inbox of the embedded default has not been given its file: give it one with: {remedies.up()}"
         )

@@ -140,7 +140,7 @@ def webhook_findings(examined: ExaminedStack, probe: WebhookProbe, *, without_fi
     settings = examined.settings
     label = settings.public_webhook_url
     away = WEBHOOK.warning(label, f"The inbox of the embedded default does not run: start it with: {remedies.up()}")
-    if without_file and settings.inbox_service:
+    if without_file and settings.inbox_service and not examined.inbox_elsewhere:
         yield away
         return
     try:

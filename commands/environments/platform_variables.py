@@ -199,29 +199,8 @@ def _tunnel_of(token: str) -> str:
 
 
 def _webhook(values: Mapping[str, str], draft: Draft) -> None:
-    secret = values.get("MAILJET_INBOUND_SECRET", "")
-    url = values.get("MAILJET_INBOUND_URL", "")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        draft.ignore("MAILJET_INBOUND_URL", "it is no URL")
-        parts, port, url = urlsplit(""), None, ""
-    if url:
-        host = canonical(parts.hostname or "")
-        bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-        if (
-            parts.scheme == "https"
-            and host
-            and host == draft.plain.get("tunnelHostname")
-            and not parts.query
-            and port is None
-        ):
-            draft.take("MAILJET_INBOUND_URL", "webhookPath", parts.path or "/")
-        else:
-            draft.take("MAILJET_INBOUND_URL", "webhookUrl", bare)
-        if parts.password and not secret:
-            secret = unquote(parts.password)
+    in_url = _webhook_address(values.get("MAILJET_INBOUND_URL", ""), draft)
+    secret = values.get("MAILJET_INBOUND_SECRET", "") or in_url
     if not secret:
         return
     variable = "MAILJET_INBOUND_SECRET" if values.get("MAILJET_INBOUND_SECRET") else "MAILJET_INBOUND_URL"
@@ -237,3 +216,23 @@ def _webhook(values: Mapping[str, str], draft: Draft) -> None:
             "Mailjet can send only 16 to 128 of A-Z a-z 0-9 _ - as a route's password, so a new webhookSecret is "
             "made instead",
         )
+
+
+def _webhook_address(url: str, draft: Draft) -> str:
+    """Take it without the password in it, and give that; empty where there is none."""
+    if not url:
+        return ""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        draft.ignore("MAILJET_INBOUND_URL", "it is no URL")
+        return ""
+    host = canonical(parts.hostname or "")
+    at_the_tunnel = parts.scheme == "https" and host and host == draft.plain.get("tunnelHostname")
+    if at_the_tunnel and not parts.query and port is None:
+        draft.take("MAILJET_INBOUND_URL", "webhookPath", parts.path or "/")
+    else:
+        bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        draft.take("MAILJET_INBOUND_URL", "webhookUrl", bare)
+    return unquote(parts.password or "")

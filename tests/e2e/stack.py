@@ -196,8 +196,13 @@ def encrypting(key: KmsKey | None) -> dict[str, str]:
 
 def state_file(project: Path, stack: str = "dev") -> Path:
     """Where a project's own backend keeps the state of a stack."""
-    [file] = (project / "backend" / ".pulumi" / "stacks").glob(f"*/{stack}.json")
+    [file] = _state_files(project, stack)
     return file
+
+
+def _state_files(project: Path, stack: str) -> list[Path]:
+    """One, or none where its backend is elsewhere."""
+    return list((project / "backend" / ".pulumi" / "stacks").glob(f"*/{stack}.json"))
 
 
 @dataclass
@@ -281,8 +286,7 @@ class Stack:
 
     def outputs(self) -> dict[str, Any]:
         """As the engine tells them, which is asked once for each state."""
-        own = (self.folder / "backend" / ".pulumi" / "stacks").glob(f"*/{self.name}.json")
-        state = b"".join(file.read_bytes() for file in own)  # none where the backend is elsewhere
+        state = b"".join(file.read_bytes() for file in _state_files(self.folder, self.name))
         if not state or self._outputs[0] != state:
             told = self.pulumi("stack", "output", "--stack", self.name, "--json", "--show-secrets").out
             self._outputs = (state, told)

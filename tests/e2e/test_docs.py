@@ -94,17 +94,17 @@ class TestRemedies:
 
     def run(self, reader: Clone, command: str, *answers: tuple[str, str]) -> str:
         """At a terminal where it asks; `answers`: what is waited for, and what is typed then. What was shown."""
-        if not answers:
-            shown = reader.sh(command).text
-            assert "Traceback" not in shown, shown
-            return shown
+        shown = self.answered(reader, command, *answers) if answers else reader.sh(command).text
+        assert "Traceback" not in shown, shown
+        return shown
+
+    def answered(self, reader: Clone, command: str, *answers: tuple[str, str]) -> str:
         with terminal(["bash", "-c", command], env=reader.environment, cwd=reader.folder) as screen:
             for question, answer in answers:
                 screen.until(question)
                 screen.enter(answer)
             status = screen.end()
         assert status == 0, f"{command}\n{screen.shown}"
-        assert "Traceback" not in screen.shown, screen.shown
         return screen.shown
 
     def test_each_kind_runs(self, first_up: tuple[Clone, str]) -> None:

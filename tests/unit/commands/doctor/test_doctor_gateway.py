@@ -101,7 +101,7 @@ def test_nobody_there(mailjet: EmbeddedMailjet) -> None:
     assert (near.status, "start it with: ./mail up" in near.sentence) == (Status.ERROR, True)
     [far] = gateway_findings(stack(port, mailjet, host="gateway.invalid"), ca_file="")
     assert far.status is Status.WARNING
-    [none] = gateway_findings(stack(port, mailjet), ca_file="", emulated=True)
+    [none] = gateway_findings(stack(port, mailjet), ca_file="", without_file=True)
     assert "has not been given its file" in none.sentence
 
 
