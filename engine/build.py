@@ -37,7 +37,7 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CPU_MINUTES = 5
 _GIGABYTES = 4
 """Modules (1.4), compiled packages (1.6) and the linker's work; removed after the build."""
-_KEPT_MEGABYTES = 105
+_KEPT_MEGABYTES = 95
 _INSTALL = "https://www.pulumi.com/docs/install/"
 
 
