@@ -35,7 +35,6 @@ from azmail.inbox.documents import (
     MessageId,
     MessagePage,
     MessageSummary,
-    ProblemDocument,
     ReplyToSend,
     SentReceipt,
     ThreadId,
@@ -44,7 +43,7 @@ from azmail.inbox.documents import (
 )
 from azmail.inbox.guard import CHALLENGE, BodyGuard
 from azmail.inbox.outlet import GatewayOutlet, sender_of
-from azmail.inbox.problems import MEDIA_TYPE, ApiRefusalError, NotThereError, install
+from azmail.inbox.problems import MEDIA_TYPE, REFUSAL_SCHEMA, ApiRefusalError, NotThereError, install
 from azmail.inbox.queue import HookQueue
 from azmail.inbox.reading import MailboxReader, MailRow, Page
 from azmail.inbox.removal import delete_mail
@@ -62,7 +61,7 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 def _described(refusals: dict[int, str]) -> dict[int | str, dict[str, Any]]:
     """{status: when} for the API's page."""
     return {
-        status: {"model": ProblemDocument, "content": {MEDIA_TYPE: {}}, "description": text}
+        status: {"content": {MEDIA_TYPE: {"schema": {"$ref": REFUSAL_SCHEMA}}}, "description": text}
         for status, text in refusals.items()
     }
 

@@ -16,11 +16,13 @@ from azmail.errors import InvalidMailError, MailTooLargeError
 from azmail.gateway.ledger import LedgerError
 from azmail.inbox.cursors import ForeignCursorError
 from azmail.inbox.database import InboxDatabaseError
+from azmail.inbox.documents import ProblemDocument
 from azmail.inbox.reading import MOST_LABELS, TooManyLabelsError
 
 log = logging.getLogger("azmail.inbox")
 
 MEDIA_TYPE = "application/problem+json"
+REFUSAL_SCHEMA = f"#/components/schemas/{ProblemDocument.__name__}"
 
 
 class ApiRefusalError(Exception):
@@ -49,12 +51,8 @@ def install(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         document = described()
-        operations = (operation for path in document["paths"].values() for operation in path.values())
-        for answer in (answer for operation in operations for answer in operation["responses"].values()):
-            # The framework puts a model under plain JSON, beside the media type that is named.
-            content = answer.get("content", {})
-            if MEDIA_TYPE in content and "application/json" in content:
-                content[MEDIA_TYPE] = content.pop("application/json")
+        # As a model of each answer it would be compiled a hundred times, for nobody: a refusal is written by hand.
+        document["components"]["schemas"][ProblemDocument.__name__] = ProblemDocument.model_json_schema()
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # as the framework's documentation has it
