@@ -7,6 +7,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,18 @@ from engine.packages import IndexUnreachableError
 NOWHERE = "http://127.0.0.1:9/simple"
 TOOLS = Path(sys.prefix) / "bin"
 LOCK = f"uv==0.13.9 \\\n    --hash=sha256:{'0' * 64}\nsix==1.17.0 \\\n    --hash=sha256:{'1' * 64}\n"
+
+
+WHEEL = next((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
+
+
+@pytest.fixture(scope="module")
+def pip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """pip, unpacked: in its wheel it would be compiled anew by each Python. As installed it does not count."""
+    unpacked = tmp_path_factory.mktemp("pip")
+    with zipfile.ZipFile(WHEEL) as wheel:
+        wheel.extractall(unpacked, [name for name in wheel.namelist() if ".dist-info/" not in name])
+    return unpacked
 
 
 @pytest.fixture
@@ -56,21 +69,19 @@ def test_uv_without_a_network(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_pip_without_a_network_is_not_asked_twice(folder: Path) -> None:
-    [wheel] = (Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl")
-    done = setup(folder, os.defpath, PYTHONPATH=str(wheel))
+def test_pip_without_a_network_is_not_asked_twice(folder: Path, pip: Path) -> None:
+    done = setup(folder, os.defpath, PYTHONPATH=str(pip))
     assert done.returncode == 1
     assert done.stderr.splitlines() == [f"setup: {IndexUnreachableError('[Errno 111] Connection refused')}"]
     assert "takes about a minute longer" not in done.stdout
 
 
 @pytest.mark.slow
-def test_a_lock_without_uv_is_left_to_pip(folder: Path) -> None:
+def test_a_lock_without_uv_is_left_to_pip(folder: Path, pip: Path) -> None:
     """Where this machine has no uv, what is installed besides is installed all the same."""
-    [wheel] = (Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl")
-    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    (folder / "some.lock").write_text(f"{wheel.as_uri()} --hash=sha256:{digest}\n")
-    done = setup(folder, os.defpath, PYTHONPATH=str(wheel))
+    digest = hashlib.sha256(WHEEL.read_bytes()).hexdigest()
+    (folder / "some.lock").write_text(f"{WHEEL.as_uri()} --hash=sha256:{digest}\n")
+    done = setup(folder, os.defpath, PYTHONPATH=str(pip))
     assert (done.returncode, done.stderr) == (0, "")
     assert list((folder / "venv" / "lib").glob("python*/site-packages/pip-*.dist-info"))
 
