@@ -38,6 +38,7 @@ from starlette.types import Receive, Scope, Send
 from azmail.gateway.certificate import own_certificate
 from azmail.gateway.credentials import Roots, new_root
 from emulators.serving import ServerThread
+from tests import forks
 from tests.chaos.inbox import free_port
 from tests.e2e.stack import ROOT
 from tests.postgres import PostgresServerOfTests
@@ -154,7 +155,7 @@ class Replica:
 
     def start(self) -> None:
         with self._log.open("ab") as log:
-            command = [sys.executable, "-m", "azmail", "gateway", "serve", *self._words]
+            command = [forks.python(), "-m", "azmail", "gateway", "serve", *self._words]
             self.process = subprocess.Popen(command, cwd=self._folder, env=self._environment, stdout=log, stderr=log)
         wait_until(self._answers, "the gateway to answer", seconds=60, pause_seconds=0.05)
 

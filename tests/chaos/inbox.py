@@ -12,7 +12,6 @@ import random
 import socket
 import sqlite3
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -27,6 +26,7 @@ import requests
 
 from azmail.gateway.credentials import new_root
 from azmail.inbox.database import Database
+from tests import forks
 from tests.e2e.stack import ROOT
 from tests.postgres import PostgresServerOfTests
 from tests.waiting import wait_until
@@ -93,7 +93,7 @@ class InboxProcess:
 
     def _start(self) -> subprocess.Popen[bytes]:
         with (self._folder / "log").open("ab") as log:
-            command = [sys.executable, "-m", "azmail", "inbox", *self._words]
+            command = [forks.python(), "-m", "azmail", "inbox", *self._words]
             return subprocess.Popen(command, cwd=self._folder, env=self._environment, stdout=log, stderr=log)
 
     def kill(self) -> None:

@@ -22,7 +22,7 @@ from engine import official
 from tests import forks
 from tests.state_servers import KmsKey
 
-ROOT = Path(os.environ.get(forks.PROJECT) or forks.ROOT)
+ROOT = forks.project()
 """The clone whose commands are run; in the end-to-end tests a copy of it, whose Pythons begin with their packages imported."""
 ENGINE = ROOT / "engine" / "pulumi"
 PASSPHRASE = "a passphrase of the tests"

@@ -7,7 +7,6 @@ import shutil
 import smtplib
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -20,6 +19,7 @@ from azmail import InboxClient, InboxError, MailStack
 from azmail.atomic import write_private
 from commands.gateway import whole_file
 from commands.letters import LetterBox
+from tests import forks
 from tests.e2e.stack import ROOT, Emulators, Stack
 from tests.unit.azmail.conftest import postgres_url as postgres_url
 from tests.unit.azmail.databases import empty_database
@@ -47,7 +47,7 @@ class Replicas:
     def start(self, name: str, *words: str) -> None:
         with (self.folder / f"{name}.log").open("wb") as log:
             self.started[name] = subprocess.Popen(
-                [sys.executable, "-m", "azmail", "inbox", *words],
+                [forks.python(), "-m", "azmail", "inbox", *words],
                 cwd=self.folder, env=self.environment, stdout=log, stderr=log, pass_fds=[self.listening.fileno()],
             )  # fmt: skip
 

@@ -18,15 +18,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).parents[2]
 FORKED = "AZMAIL_TESTS_FORKED"
 PROJECT = "AZMAIL_TESTS_PROJECT"
 """The folder whose `./mail` and `engine/pulumi` the tests call, for this process and its workers."""
 COMPILER = "cc"
+KINDS = ("launcher", "mail", "engine", "services")
 _HERE = Path(__file__).parent
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".state", ".*_cache", ".hypothesis", "*.egg-info", "build")
 
@@ -49,30 +51,44 @@ def begin() -> None:
     # All workers would do it with their first command.
     subprocess.run([copy / "mail", "setup"], check=True, capture_output=True)
     os.environ[PROJECT] = str(copy)
-    # And the engine, a program in Go, collects its garbage seldom: a twelfth less CPU in each command.
-    os.environ.setdefault("GOGC", "400")
+    # And the engine, a program in Go, collects no garbage before it has that much of it: a tenth less CPU in each command.
+    for name, value in (("GOGC", "off"), ("GOMEMLIMIT", "512MiB")):
+        os.environ.setdefault(name, value)
+
+
+def project() -> Path:
+    """The clone whose programs the tests call: the copy, where there is one."""
+    return Path(os.environ.get(PROJECT) or ROOT)
+
+
+def python() -> str:
+    """What `python -m azmail` is started with: the copy's Python, where there is one."""
+    return str(project() / ".venv" / "bin" / "python") if os.environ.get(PROJECT) else sys.executable
 
 
 @contextmanager
-def servers(socket: Path, project: Path = ROOT) -> Iterator[Path]:
+def servers(socket: Path, project: Path = ROOT, *, kinds: Sequence[str] = KINDS) -> Iterator[Path]:
     """The servers of Pythons at `socket`, quickest for the programs of `project`, and no process of theirs afterwards."""
-    with _server(Path(f"{socket}-launcher"), project, "launcher"), _server(socket, project, "all"):
+    with ExitStack() as running:
+        # Started first, then waited for: they import at the same time.
+        for started in [running.enter_context(_server(socket, project, kind)) for kind in kinds]:
+            if started.readline() != b"ready\n":
+                raise RuntimeError(f"{_HERE / 'server.py'} ended before it was ready")
         yield socket
 
 
 @contextmanager
-def _server(socket: Path, project: Path, kind: str) -> Iterator[None]:
+def _server(socket: Path, project: Path, kind: str) -> Iterator[IO[bytes]]:
+    """What it says."""
     running = subprocess.Popen(
-        [sys.executable, str(_HERE / "server.py"), str(socket), str(project), kind],
+        [sys.executable, str(_HERE / "server.py"), f"{socket}-{kind}", str(project), kind],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     assert running.stdin is not None
     assert running.stdout is not None
     try:
-        if running.stdout.readline() != b"ready\n":
-            raise RuntimeError(f"{_HERE / 'server.py'} ended before it was ready")
-        yield
+        yield running.stdout
     finally:
         running.stdin.close()
         running.stdout.close()

@@ -1,9 +1,9 @@
 """Forks Pythons for `stub.c`, with what most of them import imported already.
 
-    python tests/forks/server.py SOCKET PROJECT ("launcher" | "all")
+    python tests/forks/server.py SOCKET PROJECT ("launcher" | "mail" | "engine" | "services")
 
-A fork costs by what the server has in memory, so the launcher, the most frequent of them, which needs little, has a server of
-its own. Serves until its stdin ends. It has no threads, since only such a process forks safely; a child whose stub is gone is killed.
+A fork costs by what the server has in memory, so there is one for each kind of program, with what that kind needs. Serves until
+its stdin ends. It has no threads, since only such a process forks safely; a child whose stub is gone is killed.
 """
 
 from __future__ import annotations
@@ -32,19 +32,27 @@ HERE = Path(__file__).resolve().parent
 sys.path.remove(str(HERE))
 STARTING = (b"PYTHON", b"LC_", b"LANG", b"TZ")
 """Variables that decide how an interpreter begins, as in `stub.c`."""
+PLACES = b"PYTHONPATH"
+"""That a service may have one of its own."""
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LIMITS = 16
 
-IMPORTED = (
-    "grpc", "pulumi", "pulumi.dynamic", "requests", "pydantic", "yaml", "ruamel.yaml", "anyascii", "dns.resolver",
-    "typer", "rich.console", "rich.table", "rich.progress", "rich.live", "questionary", "jinja2",
-    "components.stack_outputs", "components.mail_domain", "components.api_tunnel", "components.agent_mailboxes",
-    "components.platform_mail", "components.configured_records", "azmail", "starlette.applications",
-    "grpc.experimental", "grpc._simple_stubs", "grpc._server", "netrc", "encodings.utf_8_sig", "getpass",
-)  # fmt: skip
-"""Third-party packages, and of this project the program and the library, which do not ask where they lie."""
-OF_THE_LAUNCHER = ("engine.setup", "engine.environment", "engine.emulated", "engine.arguments")
+IMPORTED: dict[str, tuple[str, ...]] = {
+    "launcher": ("engine.setup", "engine.environment", "engine.emulated", "engine.arguments"),
+    "mail": (
+        "commands", "engine.setup", "requests", "pydantic", "yaml", "ruamel.yaml", "anyascii", "dns.resolver", "typer", "rich.console",
+        "rich.table", "rich.progress", "rich.live", "questionary", "jinja2", "azmail", "netrc", "encodings.utf_8_sig", "getpass",
+    ),
+    "engine": (
+        "engine", "grpc", "grpc.experimental", "grpc._simple_stubs", "grpc._server", "pulumi", "pulumi.dynamic", "requests", "pydantic",
+        "yaml", "anyascii", "dns.resolver", "components.stack_outputs", "components.mail_domain", "components.api_tunnel",
+        "components.agent_mailboxes", "components.platform_mail", "components.configured_records", "netrc", "encodings.utf_8_sig",
+    ),
+    "services": ("emulators", "azmail", "azmail.gateway", "azmail.inbox", "sqlalchemy.dialects.sqlite", "alembic.command"),
+}  # fmt: skip
+"""By kind of server: packages of others, and of this project's with all their modules."""
 PLACED = ("engine", "commands", "emulators")
-"""Rooms that do ask: those of PROJECT, for its own programs; another clone's import theirs."""
+"""Rooms that ask where they lie: those of PROJECT, for its own programs; another clone's import theirs."""
 _FREE = 200
 """File numbers above it are used while files are put where the child shall find them."""
 
@@ -80,7 +88,8 @@ class Request:
 
 
 class Server:
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, services: bool) -> None:
+        self._services = services
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(path)
         self._listener.listen(64)
@@ -94,7 +103,9 @@ class Server:
         """What a child is to run, in the child; None in the server, once it has ended."""
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # It ends with its stdin, and takes along what it has forked; a signal may be for the whole group.
+        for number in ENDING:
+            signal.signal(number, signal.SIG_IGN)
         for file in (0, self._listener, self._woken):
             self._watched.register(file, selectors.EVENT_READ)
         while True:
@@ -115,7 +126,7 @@ class Server:
 
     def _request(self, connection: socket.socket) -> Request | None:
         try:
-            mine = _identity()
+            mine = _identity(in_its_session=not self._services)
             connection.sendall(len(mine).to_bytes(4, sys.byteorder) + mine)
             length = int.from_bytes(_exactly(connection, 4), sys.byteorder)
             request = Request.read(_exactly(connection, length))
@@ -132,6 +143,8 @@ class Server:
         if pid == 0:
             self._forget()
             connection.close()
+            if self._services:
+                os.setsid()
             _take_place(request, files)
             return request
         for number in files:
@@ -144,6 +157,8 @@ class Server:
         """In a child: nothing of the server stays open."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for number in ENDING:
+            signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self._watched.close()
         self._listener.close()
@@ -173,10 +188,15 @@ class Server:
             os.kill(pid, number)
 
 
-def _identity() -> bytes:
-    """What a child has of the server: its session, its user, and how its interpreter began."""
-    begun = sorted(name + b"=" + value for name, value in os.environb.items() if name.startswith(STARTING))
-    return b"".join(part + b"\0" for part in (b"%d" % os.getsid(0), b"%d" % os.geteuid(), *begun))
+def _identity(*, in_its_session: bool) -> bytes:
+    """What a child has of the server: its session (a service makes one), its user, and how its interpreter began."""
+    session = [b"%d" % os.getsid(0)] if in_its_session else []
+    begun = sorted(
+        name + b"=" + value
+        for name, value in os.environb.items()
+        if name.startswith(STARTING) and (in_its_session or name != PLACES)
+    )
+    return b"".join(part + b"\0" for part in (*session, b"%d" % os.geteuid(), *begun))
 
 
 def _exactly(connection: socket.socket, count: int) -> bytes:
@@ -206,13 +226,15 @@ def _take_place(request: Request, files: list[int]) -> None:
     os.environb.update(request.environment)
 
 
-def _import_rooms() -> None:
-    """All of them, with what they need."""
-    for room in PLACED:
-        package = importlib.import_module(room)
-        for found in pkgutil.walk_packages(package.__path__, f"{room}."):
-            if not found.name.endswith(".__main__"):
-                importlib.import_module(found.name)
+def _import(name: str, project: Path) -> None:
+    """With all its modules, if it is a package of the project's."""
+    package = importlib.import_module(name)
+    if not (project / name.replace(".", "/")).is_dir():
+        return
+    for found in pkgutil.walk_packages(package.__path__, f"{name}."):
+        # These run when they are imported.
+        if not found.name.endswith((".__main__", ".env")):
+            importlib.import_module(found.name)
 
 
 def _forget_rooms() -> None:
@@ -221,11 +243,13 @@ def _forget_rooms() -> None:
 
 
 def _run(words: list[str], project: Path) -> None:
-    """As `python [-u] FILE …` does."""
+    """As `python [-u] FILE …` and `python -m MODULE …` do."""
     python, *rest = words
-    unbuffered = rest[:1] == ["-u"]
-    sys.argv = rest[unbuffered:]
-    if Path(sys.argv[0]).parent.parent != project:
+    unbuffered = rest[0] == "-u"
+    is_module = rest[unbuffered] == "-m"
+    sys.argv = rest[unbuffered + is_module :]
+    place = Path.cwd() if is_module else Path(sys.argv[0]).parent
+    if (place if is_module else place.parent) != project:
         _forget_rooms()
     sys.executable = str(Path(python).absolute())
     # Those of the server know what its own files were: a terminal, a pipe, a file.
@@ -244,9 +268,13 @@ def _run(words: list[str], project: Path) -> None:
         )
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
-    sys.path.insert(0, str(Path(sys.argv[0]).parent))
+    added = os.environ.get(os.fsdecode(PLACES), "") if is_module else ""
+    sys.path[:0] = [str(place), *filter(None, added.split(os.pathsep))]
     try:
-        runpy.run_path(sys.argv[0], run_name="__main__")
+        if is_module:
+            runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(sys.argv[0], run_name="__main__")
     except SystemExit as ending:
         _end(_status(ending))
     except KeyboardInterrupt:
@@ -285,19 +313,15 @@ def _end(status: int | None) -> NoReturn:
 
 def main(path: str, project: Path, kind: str) -> None:
     sys.path.insert(0, str(project))
-    if kind == "launcher":
-        for name in OF_THE_LAUNCHER:
-            importlib.import_module(name)
-    else:
+    if kind == "engine":
         runpy.run_path(str(project / "engine" / "later.py"))
-        for name in IMPORTED:
-            importlib.import_module(name)
-        _import_rooms()
+    for name in IMPORTED[kind]:
+        _import(name, project)
     del sys.path[0]
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-    server = Server(path)
+    server = Server(path, services=kind == "services")
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     asked = server.serve()

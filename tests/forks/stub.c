@@ -18,20 +18,30 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Programs that the servers know. */
+/* Programs, and which server has imported what they need. */
 #define LAUNCHER "/engine/__main__.py"
-static const char *const FILES[] = {
-    "/commands/__main__.py", LAUNCHER, "/engine/language/program.py", "/engine/dynamic_host.py"};
+static const struct {
+    const char *file, *server;
+} FILES[] = {
+    {"/commands/__main__.py", SOCKET "-mail"},
+    {LAUNCHER, SOCKET "-engine"},
+    {"/engine/language/program.py", SOCKET "-engine"},
+    {"/engine/dynamic_host.py", SOCKET "-engine"},
+};
+/* Services, which are started with -m; they begin a session of their own, or are in that of another service. */
+static const char *const MODULES[] = {"emulators", "azmail"};
 static const int SIGNALS[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 /* What decides how an interpreter begins: the server has its own, so others need a Python of their own. */
 static const char *const STARTING[] = {"PYTHON", "LC_", "LANG", "TZ"};
+/* But a service is told where its modules lie. */
+#define PLACES "PYTHONPATH="
 /* As many as one message carries (SCM_MAX_FD). */
 enum { MOST_FILES = 253, LIMITS = 16 };
 #define COUNT(list) ((int)(sizeof(list) / sizeof((list)[0])))
 
 extern char **environ;
 static char **arguments;
-static int connection = -1;
+static int connection = -1, is_service;
 static sigset_t before;
 
 /* As if this were the link that a virtualenv has: Python finds `pyvenv.cfg` by the name it is started with. */
@@ -59,11 +69,16 @@ static const char *socket_for_it(void) {
     char **file = arguments[1] != NULL && strcmp(arguments[1], "-u") == 0 ? arguments + 2 : arguments + 1;
     if (*file == NULL)
         return NULL;
+    for (int i = 0; i < COUNT(MODULES); i++)
+        if (strcmp(*file, "-m") == 0 && file[1] != NULL && strcmp(file[1], MODULES[i]) == 0) {
+            is_service = 1;
+            return SOCKET "-services";
+        }
     if (ends_with(*file, LAUNCHER) && file[1] != NULL && strcmp(file[1], "run") == 0)
         return SOCKET "-launcher";
     for (int i = 0; i < COUNT(FILES); i++)
-        if (ends_with(*file, FILES[i]))
-            return SOCKET;
+        if (ends_with(*file, FILES[i].file))
+            return FILES[i].server;
     return NULL;
 }
 
@@ -101,7 +116,7 @@ static int by_text(const void *one, const void *other) {
     return strcmp(*(char *const *)one, *(char *const *)other);
 }
 
-/* A forked child is in the server's session, of its user, with an interpreter that began as the server's did. */
+/* A forked child is of the server's user, in its session (a service makes one of its own), with an interpreter that began alike. */
 static int server_is_alike(void) {
     uint32_t length;
     char *theirs, *mine;
@@ -115,13 +130,16 @@ static int server_is_alike(void) {
     int count = 0;
     for (int i = 0; i < variables; i++)
         for (int k = 0; k < COUNT(STARTING); k++)
-            if (strncmp(environ[i], STARTING[k], strlen(STARTING[k])) == 0) {
+            if (strncmp(environ[i], STARTING[k], strlen(STARTING[k])) == 0 &&
+                !(is_service && strncmp(environ[i], PLACES, strlen(PLACES)) == 0)) {
                 begun[count++] = environ[i];
                 break;
             }
     qsort(begun, (size_t)count, sizeof begun[0], by_text);
     FILE *text = open_memstream(&mine, &size);
-    fprintf(text, "%d%c%d%c", (int)getsid(0), 0, (int)geteuid(), 0);
+    if (!is_service)
+        fprintf(text, "%d%c", (int)getsid(0), 0);
+    fprintf(text, "%d%c", (int)geteuid(), 0);
     for (int i = 0; i < count; i++)
         fprintf(text, "%s%c", begun[i], 0);
     fclose(text);

@@ -31,6 +31,7 @@ from emulators.holders import holder
 from emulators.ports import DEFAULT_PORTS, LASTING, Choice, Opening, PortError, PortRole
 from emulators.sockets import listen
 from emulators.state_folder import Process, StateFolder, StateFolderError
+from tests import forks
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -61,7 +62,7 @@ class Emulators:
 
     def run_outside(self, command: str, *options: str) -> Output:
         """The command in a process of its own."""
-        arguments = [str(ROOT / "mail"), "emulators", command, "--state-dir", str(self.folder), *options]
+        arguments = [str(forks.project() / "mail"), "emulators", command, "--state-dir", str(self.folder), *options]
         done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
         return Output(done.returncode, done.stdout, done.stderr)
 
@@ -556,7 +557,14 @@ def test_the_fixed_ports_are_the_documented_ones() -> None:
 
 def test_in_the_foreground(tmp_path: Path) -> None:
     """It says where everything is, and a Ctrl-C ends it without a word of Python."""
-    command = [str(ROOT / "mail"), "emulators", "serve", "--free-ports", "--state-dir", str(tmp_path / "state")]
+    command = [
+        str(forks.project() / "mail"),
+        "emulators",
+        "serve",
+        "--free-ports",
+        "--state-dir",
+        str(tmp_path / "state"),
+    ]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -30,7 +30,7 @@ def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield Path(sys.executable)
         return
     folder = tmp_path_factory.mktemp("forks")
-    with forks.servers(folder / "socket") as socket:
+    with forks.servers(folder / "socket", kinds=["mail", "services"]) as socket:
         forks.virtualenv(folder / ".venv", socket)
         yield folder / ".venv" / "bin" / "python"
 
@@ -172,8 +172,33 @@ def test_what_begins_otherwise_gets_a_python_of_its_own(
     assert ended(started(python, program, code, **options))[1] == f"False {utf8} {python}\n"
 
 
+@pytest.mark.parametrize("session", [True, False])
+def test_a_service_has_a_session_of_its_own(python: Path, tmp_path: Path, session: bool) -> None:
+    """Started as a module, from the folder that it lies in; one that another service starts is ended by that alone."""
+    package = tmp_path / "emulators"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text(
+        "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\n"
+        "print(sys.argv[1:], *sys.path[:2], __name__, os.getsid(0) != int(input()), sys.executable, flush=True)\n"
+        f"{WAITS}\n"
+    )
+    pipe = subprocess.PIPE
+    running = subprocess.Popen(
+        [python, "-m", "emulators", "a", "-m"], cwd=tmp_path, env=ENVIRONMENT | {"PYTHONPATH": "/its/modules"}, stdin=pipe,
+        stdout=pipe, stderr=pipe, text=True, start_new_session=session,
+    )  # fmt: skip
+    assert running.stdin is not None
+    assert running.stdout is not None
+    print(os.getsid(0) if session else 0, file=running.stdin, flush=True)
+    assert running.stdout.readline() == f"['a', '-m'] {tmp_path} /its/modules __main__ True {python}\n"
+    running.terminate()
+    assert ended(running) == (9, "", "")
+
+
 def test_the_end_of_the_server_ends_it(tmp_path: Path, program: Path) -> None:
-    with forks.servers(tmp_path / "socket") as socket:
+    with forks.servers(tmp_path / "socket", kinds=["mail"]) as socket:
         forks.virtualenv(tmp_path / ".venv", socket)
         running = started(
             tmp_path / ".venv" / "bin" / "python", program, "import time; print('ready', flush=True)\n" + WAITS

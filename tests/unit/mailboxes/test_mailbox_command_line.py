@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from commands.cli.running import main
 from emulators.serving import ServerThread
+from tests import forks
 
 ROOT = Path(__file__).parents[3]
 FIXTURES = ROOT / "tests" / "fixtures"
@@ -307,7 +308,7 @@ class TestProcess:
         os.close(reading)
 
         result = subprocess.run(
-            [ROOT / "mail", "agents", "addresses", str(file), "--domain", "a.example"],
+            [forks.project() / "mail", "agents", "addresses", str(file), "--domain", "a.example"],
             cwd=ROOT,
             stdout=writing,
             stderr=subprocess.PIPE,
@@ -319,7 +320,7 @@ class TestProcess:
 
     def process(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            [ROOT / "mail", "agents", *arguments],
+            [forks.project() / "mail", "agents", *arguments],
             cwd=ROOT,
             env={**os.environ, **environment},
             capture_output=True,

@@ -11,6 +11,7 @@ import pytest
 
 from commands.errors import EmulatorsEndedError
 from commands.letters import LetterBox
+from tests import forks
 from tests.unit.page.conftest import BOB, World, letter
 from tests.waiting import wait_until
 
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 
 def test_what_comes_is_told_and_what_becomes_of_it(world: World) -> None:
     world.webhook.answers.append(503)
-    command = [str(ROOT / "mail"), "messages", "--watch", "--state-dir", world.folder]
+    command = [str(forks.project() / "mail"), "messages", "--watch", "--state-dir", world.folder]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as watching:
         assert watching.stdout is not None
         world.arrives(letter("First\x1b[31m"))

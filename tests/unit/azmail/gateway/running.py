@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from email import message_from_bytes
 from email.policy import SMTP
 from pathlib import Path
@@ -17,6 +16,7 @@ import requests
 
 from azmail.smtp import SmtpTransport
 from emulators.embedded import EmbeddedMailjet
+from tests import forks
 
 ROOT = Path(__file__).parents[4]
 A, B = "a.a.123.20250101120000@agents.example", "b.b.123.20250101120000@agents.example"
@@ -54,7 +54,8 @@ def activate(mailjet: EmbeddedMailjet, address: str) -> None:
 class Running:
     """One gateway process and its doors."""
 
-    def __init__(self, folder: Path, ca_file: Path) -> None:
+    def __init__(self, folder: Path, ca_file: Path, *, python: str | None = None) -> None:
+        """`python`: one of its own, where the test looks at the process itself."""
         self.folder = folder
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("AZMAIL_", "MAILJET_"))
@@ -62,7 +63,7 @@ class Running:
         self.log = (folder / "gateway.log").open("a")
         self.process = subprocess.Popen(
             [
-                sys.executable, "-m", "azmail", "gateway", "serve", "--config", "gateway.json", "--starttls-port", "0",
+                python or forks.python(), "-m", "azmail", "gateway", "serve", "--config", "gateway.json", "--starttls-port", "0",
                 "--tls-port", "none",
                 "--http-port", "0", "--https-port", "0", "--upstream-ca", str(ca_file),
             ],

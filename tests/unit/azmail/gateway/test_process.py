@@ -54,8 +54,8 @@ def folder(tmp_path: Path, mailjet: EmbeddedMailjet) -> Path:
 def start(folder: Path, mailjet: EmbeddedMailjet) -> Iterator[Callable[[], Running]]:
     processes: list[Running] = []
 
-    def begin() -> Running:
-        processes.append(Running(folder, mailjet.ca_file))
+    def begin(python: str | None = None) -> Running:
+        processes.append(Running(folder, mailjet.ca_file, python=python))
         return processes[-1]
 
     yield begin
@@ -218,12 +218,12 @@ class TestKills:
         assert told_unknown == []
 
     def test_it_opens_as_many_files_as_its_doors_have_places_and_ends_in_peace(
-        self, start: Callable[[], Running]
+        self, start: Callable[[str], Running]
     ) -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
         try:
-            running = start()
+            running = start(sys.executable)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE)[0] == min(OPEN_FILES, hard)

@@ -7,7 +7,6 @@ import mailbox
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from email import message_from_bytes
 from email.policy import SMTP
@@ -27,6 +26,7 @@ from azmail.inbox.queue import HookQueue
 from azmail.inbox.reading import MailboxReader, Page
 from azmail.inbox.store import MailStore
 from azmail.inbox.tables import MAILS
+from tests import forks
 from tests.chaos.inbox import free_port
 from tests.unit.azmail.inbox.mails import ME, YOU, mail, payload
 from tests.unit.azmail.servers import http_server
@@ -181,7 +181,7 @@ def test_served_until_it_is_told_to_stop(folder: Path, sqlite_database: Database
     )
     port = free_port()
     environment = os.environ | {"PYTHONPATH": str(ROOT), "MAILJET_INBOUND_SECRET": "s" * 40}
-    command = [sys.executable, "-m", "azmail", "inbox", "serve", "--config", "gateway.json", "--port", str(port)]
+    command = [forks.python(), "-m", "azmail", "inbox", "serve", "--config", "gateway.json", "--port", str(port)]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen([*command, "--hook", "work=hook:on_mail"], cwd=folder, env=environment, stderr=log)
     try:
@@ -212,7 +212,7 @@ def test_served_until_it_is_told_to_stop(folder: Path, sqlite_database: Database
 def test_a_worker_ends_however_often_it_is_told(folder: Path, sqlite_database: Database) -> None:
     bring(sqlite_database, 1)
     (folder / "hook.py").write_text("def on_mail(mail, agent):\n    open('called', 'a').write('.')\n")
-    command = [sys.executable, "-m", "azmail", "inbox", "work", "--hook", "work=hook:on_mail"]
+    command = [forks.python(), "-m", "azmail", "inbox", "work", "--hook", "work=hook:on_mail"]
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"}
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
