@@ -37,6 +37,7 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
+MAIL = str(forks.project() / "mail")
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Emulators:
 
     def run_outside(self, command: str, *options: str) -> Output:
         """The command in a process of its own."""
-        arguments = [str(forks.project() / "mail"), "emulators", command, "--state-dir", str(self.folder), *options]
+        arguments = [MAIL, "emulators", command, "--state-dir", str(self.folder), *options]
         done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
         return Output(done.returncode, done.stdout, done.stderr)
 
@@ -557,14 +558,7 @@ def test_the_fixed_ports_are_the_documented_ones() -> None:
 
 def test_in_the_foreground(tmp_path: Path) -> None:
     """It says where everything is, and a Ctrl-C ends it without a word of Python."""
-    command = [
-        str(forks.project() / "mail"),
-        "emulators",
-        "serve",
-        "--free-ports",
-        "--state-dir",
-        str(tmp_path / "state"),
-    ]
+    command = [MAIL, "emulators", "serve", "--free-ports", "--state-dir", str(tmp_path / "state")]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None

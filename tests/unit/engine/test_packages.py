@@ -18,8 +18,6 @@ from engine.packages import IndexUnreachableError
 NOWHERE = "http://127.0.0.1:9/simple"
 TOOLS = Path(sys.prefix) / "bin"
 LOCK = f"uv==0.13.9 \\\n    --hash=sha256:{'0' * 64}\nsix==1.17.0 \\\n    --hash=sha256:{'1' * 64}\n"
-
-
 WHEEL = next((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
 
 

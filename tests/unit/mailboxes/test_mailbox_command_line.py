@@ -18,6 +18,7 @@ from emulators.serving import ServerThread
 from tests import forks
 
 ROOT = Path(__file__).parents[3]
+MAIL = forks.project() / "mail"
 FIXTURES = ROOT / "tests" / "fixtures"
 SECOND = "20241005123045"
 THREE = str(FIXTURES / "population-3.json")
@@ -308,7 +309,7 @@ class TestProcess:
         os.close(reading)
 
         result = subprocess.run(
-            [forks.project() / "mail", "agents", "addresses", str(file), "--domain", "a.example"],
+            [MAIL, "agents", "addresses", str(file), "--domain", "a.example"],
             cwd=ROOT,
             stdout=writing,
             stderr=subprocess.PIPE,
@@ -320,7 +321,7 @@ class TestProcess:
 
     def process(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            [forks.project() / "mail", "agents", *arguments],
+            [MAIL, "agents", *arguments],
             cwd=ROOT,
             env={**os.environ, **environment},
             capture_output=True,
