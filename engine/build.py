@@ -301,7 +301,9 @@ def _follow(
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     text = line.decode(errors="replace")
-                    last.append(text)
+                    # Not the name of a package that is compiled: others go on while one fails.
+                    if " " in text:
+                        last.append(text)
                     on_line(text)
             on_idle()
             now = time.monotonic()

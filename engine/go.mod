@@ -271,6 +271,7 @@ require (
 	gopkg.in/yaml.v2 v2.4.0 // indirect
 	gopkg.in/yaml.v3 v3.0.1 // indirect
 	lukechampine.com/frand v1.5.1 // indirect
+	whole.example/jsonschema/v5 v5.0.0 // indirect
 )
 
 // The fork that Pulumi itself builds with: the original cannot be built
@@ -291,3 +292,8 @@ replace github.com/alecthomas/chroma => ./stubs/chroma
 replace github.com/alecthomas/chroma/v2 => ./stubs/chroma_v2
 
 replace github.com/microcosm-cc/bluemonday => ./stubs/bluemonday
+
+// Schemas that every command compiled, of which it asks one (docs/decisions/153-a-schema-is-compiled-when-it-is-asked.md).
+replace github.com/santhosh-tekuri/jsonschema/v5 => ./stubs/jsonschema
+
+replace whole.example/jsonschema/v5 => github.com/santhosh-tekuri/jsonschema/v5 v5.0.0

@@ -20,11 +20,11 @@ import pytest
 
 from engine.layout import layout
 from engine.plugins import DYNAMIC_HOST, LANGUAGE_HOST, script
+from tests import forks
 from tests.e2e.own_engine import official_layout, without_official_hosts
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
-LAUNCHER = ROOT / "engine" / "pulumi"
 SECONDS = 120
 
 PROJECT = """
@@ -134,16 +134,17 @@ def length(text):
 
 
 class Tiny:
-    """A stack of the tiny program, with state of its own."""
+    """A stack of the tiny program, with state of its own; `clone` is whose launcher and hosts it is run by."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, clone: Path = ROOT, **environment: str) -> None:
+        self.clone = clone
         self.folder = folder / "tiny"
         self.folder.mkdir()
         (self.folder / "Pulumi.yaml").write_text(PROJECT)
         (self.folder / "__main__.py").write_text(PROGRAM)
         (self.folder / "things.py").write_text(THINGS)
         (self.folder / "engine.py").write_text(ENGINE)
-        (self.folder / "venv").symlink_to(ROOT / ".venv")
+        (self.folder / "venv").symlink_to(clone / ".venv")
         self.state = folder / "state"
         kept: dict[str, str] = {
             name: value
@@ -161,7 +162,7 @@ class Tiny:
         self.environment |= without_official_hosts(folder / "cli", self.environment) | environment
 
     def command(self, *arguments: str) -> list[str]:
-        return [str(LAUNCHER), "-C", str(self.folder), "--non-interactive", "--color", "never", *arguments]
+        return [str(self.clone / "engine" / "pulumi"), "-C", str(self.folder), "--non-interactive", "--color", "never", *arguments]
 
     def pulumi(self, *arguments: str, status: int = 0) -> str:
         """Run a command; its output. Fails the test on another exit status."""
@@ -193,14 +194,23 @@ class Tiny:
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     """An empty stack, to be copied."""
-    made = Tiny(tmp_path_factory.mktemp("fresh"))
+    made = Tiny(tmp_path_factory.mktemp("fresh"), forks.project())
     made.pulumi("stack", "init", "dev")
     return made
 
 
 @pytest.fixture
 def tiny(fresh: Tiny, tmp_path: Path) -> Tiny:
-    made = Tiny(tmp_path)
+    return like(fresh, Tiny(tmp_path, forks.project()))
+
+
+@pytest.fixture
+def watched(fresh: Tiny, tmp_path: Path) -> Tiny:
+    """With Pythons that nobody has forked, whose end is looked at."""
+    return like(fresh, Tiny(tmp_path))
+
+
+def like(fresh: Tiny, made: Tiny) -> Tiny:
     shutil.copytree(fresh.state, made.state)
     shutil.copy2(fresh.folder / "Pulumi.dev.yaml", made.folder)
     return made
@@ -319,23 +329,23 @@ def up_in_background(tiny: Tiny) -> Iterator[tuple[subprocess.Popen[str], set[in
 
 
 @pytest.mark.parametrize("config", [{"text": "slow"}, {"ending": "hanging"}], ids=["provider", "program"])
-def test_a_killed_cli_leaves_no_process(tiny: Tiny, config: dict[str, str]) -> None:
-    tiny.write_config(**config)
-    with up_in_background(tiny) as (cli, started):
+def test_a_killed_cli_leaves_no_process(watched: Tiny, config: dict[str, str]) -> None:
+    watched.write_config(**config)
+    with up_in_background(watched) as (cli, started):
         # The launcher has become the CLI: what a user kills is the engine itself.
         assert len(started) >= 2
         cli.kill()
         wait_until(
             lambda: not any(runs(pid) for pid in started), "processes are left", seconds=SECONDS, pause_seconds=0.05
         )
-    tiny.pulumi("cancel", "--yes")
-    tiny.write_config()
-    assert "length: 3" in tiny.up()
+    watched.pulumi("cancel", "--yes")
+    watched.write_config()
+    assert "length: 3" in watched.up()
 
 
-def test_ctrl_c_cancels_a_program_that_hangs(tiny: Tiny) -> None:
-    tiny.write_config(ending="hanging")
-    with up_in_background(tiny) as (cli, started):
+def test_ctrl_c_cancels_a_program_that_hangs(watched: Tiny) -> None:
+    watched.write_config(ending="hanging")
+    with up_in_background(watched) as (cli, started):
         cli.send_signal(signal.SIGINT)
         said, _ = cli.communicate(timeout=SECONDS)
         wait_until(

@@ -249,7 +249,8 @@ def _run(words: list[str], project: Path) -> None:
     is_module = rest[unbuffered] == "-m"
     sys.argv = rest[unbuffered + is_module :]
     place = Path.cwd() if is_module else Path(sys.argv[0]).parent
-    if (place if is_module else place.parent) != project:
+    # Another clone's program has its rooms; and what runs a project has that one's module, should it be called like a room.
+    if (place if is_module else place.parent) != project or any(Path(f"{name}.py").exists() for name in PLACED):
         _forget_rooms()
     sys.executable = str(Path(python).absolute())
     # Those of the server know what its own files were: a terminal, a pipe, a file.

@@ -53,6 +53,14 @@ def test_the_pin_is_the_modules() -> None:
     assert pinned.go.startswith("1.")
 
 
+def test_schemas_are_judged_by_the_version_that_pulumi_requires() -> None:
+    """The library that a stub stands before has a name of ours (docs/decisions/153-a-schema-is-compiled-when-it-is-asked.md)."""
+    module = "github.com/santhosh-tekuri/jsonschema/v5"
+    text = (ROOT / "engine" / "go.mod").read_text()
+    [required] = re.findall(rf"^\t{module} (\S+) // indirect$", text, re.MULTILINE)
+    assert f"replace whole.example/jsonschema/v5 => {module} {required}\n" in text
+
+
 def test_builds_once(bare: Machine) -> None:
     bare.program("go", GO)
     path = ensure_built(bare.layout, {**bare.environment, "GOFLAGS": "-mod=mod"})
@@ -141,14 +149,15 @@ def test_a_go_that_may_not_fetch_a_newer_one(bare: Machine) -> None:
 
 @pytest.mark.parametrize(("step", "name"), [("list", "downloading modules"), ("build", "compiling")])
 def test_a_step_that_fails_ends_with_what_go_said(bare: Machine, step: str, name: str) -> None:
-    bare.program("go", failing(step, "echo first >&2; echo 'dial tcp: i/o timeout' >&2; exit 1"))
+    said = "echo 'the first' >&2; echo 'dial tcp: i/o timeout' >&2; for name in a b c d e; do echo example.com/$name >&2; done"
+    bare.program("go", failing(step, f"{said}; exit 1"))
     with pytest.raises(BuildError) as caught:
         ensure_built(bare.layout, bare.environment)
-    said = str(caught.value)
-    assert f"failed while {name}: `go {step}` ended with status 1; " in said
-    assert ("export GOPROXY=URL" in said) is (step == "list")
-    assert said.endswith(
-        "go on from there with: ./mail setup (or install Pulumi itself). Go said: first | dial tcp: i/o timeout"
+    told = str(caught.value)
+    assert f"failed while {name}: `go {step}` ended with status 1; " in told
+    assert ("export GOPROXY=URL" in told) is (step == "list")
+    assert told.endswith(
+        "go on from there with: ./mail setup (or install Pulumi itself). Go said: the first | dial tcp: i/o timeout"
     )
     assert leftovers(bare) == []
 
