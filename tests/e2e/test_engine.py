@@ -162,7 +162,15 @@ class Tiny:
         self.environment |= without_official_hosts(folder / "cli", self.environment) | environment
 
     def command(self, *arguments: str) -> list[str]:
-        return [str(self.clone / "engine" / "pulumi"), "-C", str(self.folder), "--non-interactive", "--color", "never", *arguments]
+        return [
+            str(self.clone / "engine" / "pulumi"),
+            "-C",
+            str(self.folder),
+            "--non-interactive",
+            "--color",
+            "never",
+            *arguments,
+        ]
 
     def pulumi(self, *arguments: str, status: int = 0) -> str:
         """Run a command; its output. Fails the test on another exit status."""
