@@ -150,6 +150,8 @@ class PostOffice:
         octets = self._messages.octets(message.id) or b""
         domain = message.recipient.rpartition("@")[2].lower()
         hosts = [INBOUND_HOST] if domain == AUTO_DOMAIN else await self._zone.mail_hosts(domain)
+        if self._messages.get(message.id) is None:
+            return  # the account was reset meanwhile, and the new one has not sent it
         routed = self._routes.for_recipient(message.recipient) is not None
         if hosts == []:
             self._bounce(message, "domain", "invalid domain", f"no mail host for {domain}")

@@ -6,6 +6,7 @@ import base64
 import re
 import smtplib
 import ssl
+import threading
 from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import dkim
 import pytest
 import requests
+from dnslib import QTYPE, DNSRecord
 
 from emulators.embedded import EmbeddedMailjet
 from emulators.mailjet import EdgeLookup
@@ -185,6 +187,37 @@ class TestSubmission:
 
     def test_a_line_of_any_length_is_taken(self, smtp: smtplib.SMTP, verified: dict[str, Any]) -> None:
         assert smtp.sendmail(ANN, [BOB], letter().as_bytes() + b"x" * 100_000 + b"\r\n") == {}
+
+    def test_what_is_under_way_at_a_reset_is_nobodys(
+        self,
+        mailjet: EmbeddedMailjet,
+        smtp: smtplib.SMTP,
+        api: Api,
+        verified: dict[str, Any],
+        webhook: Webhook,
+        zone: TinyZone,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        asked, go_on, answer = threading.Event(), threading.Event(), zone.resolve
+
+        def slowly(request: DNSRecord, handler: object) -> DNSRecord:
+            if request.q.qtype == QTYPE.MX:
+                asked.set()
+                go_on.wait(10)
+            return answer(request, handler)
+
+        monkeypatch.setattr(zone, "resolve", slowly)
+        smtp.send_message(letter())
+        assert asked.wait(10)
+        mailjet.control.reset()
+        mailjet.control.switches(route_needs_verified_domain=False)
+        assert api.post("parseroute", {"Email": BOB, "Url": webhook.url()}).status_code == 201
+        go_on.set()
+        with smtplib.SMTP("127.0.0.1", mailjet.inbound_port, timeout=10) as outside:
+            outside.sendmail("joe@corp.example", [BOB], letter(sender="joe@corp.example").as_bytes())
+        wait_until(lambda: [one for one in webhook.calls if "joe@corp.example" in one.payload["From"]])
+        assert len(webhook.calls) == 1
+        assert mailjet.control.outbox() == []
 
     def test_list_unsubscribe_is_added_and_the_signature_expires(
         self, mailjet: EmbeddedMailjet, smtp: smtplib.SMTP, routed: Webhook
