@@ -1,7 +1,7 @@
 """The plugin's process; its one argument is the engine's address.
 
 Prints its port on the first line of standard output, as Pulumi expects of plugins. Ends with the engine that started
-it, when the engine cancels, and on SIGINT and SIGTERM.
+it, and on SIGINT, which the engine sends when it has no more use for it, and SIGTERM.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> None:
             ("grpc.max_receive_message_length", _LONGEST_MESSAGE_BYTES),
         ],
     )
-    provider = CloudflareProvider(engine_address, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    provider = CloudflareProvider(engine_address)
     add_ResourceProviderServicer_to_server(provider, server)
     port = server.add_insecure_port("127.0.0.1:0")
 

@@ -61,11 +61,10 @@ def _answering_errors(handler: _Handler) -> _Handler:
 
 
 class CloudflareProvider(ResourceProviderServicer):
-    """Serves one engine. `stop` is called once the engine cancels; what is under way may still end."""
+    """Serves one engine."""
 
-    def __init__(self, engine_address: str, stop: Callable[[], None]) -> None:
+    def __init__(self, engine_address: str) -> None:
         self._engine = EngineLog(engine_address)
-        self._stop = stop
         self._cancelled = threading.Event()
         self._api: CloudflareApi | None = None
 
@@ -100,8 +99,8 @@ class CloudflareProvider(ResourceProviderServicer):
         return provider_pb2.GetMappingsResponse()
 
     def Cancel(self, request: Empty, context: grpc.ServicerContext) -> Empty:
+        # No more than that: what is under way may take long, and the engine interrupts the process once nothing is.
         self.cancel()
-        self._stop()
         return Empty()
 
     def cancel(self) -> None:

@@ -29,8 +29,9 @@ def assert_only(done: Finished, sentence: str) -> None:
     """Our sentence is the one reason under the engine's `Diagnostics:`, and nothing stands around it."""
     assert done.code != 0, done.text
     errors = [line.strip() for line in done.text.rpartition("Diagnostics:")[2].splitlines() if "error: " in line]
-    [reason] = [line for line in errors if line not in ("error: update failed", "error: preview failed")]
-    assert sentence in reason, done.text
+    reasons = [line for line in errors if line not in ("error: update failed", "error: preview failed")]
+    assert len(reasons) == 1, done.text
+    assert sentence in reasons[0], done.text
     for noise in ("Traceback", "KeyboardInterrupt", "unhandled error", "non-zero exit code", "[ERROR]"):
         assert noise not in done.text, done.text
 

@@ -124,9 +124,13 @@ class TestEnd:
                 process.process.send_signal(number)
             assert process.ended() == 0
 
-    def test_cancel_ends_it(self) -> None:
+    def test_cancel_leaves_it_to_the_engine_to_end_it(self) -> None:
+        """It is interrupted once nothing is under way any more."""
         with running_plugin() as process:
-            process.stub.Cancel(Empty(), timeout=DEADLINE_SECONDS)
+            for _ in range(3):
+                process.stub.Cancel(Empty(), timeout=DEADLINE_SECONDS)
+            assert plugin_version(process.stub) == VERSION
+            process.process.send_signal(signal.SIGINT)
             assert process.ended() == 0
 
     def test_it_ends_with_an_engine_that_closes_its_input(self) -> None:

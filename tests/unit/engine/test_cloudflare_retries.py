@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -22,12 +23,14 @@ from tests.unit.engine.cloudflare_driver import (
     ZONE,
     Answer,
     Plugin,
+    PluginProcess,
     RecordingApi,
     RefusedError,
     Request,
     recording_api,
     running_plugin,
 )
+from tests.waiting import wait_until
 
 # Other tests may keep the machine busy: no example has a deadline.
 steady = settings(deadline=None, max_examples=examples(50))
@@ -136,7 +139,6 @@ class TestNoAnswer:
             process.stub.Cancel(Empty(), timeout=DEADLINE_SECONDS)
             with pytest.raises(RefusedError, match=r'POST ".*" was given up because Pulumi cancelled the operation'):
                 creating.result(DEADLINE_SECONDS)
-            assert process.ended() == 0
 
     def test_what_is_under_way_when_pulumi_cancels_is_still_answered(self) -> None:
         asked, cancelled = threading.Event(), threading.Event()
@@ -155,9 +157,34 @@ class TestNoAnswer:
             process.stub.Cancel(Empty(), timeout=DEADLINE_SECONDS)
             cancelled.set()
             assert creating.result(DEADLINE_SECONDS)[0] == "r1"
+
+    def test_what_is_under_way_when_the_plugin_is_ended_is_still_answered(self) -> None:
+        asked, ended = threading.Event(), threading.Event()
+
+        def wait(_: Request) -> Answer:
+            asked.set()
+            assert ended.wait(DEADLINE_SECONDS)
+            return Answer(body={"result": {"id": "r1"}})
+
+        with recording_api() as api, running_plugin() as process, ThreadPoolExecutor(1) as pool:
+            plugin = Plugin(process.stub)
+            plugin.configure(api)
+            api.respond = wait
+            creating = pool.submit(plugin.create, RECORD, TXT)
+            assert asked.wait(DEADLINE_SECONDS)
+            process.process.send_signal(signal.SIGINT)
+            wait_until(lambda: _refuses_new_calls(process), what="the plugin to refuse new calls")
+            ended.set()
+            assert creating.result(DEADLINE_SECONDS)[0] == "r1"
             assert process.ended() == 0
-            with pytest.raises(grpc.RpcError):
-                process.stub.GetPluginInfo(Empty(), timeout=DEADLINE_SECONDS)
+
+
+def _refuses_new_calls(process: PluginProcess) -> bool:
+    try:
+        process.stub.GetPluginInfo(Empty(), timeout=DEADLINE_SECONDS)
+    except grpc.RpcError:
+        return True
+    return False
 
 
 class TestPolicy:

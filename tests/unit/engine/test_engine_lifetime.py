@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import threading
+from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
+from google.protobuf.struct_pb2 import Struct
+from pulumi.dynamic import ResourceProvider
+from pulumi.dynamic.dynamic import serialize_provider
+from pulumi.runtime.proto.provider_pb2 import CreateRequest
+from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
 from tests.unit.engine.machines import ROOT, alive
 from tests.waiting import wait_until
@@ -52,3 +63,32 @@ def test_without_a_pipe_the_death_of_the_parent_is_noticed() -> None:
         parent.kill()
         parent.wait(20)
         wait_until(lambda: not alive(pid), seconds=20)
+
+
+class Hanging(ResourceProvider):
+    def create(self, props: Any) -> Any:
+        Path(props["started"]).touch()
+        threading.Event().wait()
+
+
+@pytest.mark.slow
+def test_an_interrupted_host_of_dynamic_providers_waits_for_no_call(tmp_path: Path) -> None:
+    """The engine gives a plugin five seconds, in which the next one's Cancel runs out of time: that one is called broken then."""
+    command = [sys.executable, "-u", ROOT / "engine" / "__main__.py", "plugin", "pulumi-python", "127.0.0.1:1"]
+    environment = os.environ | {"PULUMI_RUNTIME_VIRTUALENV": sys.prefix}
+    started = tmp_path / "started"
+    properties = Struct()
+    properties.update({"__provider": serialize_provider(Hanging()), "started": str(started)})
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as host:
+        try:
+            assert host.stdout is not None
+            with grpc.insecure_channel(f"127.0.0.1:{host.stdout.readline().strip()}") as channel:
+                creating = ResourceProviderStub(channel).Create.future(CreateRequest(properties=properties))
+                wait_until(started.exists, seconds=20)
+                host.send_signal(signal.SIGINT)
+                assert host.wait(20) == 0
+                assert creating.code() is grpc.StatusCode.UNAVAILABLE
+        finally:
+            host.kill()
