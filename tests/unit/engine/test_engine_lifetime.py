@@ -74,7 +74,8 @@ class Hanging(ResourceProvider):
 @pytest.mark.slow
 def test_an_interrupted_host_of_dynamic_providers_waits_for_no_call(tmp_path: Path) -> None:
     """The engine gives a plugin five seconds, in which the next one's Cancel runs out of time: that one is called broken then."""
-    command = [sys.executable, "-u", ROOT / "engine" / "__main__.py", "plugin", "pulumi-python", "127.0.0.1:1"]
+    program = str(ROOT / "engine" / "__main__.py")
+    command = [sys.executable, "-u", program, "plugin", "pulumi-python", "127.0.0.1:1"]
     environment = os.environ | {"PULUMI_RUNTIME_VIRTUALENV": sys.prefix}
     started = tmp_path / "started"
     properties = Struct()
