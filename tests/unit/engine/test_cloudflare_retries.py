@@ -6,7 +6,9 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
 
 import grpc
 import pytest
@@ -141,42 +143,37 @@ class TestNoAnswer:
                 creating.result(DEADLINE_SECONDS)
 
     def test_what_is_under_way_when_pulumi_cancels_is_still_answered(self) -> None:
-        asked, cancelled = threading.Event(), threading.Event()
-
-        def wait(_: Request) -> Answer:
-            asked.set()
-            assert cancelled.wait(DEADLINE_SECONDS)
-            return Answer(body={"result": {"id": "r1"}})
-
-        with recording_api() as api, running_plugin() as process, ThreadPoolExecutor(1) as pool:
-            plugin = Plugin(process.stub)
-            plugin.configure(api)
-            api.respond = wait
-            creating = pool.submit(plugin.create, RECORD, TXT)
-            assert asked.wait(DEADLINE_SECONDS)
+        with create_under_way() as (process, creating, answer):
             process.stub.Cancel(Empty(), timeout=DEADLINE_SECONDS)
-            cancelled.set()
+            answer.set()
             assert creating.result(DEADLINE_SECONDS)[0] == "r1"
 
     def test_what_is_under_way_when_the_plugin_is_ended_is_still_answered(self) -> None:
-        asked, ended = threading.Event(), threading.Event()
-
-        def wait(_: Request) -> Answer:
-            asked.set()
-            assert ended.wait(DEADLINE_SECONDS)
-            return Answer(body={"result": {"id": "r1"}})
-
-        with recording_api() as api, running_plugin() as process, ThreadPoolExecutor(1) as pool:
-            plugin = Plugin(process.stub)
-            plugin.configure(api)
-            api.respond = wait
-            creating = pool.submit(plugin.create, RECORD, TXT)
-            assert asked.wait(DEADLINE_SECONDS)
+        with create_under_way() as (process, creating, answer):
             process.process.send_signal(signal.SIGINT)
             wait_until(lambda: _refuses_new_calls(process), what="the plugin to refuse new calls")
-            ended.set()
+            answer.set()
             assert creating.result(DEADLINE_SECONDS)[0] == "r1"
             assert process.ended() == 0
+
+
+@contextmanager
+def create_under_way() -> Iterator[tuple[PluginProcess, Future[tuple[str, dict[str, Any]]], threading.Event]]:
+    """A plugin whose create of `r1` has asked the API, what comes of it, and what lets the API answer."""
+    asked, answer = threading.Event(), threading.Event()
+
+    def wait(_: Request) -> Answer:
+        asked.set()
+        assert answer.wait(DEADLINE_SECONDS)
+        return Answer(body={"result": {"id": "r1"}})
+
+    with recording_api() as api, running_plugin() as process, ThreadPoolExecutor(1) as pool:
+        plugin = Plugin(process.stub)
+        plugin.configure(api)
+        api.respond = wait
+        creating = pool.submit(plugin.create, RECORD, TXT)
+        assert asked.wait(DEADLINE_SECONDS)
+        yield process, creating, answer
 
 
 def _refuses_new_calls(process: PluginProcess) -> bool:
