@@ -11,7 +11,7 @@ Found = TypeVar("Found")
 
 
 def wait_until(
-    probe: Callable[[], Found | None], what: str = "", *, seconds: float = 10, pause_seconds: float = 0.005
+    probe: Callable[[], Found | None], what: str = "", *, seconds: float = 30, pause_seconds: float = 0.005
 ) -> Found:
     """The first true value of `probe`, which is asked again and again; AssertionError after `seconds`, naming `what`.
 

@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import axe_playwright_python
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.unit.page.chromium import executable
 
 AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 SERIOUS = ("serious", "critical")
+# Playwright's own five seconds are too few where four workers share two slow processors.
+PATIENCE_MILLISECONDS = 30_000
 
 
 @contextmanager
 def launched() -> Iterator[Browser]:
     """This machine's Chromium, until the end."""
+    expect.set_options(timeout=PATIENCE_MILLISECONDS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=executable(), args=["--no-sandbox"])
         yield chromium
