@@ -34,7 +34,8 @@ STARTING = (b"PYTHON", b"LC_", b"LANG", b"TZ")
 """Variables that decide how an interpreter begins, as in `stub.c`."""
 PLACES = b"PYTHONPATH"
 """That a service may have one of its own."""
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""Those that a stub passes on, in its order."""
 _LIMITS = 16
 
 IMPORTED: dict[str, tuple[str, ...]] = {
@@ -65,6 +66,8 @@ class Request:
     environment: dict[bytes, bytes]
     folder: bytes
     umask: int
+    ignored: list[bool]
+    """By signal, as in SIGNALS: a command that was started with `nohup` or `&` may ignore some."""
     limits: list[tuple[int, int]]
     files: list[int]
 
@@ -76,12 +79,14 @@ class Request:
         environment = list(islice(parts, int(next(parts))))
         folder = next(parts)
         umask, *numbers = map(int, next(parts).split())
+        ignored, numbers = numbers[: len(SIGNALS)], numbers[len(SIGNALS) :]
         limits = numbers[: 2 * _LIMITS]
         return cls(
             arguments=[os.fsdecode(word) for word in arguments],
             environment=dict(entry.split(b"=", 1) for entry in environment if b"=" in entry),
             folder=folder,
             umask=umask,
+            ignored=list(map(bool, ignored)),
             limits=list(zip(limits[::2], limits[1::2], strict=True)),
             files=numbers[2 * _LIMITS :],
         )
@@ -104,7 +109,7 @@ class Server:
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         # It ends with its stdin, and takes along what it has forked; a signal may be for the whole group.
-        for number in ENDING:
+        for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         for file in (0, self._listener, self._woken):
             self._watched.register(file, selectors.EVENT_READ)
@@ -157,9 +162,6 @@ class Server:
         """In a child: nothing of the server stays open."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for number in ENDING:
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         self._watched.close()
         self._listener.close()
         for connection in self._children.values():
@@ -210,7 +212,7 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
 
 
 def _take_place(request: Request, files: list[int]) -> None:
-    """Be what the stub would have been: its open files, folder, limits and variables."""
+    """Be what the stub would have been: its open files, folder, signals, limits and variables."""
     aside = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _FREE) for number in files]
     for number in files:
         os.close(number)
@@ -219,6 +221,9 @@ def _take_place(request: Request, files: list[int]) -> None:
         os.close(number)
     os.chdir(request.folder)
     os.umask(request.umask)
+    for number, is_ignored in zip(SIGNALS, request.ignored, strict=True):
+        handled = signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, signal.SIG_IGN if is_ignored else handled)
     for number, limits in enumerate(request.limits):
         if resource.getrlimit(number) != limits:
             resource.setrlimit(number, limits)

@@ -172,6 +172,11 @@ static void write_list(FILE *text, char *const *words) {
         fprintf(text, "%s%c", words[i], 0);
 }
 
+static int is_ignored(int number) {
+    struct sigaction present;
+    return sigaction(number, NULL, &present) == 0 && present.sa_handler == SIG_IGN;
+}
+
 /* Texts that end with a zero: two lists, each after its length, the folder and numbers. */
 static void ask(const int *files, int count) {
     char *body, *folder = getcwd(NULL, 0);
@@ -182,6 +187,8 @@ static void ask(const int *files, int count) {
     write_list(text, arguments);
     write_list(text, environ);
     fprintf(text, "%s%c%d", folder == NULL ? "" : folder, 0, (int)mask);
+    for (int i = 0; i < COUNT(SIGNALS); i++)
+        fprintf(text, " %d", is_ignored(SIGNALS[i]));
     for (int i = 0; i < LIMITS; i++) {
         struct rlimit limit = {0, 0};
         getrlimit(i, &limit);
@@ -230,7 +237,7 @@ int main(int count, char **words) {
     int files[MOST_FILES], opened;
     int32_t status;
     sigset_t passed;
-    struct sigaction passing = {.sa_handler = pass_on, .sa_flags = SA_RESTART}, present;
+    struct sigaction passing = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
     (void)count;
     sigprocmask(SIG_BLOCK, NULL, &before);
     arguments = words;
@@ -247,9 +254,9 @@ int main(int count, char **words) {
     sigprocmask(SIG_BLOCK, &passed, NULL);
     ask(files, opened);
     hand_over(files, opened);
+    /* Those that are ignored, too: the child ignores them as well, until the program says otherwise. */
     for (int i = 0; i < COUNT(SIGNALS); i++)
-        if (sigaction(SIGNALS[i], NULL, &present) == 0 && present.sa_handler != SIG_IGN)
-            sigaction(SIGNALS[i], &passing, NULL);
+        sigaction(SIGNALS[i], &passing, NULL);
     sigprocmask(SIG_SETMASK, &before, NULL);
     int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int i = 0; i < opened; i++)

@@ -96,17 +96,20 @@ def test_a_file_left_open_for_it(python: Path, program: Path) -> None:
         assert pipe.read() == b"here"
 
 
+@pytest.mark.parametrize("began", [signal.SIG_DFL, signal.SIG_IGN])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_reaches_it(python: Path, program: Path, number: signal.Signals) -> None:
+def test_a_signal_reaches_it(python: Path, program: Path, number: signal.Signals, began: signal.Handlers) -> None:
+    """Also one that was ignored where it was started, as `nohup` and `&` have it."""
     code = (
         "import signal, sys, time\n"
+        f"print(signal.getsignal({int(number)}) is signal.SIG_IGN, flush=True)\n"
         f"signal.signal({int(number)}, lambda *_: sys.exit(9))\n"
         "print('ready', flush=True)\n"
         f"{WAITS}\n"
     )
-    running = started(python, program, code)
+    running = started(python, program, code, preexec_fn=lambda: signal.signal(number, began))
     assert running.stdout is not None
-    assert running.stdout.readline() == "ready\n"
+    assert [running.stdout.readline() for _ in range(2)] == [f"{began is signal.SIG_IGN}\n", "ready\n"]
     running.send_signal(number)
     assert ended(running)[0] == 9
 
