@@ -24,6 +24,7 @@ from playwright.sync_api import Page
 from rich.console import Console
 from rich.text import Text
 
+from tests.processes import killed_at_the_end
 from tests.unit.page.browsing import launched
 from tests.unit.page.chromium import missing
 
@@ -64,16 +65,22 @@ def said(words: tuple[str, ...], columns: int) -> pyte.Screen:
     ours, theirs = pty.openpty()
     ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, columns, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns)}
-    with subprocess.Popen(
-        [str(ROOT / "mail"), *words], stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=environment, cwd=ROOT
-    ) as process:
+    with killed_at_the_end(
+        subprocess.Popen(
+            [str(ROOT / "mail"), *words],
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=theirs,
+            env=environment,
+            cwd=ROOT,
+        )
+    ):
         os.close(theirs)
         while select.select([ours], [], [], PATIENCE_SECONDS)[0]:
             try:
                 output += os.read(ours, 65536)
             except OSError:
                 break  # the other end is closed: the command has ended
-        process.kill()
     os.close(ours)
     screen = pyte.Screen(columns, LINES)
     for here, shown in ((ROOT, b"~/agent-mail"), (Path.home(), b"~")):

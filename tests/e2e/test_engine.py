@@ -22,6 +22,7 @@ from engine.layout import layout
 from engine.plugins import DYNAMIC_HOST, LANGUAGE_HOST, script
 from tests import forks
 from tests.e2e.own_engine import official_layout, without_official_hosts
+from tests.processes import killed_at_the_end
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -324,16 +325,13 @@ def test_a_failing_dynamic_provider_fails_the_up(tiny: Tiny) -> None:
 def up_in_background(tiny: Tiny) -> Iterator[tuple[subprocess.Popen[str], set[int]]]:
     """An `up` whose program or provider has started and hangs, and the processes that it started."""
     command = tiny.command("up", "--yes", "--skip-preview")
-    with subprocess.Popen(
-        command, env=tiny.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    with killed_at_the_end(
+        subprocess.Popen(command, env=tiny.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     ) as cli:
-        try:
-            wait_until(
-                tiny.started.exists, "neither program nor provider ever started", seconds=SECONDS, pause_seconds=0.05
-            )
-            yield cli, descendants(cli.pid)
-        finally:
-            cli.kill()
+        wait_until(
+            tiny.started.exists, "neither program nor provider ever started", seconds=SECONDS, pause_seconds=0.05
+        )
+        yield cli, descendants(cli.pid)
 
 
 @pytest.mark.parametrize("config", [{"text": "slow"}, {"ending": "hanging"}], ids=["provider", "program"])

@@ -193,7 +193,7 @@ class TestUnderMail:
                 # As a terminal does: to all that the command has started.
                 os.killpg(running.pid, signal.SIGINT)
                 emulators.faults("mailjet", rules=[])
-                said, _ = running.communicate(timeout=60)
+                said, _ = running.communicate(timeout=120)
             finally:
                 if running.poll() is None:
                     os.killpg(running.pid, signal.SIGKILL)

@@ -32,6 +32,7 @@ from emulators.ports import DEFAULT_PORTS, LASTING, Choice, Opening, PortError, 
 from emulators.sockets import listen
 from emulators.state_folder import Process, StateFolder, StateFolderError
 from tests import forks
+from tests.processes import killed_at_the_end
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -465,7 +466,7 @@ def test_a_damaged_database_is_one_sentence(emulators: Emulators) -> None:
 
 def test_a_recycled_pid_is_never_killed(emulators: Emulators) -> None:
     folder = StateFolder(emulators.folder)
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
+    with killed_at_the_end(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)) as stranger:
         folder.record({"pid": stranger.pid, "started": "long ago"})
         assert emulators.status()["running"] is False
         assert emulators.run("down").stdout == "The emulators were not running.\n"
@@ -559,7 +560,9 @@ def test_the_fixed_ports_are_the_documented_ones() -> None:
 def test_in_the_foreground(tmp_path: Path) -> None:
     """It says where everything is, and a Ctrl-C ends it without a word of Python."""
     command = [MAIL, "emulators", "serve", "--free-ports", "--state-dir", str(tmp_path / "state")]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with killed_at_the_end(
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert "Page" in process.stdout.readline()

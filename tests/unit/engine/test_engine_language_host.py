@@ -18,6 +18,7 @@ from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc
 
 from engine.language.host import install_commands, program_arguments
+from tests.processes import killed_at_the_end
 from tests.unit.engine.machines import ROOT
 
 SECONDS = 20
@@ -29,10 +30,9 @@ def started() -> Iterator[tuple[subprocess.Popen[str], int]]:
     main = str(ROOT / "engine" / "__main__.py")
     command = [sys.executable, "-u", main, "plugin", "python", "-v=9", "127.0.0.1:9"]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as running:
+    with killed_at_the_end(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)) as running:
         assert running.stdout is not None
         yield running, int(running.stdout.readline())
-        running.kill()
 
 
 @pytest.fixture(scope="module")

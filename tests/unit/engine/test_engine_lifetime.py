@@ -18,6 +18,7 @@ from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.runtime.proto.provider_pb2 import CreateRequest
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
+from tests.processes import killed_at_the_end
 from tests.unit.engine.machines import ROOT, alive
 from tests.waiting import wait_until
 
@@ -40,8 +41,8 @@ sys.stdin.read()
 @pytest.mark.parametrize("written", [b"", b"something"])
 def test_the_end_of_stdin_is_the_end_of_the_engine(written: bytes) -> None:
     """What is written there is no end."""
-    with subprocess.Popen(
-        [sys.executable, "-c", WATCHING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+    with killed_at_the_end(
+        subprocess.Popen([sys.executable, "-c", WATCHING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
     ) as watching:
         assert watching.stdout is not None
         assert watching.stdin is not None
@@ -55,8 +56,8 @@ def test_the_end_of_stdin_is_the_end_of_the_engine(written: bytes) -> None:
 
 @pytest.mark.slow
 def test_without_a_pipe_the_death_of_the_parent_is_noticed() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+    with killed_at_the_end(
+        subprocess.Popen([sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
     ) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
@@ -80,16 +81,13 @@ def test_an_interrupted_host_of_dynamic_providers_waits_for_no_call(tmp_path: Pa
     started = tmp_path / "started"
     properties = Struct()
     properties.update({"__provider": serialize_provider(Hanging()), "started": str(started)})
-    with subprocess.Popen(
-        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    with killed_at_the_end(
+        subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     ) as host:
-        try:
-            assert host.stdout is not None
-            with grpc.insecure_channel(f"127.0.0.1:{host.stdout.readline().strip()}") as channel:
-                creating = ResourceProviderStub(channel).Create.future(CreateRequest(properties=properties))
-                wait_until(started.exists, seconds=20)
-                host.send_signal(signal.SIGINT)
-                assert host.wait(20) == 0
-                assert creating.code() is grpc.StatusCode.UNAVAILABLE
-        finally:
-            host.kill()
+        assert host.stdout is not None
+        with grpc.insecure_channel(f"127.0.0.1:{host.stdout.readline().strip()}") as channel:
+            creating = ResourceProviderStub(channel).Create.future(CreateRequest(properties=properties))
+            wait_until(started.exists, seconds=20)
+            host.send_signal(signal.SIGINT)
+            assert host.wait(20) == 0
+            assert creating.code() is grpc.StatusCode.UNAVAILABLE

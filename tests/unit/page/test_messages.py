@@ -12,6 +12,7 @@ import pytest
 from commands.errors import EmulatorsEndedError
 from commands.letters import LetterBox
 from tests import forks
+from tests.processes import killed_at_the_end
 from tests.unit.page.conftest import BOB, World, letter
 from tests.waiting import wait_until
 
@@ -23,7 +24,9 @@ ROOT = Path(__file__).parents[3]
 def test_what_comes_is_told_and_what_becomes_of_it(world: World) -> None:
     world.webhook.answers.append(503)
     command = [str(forks.project() / "mail"), "messages", "--watch", "--state-dir", world.folder]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as watching:
+    with killed_at_the_end(
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    ) as watching:
         assert watching.stdout is not None
         world.arrives(letter("First\x1b[31m"))
         head, subject, text = (watching.stdout.readline().rstrip("\n") for _ in range(3))
@@ -31,9 +34,7 @@ def test_what_comes_is_told_and_what_becomes_of_it(world: World) -> None:
         assert (subject.strip(), text.strip()) == ("First\N{REPLACEMENT CHARACTER}[31m", "Hello Bob")
         key = head.split()[0]
         if "delivered" not in head:
-            said = watching.stdout.readline()
-            while "delivered" not in said:
-                said = watching.stdout.readline()
+            said = next(line for line in watching.stdout if "delivered" in line)
             assert said == f"{key}  [delivered to the webhook: 200]\n"
         watching.send_signal(signal.SIGINT)
         assert watching.wait(30) in (0, 130)

@@ -18,6 +18,7 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 from clients.mailjet.errors import EngineGoneError
 from clients.mailjet.redaction import SECRETS
 from providers.mailjet.engine import EngineConnection, engine_address
+from tests.processes import killed_at_the_end
 
 
 class Servicer(engine_pb2_grpc.EngineServicer):
@@ -96,7 +97,9 @@ def test_a_killed_engine_is_gone_at_once() -> None:
         "import socket, sys; s = socket.create_server(('127.0.0.1', 0));"
         "print(s.getsockname()[1], flush=True); c, _ = s.accept(); c.sendall(b'hello'); sys.stdin.read()"
     )
-    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as peer:
+    with killed_at_the_end(
+        subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    ) as peer:
         assert peer.stdout is not None
         engine = EngineConnection(f"127.0.0.1:{int(peer.stdout.readline())}")
         engine.require_alive()

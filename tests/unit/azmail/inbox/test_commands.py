@@ -28,6 +28,7 @@ from azmail.inbox.store import MailStore
 from azmail.inbox.tables import MAILS
 from tests import forks
 from tests.chaos.inbox import free_port
+from tests.processes import killed_at_the_end
 from tests.unit.azmail.inbox.mails import ME, YOU, mail, payload
 from tests.unit.azmail.servers import http_server
 from tests.waiting import wait_until
@@ -214,7 +215,9 @@ def test_a_worker_ends_however_often_it_is_told(folder: Path, sqlite_database: D
     (folder / "hook.py").write_text("def on_mail(mail, agent):\n    open('called', 'a').write('.')\n")
     command = [forks.python(), "-m", "azmail", "inbox", "work", "--hook", "work=hook:on_mail"]
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"}
-    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with killed_at_the_end(
+        subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "working for work\n"
         wait_until(lambda: (folder / "called").exists(), "the hook", seconds=20)
