@@ -39,26 +39,46 @@ def uninterrupted() -> Iterator[None]:
         yield
 
 
+class _Again(threading.Thread):
+    """Sends a signal to the main thread once it may come."""
+
+    def __init__(self, number: signal.Signals, ended: threading.Event) -> None:
+        super().__init__(daemon=True)
+        self.may_come = False
+        self.has_come = False
+        self._number = number
+        self._ended = ended
+
+    def run(self) -> None:
+        while not self._ended.wait(AGAIN_SECONDS):
+            if self.may_come:
+                self.has_come = True
+                main = threading.main_thread().ident
+                signal.pthread_kill(main or threading.get_ident(), self._number)
+                return
+
+
 @contextmanager
 def _heard() -> Iterator[None]:
     """One that comes while Python clears an object away comes again: what is raised there, Python says that it ignores, and goes on.
 
     It is no rare place: urllib3 has a pool of connections cleared away after each answer.
     """
-    main, ended = threading.main_thread().ident or threading.get_ident(), threading.Event()
-    repeating: list[threading.Thread] = []
-
-    def repeat(number: signal.Signals) -> None:
-        if not ended.wait(AGAIN_SECONDS):
-            signal.pthread_kill(main, number)
+    ended = threading.Event()
+    again: _Again | None = None
 
     def hook(ignored: UnraisableHookArgs) -> None:
+        nonlocal again
         if not issubclass(ignored.exc_type, KeyboardInterrupt):
             before(ignored)
             return
-        number = signal.SIGTERM if issubclass(ignored.exc_type, Terminated) else signal.SIGINT
-        repeating.append(threading.Thread(target=repeat, args=(number,), daemon=True))
-        repeating[-1].start()
+        if again is not None and not again.has_come:  # one is enough
+            return
+        again = _Again(signal.SIGTERM if issubclass(ignored.exc_type, Terminated) else signal.SIGINT, ended)
+        try:
+            again.start()
+        finally:
+            again.may_come = True  # the last thing here: what it raises shall not be ignored as well
 
     before, sys.unraisablehook = sys.unraisablehook, hook
     try:
@@ -66,8 +86,8 @@ def _heard() -> Iterator[None]:
     finally:
         sys.unraisablehook = before
         ended.set()
-        for one in repeating:
-            one.join()
+        if again is not None:
+            again.join()
 
 
 @contextmanager
