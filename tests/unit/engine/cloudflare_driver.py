@@ -191,7 +191,7 @@ class PluginProcess:
         return errors
 
 
-@dataclass(frozen=True)
+@dataclass
 class RefusedError(Exception):
     """A gRPC call that the plugin refused."""
 
