@@ -22,6 +22,7 @@ import requests
 from tests import waiting
 from tests.chaos.world import ChaosError, World
 from tests.e2e.stack import DEADLINE, ENGINE, Stack
+from tests.processes import killed_at_the_end
 
 LATENCY_MS = 40
 """Of every call, so that there is something to interrupt."""
@@ -150,7 +151,7 @@ def killed_up(world: World, *, victim: Victim, moment: int) -> Kill:
             "--skip-preview",
             "--non-interactive",
         ]
-        running = subprocess.Popen(
+        started = subprocess.Popen(
             words,
             env=stack.environment,
             stdout=printed,
@@ -159,7 +160,7 @@ def killed_up(world: World, *, victim: Victim, moment: int) -> Kill:
             # Another session than that of `tests.forks`, whose processes would be found below its server.
             start_new_session=True,
         )
-        try:
+        with killed_at_the_end(started) as running:
             wait_until(
                 lambda: running.poll() is not None or writes() >= moment, "the moment of a kill", seconds=DEADLINE
             )
@@ -173,9 +174,6 @@ def killed_up(world: World, *, victim: Victim, moment: int) -> Kill:
             seen = writes()
             running.wait(DEADLINE)
             wait_until(lambda: not any(process.runs for process in family), f"end of the plugins after {victim}")
-        finally:
-            running.kill()
-            running.wait()
         quiet = writes()
         pause = threading.Event()
         for _ in range(STEADY_LOOKS):

@@ -14,6 +14,7 @@ from tests.chaos.kills import Identity, descendants, wait_until
 from tests.chaos.world import ChaosError
 from tests.e2e.stack import DEADLINE, Emulators, Finished
 from tests.e2e.team import Team
+from tests.processes import killed_at_the_end
 from tests.state_servers import SERVERS, StateServer
 
 AGENTS = 3
@@ -77,8 +78,7 @@ class _Trial:
     def _kill(self) -> bool:
         """Whether the run had ended before its moment came."""
         self.server.relay.forget()
-        running = self.team.started("apply", "team", "--yes")
-        try:
+        with killed_at_the_end(self.team.started("apply", "team", "--yes")) as running:
             wait_until(
                 lambda: running.poll() is not None or self.server.relay.passed.rounds >= self.moment,
                 "the moment of a kill",
@@ -93,9 +93,6 @@ class _Trial:
             if self.victim is not Victim.COMMAND:
                 wait_until(lambda: not any(one.runs for one in family), f"the end of {self.victim}")
             return finished
-        finally:
-            running.kill()
-            running.wait()
 
     def _strike(self, running: subprocess.Popen[bytes], family: list[Identity]) -> None:
         if self.victim is Victim.ALL:

@@ -21,6 +21,7 @@ from tests.chaos.kills import wait_until
 from tests.chaos.webhook_process import HOOK_SECONDS, LEASE_SECONDS, MOST_HOOKS
 from tests.chaos.world import ChaosError
 from tests.e2e.stack import ROOT
+from tests.processes import killed_at_the_end
 from tests.unit.azmail.conftest import ADDRESS_A, INBOUND_SECRET
 
 MAILS = MOST_HOOKS + 5
@@ -55,13 +56,10 @@ class _Site:
             self.notes,
         ]
         with (self.folder / f"{name}.log").open("wb") as log:
-            running = subprocess.Popen([str(word) for word in words], cwd=ROOT, stdout=log, stderr=log)
-            try:
+            started = subprocess.Popen([str(word) for word in words], cwd=ROOT, stdout=log, stderr=log)
+            with killed_at_the_end(started) as running:
                 wait_until(lambda: running.poll() is not None or port.exists(), f"the start of webhook {name}")
                 yield running, f"http://127.0.0.1:{port.read_text()}"
-            finally:
-                running.kill()
-                running.wait()
 
 
 def _deliver(urls: list[str], mail: str, stop: threading.Event) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -125,30 +125,21 @@ class TestNoAnswer:
         assert "`cloudflare:baseUrl`" in message
 
     def test_a_dropped_connection_is_tried_again_and_cancelling_ends_the_wait(self) -> None:
-        dropped = threading.Event()
-
-        def drop(_: Request) -> Answer:
-            dropped.set()
-            return Answer(drop=True)
-
-        with recording_api() as api, running_plugin() as process, ThreadPoolExecutor(1) as pool:
-            plugin = Plugin(process.stub)
-            plugin.configure(api)
-            api.respond = drop
-            creating = pool.submit(plugin.create, RECORD, TXT)
-            assert dropped.wait(DEADLINE_SECONDS)
+        with create_under_way(lambda: Answer(drop=True)) as (process, creating):
             process.stub.Cancel(Empty(), timeout=DEADLINE_SECONDS)
             with pytest.raises(RefusedError, match=r'POST ".*" was given up because Pulumi cancelled the operation'):
                 creating.result(DEADLINE_SECONDS)
 
     def test_what_is_under_way_when_pulumi_cancels_is_still_answered(self) -> None:
-        with create_under_way() as (process, creating, answer):
+        answer = threading.Event()
+        with create_under_way(lambda: r1_after(answer)) as (process, creating):
             process.stub.Cancel(Empty(), timeout=DEADLINE_SECONDS)
             answer.set()
             assert creating.result(DEADLINE_SECONDS)[0] == "r1"
 
     def test_what_is_under_way_when_the_plugin_is_ended_is_still_answered(self) -> None:
-        with create_under_way() as (process, creating, answer):
+        answer = threading.Event()
+        with create_under_way(lambda: r1_after(answer)) as (process, creating):
             process.process.send_signal(signal.SIGINT)
             wait_until(lambda: _takes_nobody(process), what="the plugin to take nobody any more")
             answer.set()
@@ -157,22 +148,28 @@ class TestNoAnswer:
 
 
 @contextmanager
-def create_under_way() -> Iterator[tuple[PluginProcess, Future[tuple[str, dict[str, Any]]], threading.Event]]:
-    """A plugin whose create of `r1` has asked the API, what comes of it, and what lets the API answer."""
-    asked, answer = threading.Event(), threading.Event()
+def create_under_way(
+    answer: Callable[[], Answer],
+) -> Iterator[tuple[PluginProcess, Future[tuple[str, dict[str, Any]]]]]:
+    """A plugin whose create has asked the API for the first time, and what comes of it."""
+    asked = threading.Event()
 
-    def wait(_: Request) -> Answer:
+    def respond(_: Request) -> Answer:
         asked.set()
-        assert answer.wait(DEADLINE_SECONDS)
-        return Answer(body={"result": {"id": "r1"}})
+        return answer()
 
     with recording_api() as api, running_plugin() as process, ThreadPoolExecutor(1) as pool:
         plugin = Plugin(process.stub)
         plugin.configure(api)
-        api.respond = wait
+        api.respond = respond
         creating = pool.submit(plugin.create, RECORD, TXT)
         assert asked.wait(DEADLINE_SECONDS)
-        yield process, creating, answer
+        yield process, creating
+
+
+def r1_after(event: threading.Event) -> Answer:
+    assert event.wait(DEADLINE_SECONDS)
+    return Answer(body={"result": {"id": "r1"}})
 
 
 def _takes_nobody(process: PluginProcess) -> bool:
