@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
-AGAIN_SECONDS = 0.01
+_AGAIN_SECONDS = 0.01
 """What is being cleared away is gone by then; else it comes a third time."""
 
 
@@ -28,7 +28,7 @@ def terminable() -> Iterator[None]:
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise Terminated
 
-    with _handling(stop, signal.SIGTERM), _heard():
+    with _handling(stop, signal.SIGTERM):
         yield
 
 
@@ -50,7 +50,7 @@ class _Again(threading.Thread):
         self._ended = ended
 
     def run(self) -> None:
-        while not self._ended.wait(AGAIN_SECONDS):
+        while not self._ended.wait(_AGAIN_SECONDS):
             if self.may_come:
                 self.has_come = True
                 main = threading.main_thread().ident
@@ -59,7 +59,7 @@ class _Again(threading.Thread):
 
 
 @contextmanager
-def _heard() -> Iterator[None]:
+def heard() -> Iterator[None]:
     """One that comes while Python clears an object away comes again: what is raised there, Python says that it ignores, and goes on.
 
     It is no rare place: urllib3 has a pool of connections cleared away after each answer.

@@ -72,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
     from typer.exceptions import TyperException
 
     from commands.cli.app import command_line
-    from commands.signals import terminable
+    from commands.signals import heard, terminable
 
     if COMPLETION in os.environ:
         # Asked by a shell: answers, from all commands, and exits. Typer knows the shells only where it makes their scripts, too.
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
     command = command_line(arguments[0] if arguments else "")
     try:
         # Not `main`, which takes a reader that has left for a failure.
-        with terminable(), _about_one_stack(), command.make_context(PROGRAM, list(arguments)) as context:
+        with terminable(), heard(), _about_one_stack(), command.make_context(PROGRAM, list(arguments)) as context:
             status = command.invoke(context)
     except Leave as left:
         return left.exit_code

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from commands.signals import Terminated, terminable
+from commands.signals import Terminated, heard, terminable
 
 
 class Cleared:
@@ -25,7 +25,7 @@ class Cleared:
 
 
 def until_it_is_heard(number: signal.Signals, times: int) -> None:
-    with terminable():
+    with terminable(), heard():
         Cleared(number, times)
         threading.Event().wait(30)
 
@@ -41,7 +41,7 @@ def test_one_that_comes_while_python_clears_up(number: signal.Signals, raised: t
 def test_none_comes_once_the_command_has_ended() -> None:
     before = sys.unraisablehook
     threads = threading.active_count()
-    with terminable():
+    with terminable(), heard():
         Cleared(signal.SIGTERM, times=1)
     assert (threading.active_count(), sys.unraisablehook) == (threads, before)
 
@@ -54,6 +54,6 @@ def test_what_else_python_ignores_is_told_as_ever(monkeypatch: pytest.MonkeyPatc
         def __del__(self) -> None:
             raise ValueError
 
-    with terminable():
+    with terminable(), heard():
         Broken()
     assert told == [ValueError]
